@@ -1,0 +1,1 @@
+"""Typed REST clients, the Python SDK, the capstan command and the laptop platform."""

@@ -1,0 +1,1 @@
+"""What several services read and write as bytes: packages, sketches, log segments, the online store codec."""

@@ -1,0 +1,1 @@
+"""Fakes, behaviour suites per port, real-part fixtures, builders and fault injection."""

@@ -1,0 +1,1 @@
+"""Point-in-time features for training, the same features online for serving."""

@@ -1,0 +1,1 @@
+"""Serves models: deployments, canary, shadow, rollback, and the model server itself."""

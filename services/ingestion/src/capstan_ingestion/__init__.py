@@ -1,0 +1,1 @@
+"""Turns sources into checked, versioned datasets; keeps what fails in quarantine."""

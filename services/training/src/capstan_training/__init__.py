@@ -1,0 +1,1 @@
+"""Runs pipelines with pinned inputs and turns them into model packages."""

@@ -1,0 +1,44 @@
+"""Which virtual environments exist, what each holds, and the lock that pins it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = ROOT / "locks"
+
+LIBS = ("libs/contracts", "libs/formats", "libs/servicekit", "libs/client", "libs/testkit")
+SERVICES = (
+    "services/ingestion",
+    "services/feature-store",
+    "services/training",
+    "services/registry",
+    "services/inference",
+    "services/monitoring",
+)
+JOB_LIBS = ("libs/contracts", "libs/formats", "libs/servicekit")
+"""Importable in every job environment. Of the service kit only the job host runs there, which needs the standard library."""
+
+PINNED_IN_JOBS = ("libs/contracts", "libs/formats")
+"""The libraries whose own dependencies a job environment has."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One virtual environment: its folder, its locks in order of installation, and the distributions put in as sources."""
+
+    name: str
+    folder: Path
+    locks: tuple[str, ...]
+    distributions: tuple[str, ...]
+
+
+def job_environment(service: str) -> Environment:
+    """Return the environment in which the heavy jobs of one service run."""
+    return Environment(service, ROOT / ".venvs" / service, (service,), (*JOB_LIBS, f"services/{service}"))
+
+
+PLATFORM = Environment("platform", ROOT / ".venv", ("dev", "recipe"), (*LIBS, *SERVICES))
+JOB_SERVICES = ("ingestion", "training", "registry", "monitoring")
+ENVIRONMENTS = {"platform": PLATFORM, **{service: job_environment(service) for service in JOB_SERVICES}}
