@@ -1,6 +1,6 @@
 """Make the virtual environments that a command needs: `bootstrap.py platform ingestion ...`, or `all`.
 
-Starts on any Python 3.8 or newer with the standard library alone, and goes on with the best of 3.12 and 3.11 that it finds.
+Starts on any Python 3.8 or newer with the standard library alone, then uses the best of 3.12 and 3.11 that it finds.
 An environment whose stamp still fits its lock and sources is left as it is.
 """
 
@@ -25,6 +25,11 @@ TOOLS = ROOT / ".tools"
 STAMP = "capstan.stamp"
 WANTED = ("3.12", "3.11")
 PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
+NO_PYTHON = """Capstan needs Python 3.12 (or 3.11), and none was found.
+Install it (Debian and Ubuntu: apt install python3.12 python3.12-venv; macOS: brew install python@3.12),
+or name one: CAPSTAN_PYTHON=/path/to/python3.12 make ..."""
+NO_INDEX = "Is a package index reachable (proxy, PIP_INDEX_URL, UV_DEFAULT_INDEX)?"
+INHERITED = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT")
 
 
 class BootstrapError(Exception):
@@ -37,17 +42,16 @@ def interpreters() -> Iterator[str]:
     if chosen:
         yield chosen
         return
-    roots = [Path(os.environ.get("PYENV_ROOT") or Path(os.path.expanduser("~")) / ".pyenv")]
-    roots.append(Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or Path(os.path.expanduser("~")) / ".local/share/uv/python"))
+    home = Path(os.path.expanduser("~"))
+    roots = [
+        Path(os.environ.get("PYENV_ROOT") or home / ".pyenv") / "versions",
+        Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or home / ".local/share/uv/python"),
+    ]
     for version in WANTED:
-        yield "python" + version
-        for folder in ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"):
-            yield "%s/python%s" % (folder, version)
+        yield f"python{version}"
+        yield from (f"{folder}/python{version}" for folder in ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"))
         for root in roots:
-            for found in sorted(root.glob("*%s*/bin/python%s" % (version, version))):
-                yield str(found)
-            for found in sorted(root.glob("versions/%s*/bin/python%s" % (version, version))):
-                yield str(found)
+            yield from (str(found) for found in sorted(root.glob(f"*{version}*/bin/python{version}")))
     yield sys.executable
     yield "python3"
 
@@ -60,10 +64,7 @@ def find_python() -> tuple[str, str]:
             lines = probe.stdout.splitlines()
             if probe.returncode == 0 and len(lines) == 2 and lines[0] in WANTED:
                 return lines[0], lines[1]
-    raise BootstrapError(
-        "Capstan needs Python 3.12 (or 3.11), and none was found. Install it (Debian and Ubuntu: apt install python3.12 "
-        "python3.12-venv; macOS: brew install python@3.12), or name one: CAPSTAN_PYTHON=/path/to/python3.12 make ..."
-    )
+    raise BootstrapError(NO_PYTHON)
 
 
 def fingerprint(parts: list[Path]) -> str:
@@ -74,39 +75,48 @@ def fingerprint(parts: list[Path]) -> str:
     return digest.hexdigest()
 
 
+def read_stamp(folder: Path) -> tuple[str, str]:
+    """Return what the environment was made from, and where; two empty strings if it was never finished."""
+    with contextlib.suppress(OSError, ValueError):
+        made_from, made_at = (folder / STAMP).read_text(encoding="utf-8").split("\n")
+        return made_from, made_at
+    return "", ""
+
+
 def is_current(folder: Path, stamp: str) -> bool:
     """Tell whether the environment was made from exactly this, here, and its interpreter is still there."""
-    if not (folder / "bin" / "python").exists():
-        return False
-    with contextlib.suppress(OSError):
-        return (folder / STAMP).read_text() == "%s %s" % (stamp, folder)
-    return False
+    return (folder / "bin" / "python").exists() and read_stamp(folder) == (stamp, str(folder))
+
+
+def write_stamp(folder: Path, stamp: str) -> None:
+    """Mark the environment as finished."""
+    (folder / STAMP).write_text(f"{stamp}\n{folder}", encoding="utf-8")
 
 
 @contextlib.contextmanager
 def step(text: str) -> Iterator[None]:
     """Print one line: what is being done, and when it is done how long it took."""
-    print("  %s ... " % text, end="", flush=True)
+    print(f"  {text} ... ", end="", flush=True)
     started = time.monotonic()
     try:
         yield
     except BaseException:
         print("failed", flush=True)
         raise
-    print("%.1f s" % (time.monotonic() - started), flush=True)
+    print(f"{time.monotonic() - started:.1f} s", flush=True)
 
 
 def run(command: list[str], hint: str) -> None:
-    """Run a command silently; if it fails, its own last words and the hint become the error."""
-    settings = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    for inherited in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT"):
-        settings.pop(inherited, None)
+    """Run a command silently; if it fails, the hint and its own last words become the error."""
+    settings = {name: value for name, value in os.environ.items() if name not in INHERITED}
+    settings.update(UV_PYTHON_DOWNLOADS="never", PIP_DISABLE_PIP_VERSION_CHECK="1")
     if not os.path.isdir(settings.get("HOME") or ""):
         settings.setdefault("UV_CACHE_DIR", str(TOOLS / "cache"))
+        settings.setdefault("PIP_CACHE_DIR", str(TOOLS / "cache" / "pip"))
     done = subprocess.run(command, cwd=str(ROOT), env=settings, capture_output=True, text=True, check=False)
     if done.returncode:
         words = (done.stderr.strip() or done.stdout.strip())[-2000:]
-        raise BootstrapError("%s\n%s" % (hint, words))
+        raise BootstrapError(f"{hint}\n{words}")
 
 
 def make_tools() -> None:
@@ -115,40 +125,37 @@ def make_tools() -> None:
     if is_current(TOOLS, stamp):
         return
     version, python = find_python()
-    with step("tools: uv, with Python %s" % version):
+    with step(f".tools: uv, on Python {version}"):
         run(
             [python, "-m", "venv", "--clear", str(TOOLS)],
-            "This Python cannot make a virtual environment. Debian and Ubuntu keep that apart: apt install "
-            "python%s-venv (or python3-venv)." % version,
+            "This Python cannot make virtual environments. Debian and Ubuntu keep that in a package of its own: "
+            f"apt install python3-venv (or python{version}-venv), then call again.",
         )
-        run(
-            [str(TOOLS / "bin" / "python"), "-m", "pip", "install", "-q", "--require-hashes", "-r", str(LOCKS / "tools.txt")],
-            "Could not install uv. Is a package index reachable (proxy, PIP_INDEX_URL)?",
-        )
-    (TOOLS / STAMP).write_text("%s %s" % (stamp, TOOLS))
+        pip = [str(TOOLS / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        run([*pip, "--require-hashes", "-r", str(LOCKS / "tools.txt")], f"Could not install uv. {NO_INDEX}")
+    write_stamp(TOOLS, stamp)
 
 
 def make(environment: Environment) -> None:
     """Bring one environment to its lock and put our own distributions in as sources."""
-    locks = [LOCKS / (name + ".txt") for name in environment.locks]
-    stamp = fingerprint(locks + [ROOT / one / "pyproject.toml" for one in environment.distributions])
+    locks = [LOCKS / f"{name}.txt" for name in environment.locks]
+    stamp = fingerprint([*locks, *(ROOT / one / "pyproject.toml" for one in environment.distributions)])
     folder = environment.folder
     if is_current(folder, stamp):
         return
     uv, python = str(TOOLS / "bin" / "uv"), str(folder / "bin" / "python")
-    pinned = sum(line.count("==") for lock in locks for line in lock.read_text().splitlines() if "==" in line)
-    with step("%s: %d packages" % (folder.relative_to(ROOT), pinned)):
-        if not os.path.exists(python):
-            run([uv, "venv", "--clear", "--python", str(TOOLS / "bin" / "python"), str(folder)], "Could not make %s." % folder)
+    packages = sum(lock.read_text(encoding="utf-8").count("==") for lock in locks)
+    with step(f"{folder.relative_to(ROOT)}: about {packages} packages"):
+        if not os.path.exists(python) or read_stamp(folder)[1] not in ("", str(folder)):
+            base = str(TOOLS / "bin" / "python")
+            run([uv, "venv", "--clear", "--python", base, str(folder)], f"Could not make {folder}.")
         with contextlib.suppress(FileNotFoundError):
             (folder / STAMP).unlink()
-        run(
-            [uv, "pip", "sync", "--python", python, "--require-hashes", *map(str, locks)],
-            "Could not install the %s environment. Is a package index reachable (proxy, UV_DEFAULT_INDEX)?" % environment.name,
-        )
-        sources = [part for one in environment.distributions for part in ("-e", "./" + one)]
+        pinned = [uv, "pip", "sync", "--python", python, "--require-hashes", *map(str, locks)]
+        run(pinned, f"Could not install the {environment.name} environment. {NO_INDEX}")
+        sources = [part for one in environment.distributions for part in ("-e", f"./{one}")]
         run([uv, "pip", "install", "--python", python, "--no-deps", *sources], "Could not install Capstan's own parts.")
-    (folder / STAMP).write_text("%s %s" % (stamp, folder))
+    write_stamp(folder, stamp)
 
 
 def main(names: list[str]) -> int:
@@ -156,17 +163,20 @@ def main(names: list[str]) -> int:
     wanted = list(ENVIRONMENTS) if names == ["all"] else names
     unknown = [name for name in wanted if name not in ENVIRONMENTS]
     if unknown:
-        print("bootstrap: no environment %s; there are: %s" % (", ".join(unknown), ", ".join(ENVIRONMENTS)), file=sys.stderr)
+        print(f"bootstrap: no environment {', '.join(unknown)}; there are: {', '.join(ENVIRONMENTS)}", file=sys.stderr)
         return 2
     try:
-        with (ROOT / "tools" / "bootstrap.py").open() as lock:
+        with Path(__file__).open(encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             make_tools()
             for name in wanted:
                 make(ENVIRONMENTS[name])
     except BootstrapError as error:
-        print("\n%s" % error, file=sys.stderr)
+        print(f"\n{error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nStopped; call again to go on.", file=sys.stderr)
+        return 130
     return 0
 
 

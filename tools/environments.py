@@ -18,7 +18,7 @@ SERVICES = (
     "services/monitoring",
 )
 JOB_LIBS = ("libs/contracts", "libs/formats", "libs/servicekit")
-"""Importable in every job environment. Of the service kit only the job host runs there, which needs the standard library."""
+"""Importable in every job environment. Of the service kit only the job host runs there, on the standard library."""
 
 PINNED_IN_JOBS = ("libs/contracts", "libs/formats")
 """The libraries whose own dependencies a job environment has."""
@@ -26,7 +26,7 @@ PINNED_IN_JOBS = ("libs/contracts", "libs/formats")
 
 @dataclass(frozen=True)
 class Environment:
-    """One virtual environment: its folder, its locks in order of installation, and the distributions put in as sources."""
+    """One virtual environment: its folder, the locks that fill it, and the distributions put in as sources."""
 
     name: str
     folder: Path

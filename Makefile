@@ -1,0 +1,82 @@
+# The front door: `make help` lists what there is. Each command makes the environments it needs, and only when they changed.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PY := .venv/bin/python
+SOURCES := libs services pipelines tools tests
+DEMO_ARGS ?=
+TEST_ARGS ?=
+FAULTS_ARGS ?=
+UP_ARGS ?= -d
+
+define bootstrap
+@command -v python3 >/dev/null 2>&1 || { echo "Capstan needs Python 3.12 (or 3.11), and there is no python3 here." >&2; exit 1; }
+@PYTHONDONTWRITEBYTECODE=1 python3 tools/bootstrap.py $(1)
+endef
+
+.PHONY: help
+help: ## this list
+	@echo "Capstan: an ML platform on a laptop. Commands:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: ## the whole loop on real data: from source files to a watched, retrained model (DEMO_ARGS)
+	$(call bootstrap,all)
+	@$(PY) pipelines/flight-delay/demo $(DEMO_ARGS)
+
+.PHONY: up
+up: ## start the platform in the background (UP_ARGS, default -d)
+	$(call bootstrap,all)
+	@.venv/bin/capstan up $(UP_ARGS)
+
+.PHONY: down
+down: ## stop the platform
+	$(call bootstrap,platform)
+	@.venv/bin/capstan down
+
+.PHONY: test
+test: ## every test; the ten slowest are named at the end (TEST_ARGS)
+	$(call bootstrap,all)
+	@$(PY) -m pytest --durations=10 $(TEST_ARGS)
+
+.PHONY: faults
+faults: ## kill processes at random moments and check that nothing is lost or doubled (FAULTS_ARGS)
+	$(call bootstrap,all)
+	@$(PY) -m pytest tests/faults --seeds 12 $(FAULTS_ARGS)
+
+.PHONY: lint
+lint: ## formatting, style and the borders between parts
+	$(call bootstrap,platform)
+	@$(PY) -m ruff format --check $(wildcard $(SOURCES))
+	@$(PY) -m ruff check --quiet $(wildcard $(SOURCES))
+	@.venv/bin/lint-imports --no-logo
+
+.PHONY: fmt
+fmt: ## put the code into its standard form
+	$(call bootstrap,platform)
+	@$(PY) -m ruff format --quiet $(wildcard $(SOURCES))
+	@$(PY) -m ruff check --fix --quiet $(wildcard $(SOURCES))
+
+.PHONY: types
+types: ## check every type, strictly
+	$(call bootstrap,platform)
+	@$(PY) -m mypy $(wildcard $(SOURCES))
+
+.PHONY: check
+check: lint types test ## what has to pass before a change lands
+
+.PHONY: setup
+setup: ## make all environments without doing anything else
+	$(call bootstrap,all)
+
+.PHONY: lock
+lock: ## resolve all dependencies again (LOCK_ARGS=--upgrade for the newest versions)
+	@PYTHONDONTWRITEBYTECODE=1 python3 tools/bootstrap.py
+	@.tools/bin/python tools/lock.py $(LOCK_ARGS)
+
+.PHONY: clean
+clean: ## remove environments and caches; the platform's data (.capstan) stays
+	rm -rf .venv .venvs .tools .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find libs services pipelines tools tests -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
