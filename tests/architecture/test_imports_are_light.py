@@ -1,0 +1,80 @@
+"""Importing a service does no work: quick, small, silent on the network, and without the heavy packages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from environments import SERVICES
+from source_tree import modules, package_of
+
+CPU_S = 1.5
+MEMORY_MB = 100
+HEAVY = {"evidently", "feast", "great_expectations", "kfp", "lightgbm", "mlflow", "pandas", "scipy", "sklearn"}
+THREADED = {"numpy", "duckdb", "pyarrow"}
+"""Each starts a thread when imported, so the parent that the laptop's services are forked from must not have them."""
+
+PROBE = """
+import json, resource, sys, threading, time
+NETWORK = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto")
+FORBIDDEN = (*NETWORK, "subprocess.Popen", "os.fork", "os.exec")
+def refuse(event, args):
+    if event.startswith(FORBIDDEN):
+        raise RuntimeError(f"{event} while importing")
+sys.addaudithook(refuse)
+for name in sys.argv[1:]:
+    __import__(name)
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
+if sys.platform == "linux":  # ru_maxrss survives exec, so it may be that of the parent
+    with open("/proc/self/status") as file:
+        memory = next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+tops = sorted({name.partition(".")[0] for name in sys.modules})
+print(json.dumps([time.process_time(), memory, tops, threading.active_count()]))
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an import took: processor seconds, peak megabytes, and the top-level packages it left behind."""
+
+    cpu_s: float
+    memory_mb: float
+    packages: frozenset[str]
+    threads: int
+
+
+def cost_of(*names: str) -> Cost:
+    """Import in a fresh process with an empty environment."""
+    command = [sys.executable, "-I", "-c", PROBE, *names]
+    done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    cpu_s, memory_mb, packages, threads = json.loads(done.stdout)
+    return Cost(cpu_s, memory_mb, frozenset(packages), threads)
+
+
+@pytest.mark.parametrize("folder", SERVICES)
+def test_a_service_imports_quickly_and_without_heavy_packages(folder: str) -> None:
+    name = f"{package_of(folder)}.app"
+    runs = [cost_of(name)]
+    while runs[-1].cpu_s >= CPU_S and len(runs) < 3:  # the first run may have had to write bytecode
+        runs.append(cost_of(name))
+    assert runs[-1].packages & HEAVY == set()
+    assert runs[-1].cpu_s < CPU_S
+    assert runs[-1].memory_mb < MEMORY_MB
+
+
+def test_what_the_laptop_parent_preloads_starts_no_thread() -> None:
+    names = [module.name for lib in ("libs/contracts", "libs/servicekit") for module in modules(lib)]
+    cost = cost_of(*(name for name in names if not name.endswith("__main__")))
+    assert cost.packages & (HEAVY | THREADED) == set()
+    assert cost.threads == 1
+
+
+def test_the_command_line_imports_quickly() -> None:
+    runs = [cost_of("capstan_client.cli") for _ in range(2)]
+    assert runs[-1].packages & (HEAVY | THREADED) == set()
+    assert runs[-1].cpu_s < CPU_S
