@@ -11,9 +11,13 @@ TEST_ARGS ?=
 FAULTS_ARGS ?=
 UP_ARGS ?= -d
 
+# Any Python can start the bootstrap; it looks for 3.12 or 3.11 itself. A name on PATH may be a shim that does not run.
+STARTER = $(shell for one in .tools/bin/python python3 python3.12 python3.11 python; do \
+	$$one -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1 && { echo $$one; break; }; done)
+
 define bootstrap
-@command -v python3 >/dev/null 2>&1 || { echo "Capstan needs Python 3.12 (or 3.11), and there is no python3 here." >&2; exit 1; }
-@PYTHONDONTWRITEBYTECODE=1 python3 tools/bootstrap.py $(1)
+@starter="$(STARTER)"; test -n "$$starter" || { echo "Capstan needs Python 3.12 (or 3.11), and none was found." >&2; exit 1; }; \
+	PYTHONDONTWRITEBYTECODE=1 "$$starter" tools/bootstrap.py $(1)
 endef
 
 .PHONY: help
@@ -73,7 +77,7 @@ setup: ## make all environments without doing anything else
 
 .PHONY: lock
 lock: ## resolve all dependencies again (LOCK_ARGS=--upgrade for the newest versions)
-	@PYTHONDONTWRITEBYTECODE=1 python3 tools/bootstrap.py
+	$(call bootstrap,)
 	@.tools/bin/python tools/lock.py $(LOCK_ARGS)
 
 .PHONY: clean

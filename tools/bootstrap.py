@@ -68,10 +68,10 @@ def find_python() -> tuple[str, str]:
 
 
 def fingerprint(parts: list[Path]) -> str:
-    """Return a digest over the contents of the files and of the bootstrap itself."""
+    """Return a digest over the names and contents of the files that decide what is in an environment."""
     digest = hashlib.sha256()
-    for path in [*parts, Path(__file__), ROOT / "tools" / "environments.py"]:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for path in parts:
+        digest.update(str(path.relative_to(ROOT)).encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
@@ -110,6 +110,7 @@ def run(command: list[str], hint: str) -> None:
     """Run a command silently; if it fails, the hint and its own last words become the error."""
     settings = {name: value for name, value in os.environ.items() if name not in INHERITED}
     settings.update(UV_PYTHON_DOWNLOADS="never", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    settings.setdefault("UV_SYSTEM_CERTS", "true")  # a company's own certificate authority is in the system's store
     if not os.path.isdir(settings.get("HOME") or ""):
         settings.setdefault("UV_CACHE_DIR", str(TOOLS / "cache"))
         settings.setdefault("PIP_CACHE_DIR", str(TOOLS / "cache" / "pip"))
