@@ -1,0 +1,360 @@
+"""The Loop: one model's life as one declarative object (`apiVersion: capstan.dev/v1alpha1`).
+
+Fields of stations that are not built yet are part of the schema, so that a spec which uses them is refused with a
+sentence (`not_built_yet`) and neither ignored nor taken for a typo.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasGenerator, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic.alias_generators import to_camel
+
+from capstan_contracts.base import Wire
+from capstan_contracts.ids import Digest, Identifier, Name
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _parse_duration(value: Any) -> Any:
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
+        if match is None:
+            raise ValueError(f"not a duration: {value!r} (write 90s, 15m, 3h or 30d)")
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    return value
+
+
+def _print_duration(value: timedelta) -> str:
+    seconds = value.total_seconds()
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _UNITS[unit] == 0:
+            return f"{int(seconds // _UNITS[unit])}{unit}"
+    return f"{seconds:g}s"
+
+
+Duration = Annotated[timedelta, BeforeValidator(_parse_duration), PlainSerializer(_print_duration, return_type=str)]
+"""A length of event time: `90s`, `15m`, `3h`, `30d`."""
+
+Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+Metric = Literal["auc", "logloss", "brier", "accuracy"]
+
+
+class Spec(Wire):
+    """Base of the parts: camelCase in YAML."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, alias_generator=AliasGenerator(alias=to_camel)
+    )
+
+
+class SourceSpec(Spec):
+    """Where rows come from. `upload`: clients send files. `http`: the service pulls `url` through the egress client."""
+
+    kind: Literal["upload", "http"] = "upload"
+    url: str | None = None
+
+    @model_validator(mode="after")
+    def _url_when_pulled(self) -> Self:
+        if (self.kind == "http") != (self.url is not None):
+            raise ValueError("a source of kind http needs url, and only such a source has one")
+        return self
+
+
+class DatasetSpec(Spec):
+    """A dataset: a name, a contract (a Great Expectations suite), its keys and its clocks."""
+
+    name: Name
+    source: SourceSpec = SourceSpec()
+    contract: str | dict[str, Any] = Field(
+        description="path of a GX suite JSON in the recipe; its content once resolved"
+    )
+    keys: list[Column] = Field(min_length=1)
+    event_time: Column
+    known_at: Column | None = Field(default=None, description="column that says when a row became known")
+    modality: Literal["table"] = "table"
+    schedule: str | None = None
+
+
+class FeaturesSpec(Spec):
+    """A feature service and the folder of the recipe that defines its views."""
+
+    service: Identifier
+    definitions: str = "features/"
+
+
+class HoldoutSpec(Spec):
+    """The time-ordered holdout: the last `days` days of the label times."""
+
+    days: int = Field(default=14, ge=1, le=366)
+
+
+class ResourcesSpec(Spec):
+    """What a run may use."""
+
+    cpu: float = Field(default=1, gt=0)
+    memory_mb: int = Field(default=4096, ge=256)
+    gpu: int = Field(default=0, ge=0)
+    timeout: Duration = timedelta(minutes=30)
+
+
+class TrainingSpec(Spec):
+    """The KFP pipeline (`file.py:function`), its parameters, the label and what starts a run."""
+
+    pipeline: str = Field(pattern=r"^[A-Za-z0-9_./-]+\.py:[A-Za-z_][A-Za-z0-9_]*$")
+    parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    label: Column
+    as_known: bool = Field(default=True, description="join only what was known at the label's time")
+    seed: int = 7
+    holdout: HoldoutSpec = HoldoutSpec()
+    on: list[Literal["drift", "dataset", "schedule"]] = Field(default_factory=lambda: ["drift"])  # type: ignore[arg-type]
+    first_at: int | None = Field(
+        default=None, ge=1, description="start the first run by itself once the dataset has this many partitions"
+    )
+    resources: ResourcesSpec = ResourcesSpec()
+    schedule: str | None = None
+
+
+class MetricGate(Spec):
+    """A metric on the pinned holdout must reach `min` (or stay under `max`)."""
+
+    metric: Metric
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.min is None) == (self.max is None):
+            raise ValueError("a metric gate has exactly one of min and max")
+        return self
+
+
+class ChampionRule(Spec):
+    """Metric and confidence of the paired bootstrap against the champion."""
+
+    metric: Metric
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    margin: float = Field(default=0.0, ge=0, description="how much worse is still as good")
+
+
+class ChampionGate(Spec):
+    """No worse than the champion on the same holdout."""
+
+    no_worse_than_champion: ChampionRule
+
+
+class SliceGate(Spec):
+    """No slice may drop by more than `max_drop` against the champion; slices under `min_rows` are not judged."""
+
+    slice: Column
+    metric: Metric
+    max_drop: float = Field(gt=0)
+    min_rows: int = Field(default=500, ge=1)
+
+
+class FormatGate(Spec):
+    """The package is of a format that runs no code when loaded."""
+
+    format: Literal["native"] = "native"
+
+
+Gate = MetricGate | ChampionGate | SliceGate | FormatGate
+
+
+class ServingSpec(Spec):
+    """How a champion is served."""
+
+    log_features: bool = True
+    canary: dict[str, Any] | None = None
+    shadow: bool | None = None
+
+
+class DriftSpec(Spec):
+    """The drift alarm: statistic with an effect floor, corrected p-values, persistence of k of n windows."""
+
+    statistic: Literal["psi"] = "psi"
+    floor: float = Field(default=0.2, gt=0, description="effect under which nothing is called drift")
+    alpha: float = Field(
+        default=0.01, gt=0, lt=1, description="false discovery rate over the columns (Benjamini-Hochberg)"
+    )
+    min_rows: int = Field(default=500, ge=1)
+    persistence: tuple[int, int] = Field(default=(1, 1), description="k of the last n windows")
+    seasonal: list[Column] = Field(
+        default_factory=list, description="columns that the calendar moves: reported, never alarmed"
+    )
+    ignore: list[Column] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _k_of_n(self) -> Self:
+        k, n = self.persistence
+        if not 1 <= k <= n:
+            raise ValueError(f"persistence [{k}, {n}] must be k of n with 1 <= k <= n")
+        return self
+
+
+class LabelsSpec(Spec):
+    """When and how labels come: by the dataset's keys, about `delay` after the prediction."""
+
+    delay: Duration = timedelta(days=1)
+
+
+class RetrainSpec(Spec):
+    """The retrain guard, in event time."""
+
+    cool_down: Duration = timedelta(days=1)
+    budget_per_day: int = Field(default=3, ge=1)
+
+
+class MonitoringSpec(Spec):
+    """Windows of event time, drift, labels, retrain guard."""
+
+    window: Duration = timedelta(days=30)
+    drift: DriftSpec = DriftSpec()
+    labels: LabelsSpec = LabelsSpec()
+    quality: MetricGate | None = None
+    retrain: RetrainSpec = RetrainSpec()
+    schedule: str | None = None
+
+
+class Metadata(Spec):
+    """Name and project of a loop."""
+
+    name: Name
+    project: Name = "default"
+
+
+class LoopSpec(Spec):
+    """The stations of one loop."""
+
+    dataset: DatasetSpec
+    sources: list[DatasetSpec] = Field(default_factory=list, description="further datasets that views read")
+    features: FeaturesSpec
+    training: TrainingSpec
+    gates: list[Gate] = Field(min_length=1)
+    serving: ServingSpec = ServingSpec()
+    monitoring: MonitoringSpec = MonitoringSpec()
+
+    @model_validator(mode="after")
+    def _unique_datasets(self) -> Self:
+        names = [self.dataset.name, *(source.name for source in self.sources)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"dataset names must be unique in a loop; twice: {', '.join(twice)}")
+        return self
+
+
+class Loop(Spec):
+    """`kind: Loop`, as users write it."""
+
+    api_version: Literal["capstan.dev/v1alpha1"]
+    kind: Literal["Loop"]
+    metadata: Metadata
+    spec: LoopSpec
+
+    def not_built_yet(self) -> list[tuple[str, str]]:
+        """(place, sentence) for each used field whose station does not exist yet."""
+        spec = self.spec
+        found = [
+            (f"spec.{place}", f"{what} is not built yet; leave the field out for now")
+            for place, what, used in (
+                ("serving.canary", "a canary rollout", spec.serving.canary is not None),
+                ("serving.shadow", "shadow traffic", spec.serving.shadow is not None),
+                ("training.schedule", "scheduled training", spec.training.schedule is not None),
+                ("training.on", "training on a schedule", "schedule" in spec.training.on),
+                ("training.resources.gpu", "training on a GPU", spec.training.resources.gpu > 0),
+                ("monitoring.schedule", "scheduled monitoring", spec.monitoring.schedule is not None),
+            )
+            if used
+        ]
+        datasets = [("dataset", spec.dataset), *((f"sources[{i}]", s) for i, s in enumerate(spec.sources))]
+        found += [
+            (f"spec.{place}.schedule", "scheduled ingestion is not built yet; leave the field out for now")
+            for place, dataset in datasets
+            if dataset.schedule is not None
+        ]
+        return found
+
+
+# --- the definitions inside the recipe's features folder -------------------------------------------------------------
+
+DType = Literal["float64", "int64", "string", "bool", "timestamp"]
+
+
+class ViewColumn(Spec):
+    """A feature column of a view."""
+
+    name: Column
+    dtype: DType
+
+
+class ViewSpec(Spec):
+    """A feature view: entity keys, clocks, ttl and one SELECT over the dataset's table (DuckDB SQL)."""
+
+    name: Identifier
+    dataset: Name
+    keys: list[ViewColumn] = Field(min_length=1)
+    event_time: Column
+    created_time: Column | None = None
+    ttl: Duration | None = None
+    columns: list[ViewColumn] = Field(min_length=1)
+    sql: str = Field(description="the SELECT itself; in the recipe, the path of a .sql file beside the view")
+    description: str = ""
+
+
+class LookupSpec(Spec):
+    """How a feature service reads a view: which request column (or derived column) feeds each view key."""
+
+    view: Identifier
+    keys: dict[Column, Column] = Field(description="view key -> request column")
+
+
+class FeatureServiceSpec(Spec):
+    """What one model reads: request columns, derived keys and views."""
+
+    name: Identifier
+    label_time: Column
+    request: list[ViewColumn] = Field(min_length=1, description="columns a caller sends with each row")
+    derived: dict[Column, str] = Field(
+        default_factory=dict, description="key columns derived from request columns: `floor_hour(<column>)`"
+    )
+    lookups: list[LookupSpec]
+
+
+class FeatureDefinitions(Spec):
+    """A resolved features folder: the service and its views, SQL inlined."""
+
+    service: FeatureServiceSpec
+    views: list[ViewSpec]
+
+    @model_validator(mode="after")
+    def _lookups_fit(self) -> Self:
+        views = {view.name: view for view in self.views}
+        known = {column.name for column in self.service.request} | set(self.service.derived)
+        for lookup in self.service.lookups:
+            view = views.get(lookup.view)
+            if view is None:
+                raise ValueError(f"lookup of unknown view {lookup.view!r}; views: {', '.join(sorted(views))}")
+            if set(lookup.keys) != {key.name for key in view.keys}:
+                raise ValueError(f"lookup of {lookup.view!r} must give exactly its keys {[k.name for k in view.keys]}")
+            missing = sorted(set(lookup.keys.values()) - known)
+            if missing:
+                raise ValueError(f"lookup of {lookup.view!r} reads unknown request columns {missing}")
+        return self
+
+
+class ResolvedLoop(Spec):
+    """What `capstan apply` sends: the loop with its contracts and definitions inlined, and the recipe's code digest."""
+
+    loop: Loop
+    definitions: FeatureDefinitions
+    code: Digest
+
+
+class LoopPart(Spec):
+    """What the registry hands each service: the whole resolved loop and its generation; each takes its part."""
+
+    generation: int = Field(ge=1)
+    resolved: ResolvedLoop

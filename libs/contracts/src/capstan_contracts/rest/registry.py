@@ -1,0 +1,100 @@
+"""Registry: loops, models, gates, ledger, MLflow's door.
+
+PUT  /loops/{loop}?dry_run=                     ResolvedLoop -> LoopStatus         admin
+GET  /loops, /loops/{loop}                                                         viewer
+GET  /models, /models/{model}/versions, /models/{model}/versions/{version}         viewer
+POST /models/{model}/versions/{version}/promotions    -> 202 Promotion             operator
+GET  /promotions/{id}                                                              viewer
+GET  /models/{model}/champion?at=               Champion                           viewer
+GET  /ledger?model=, /ledger/verify                                                viewer
+*    /mlflow/...  (outside /v1: MLflow's REST and UI; writes that would move a protected alias are refused)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from capstan_contracts.base import Instant, Lenient
+from capstan_contracts.events import GateFigure
+from capstan_contracts.ids import Digest, Uuid7
+from capstan_contracts.loop import ResolvedLoop
+from capstan_contracts.rest.common import PartStatus
+from capstan_contracts.work import WorkStatus
+
+
+class LoopStatus(Lenient):
+    """The stored Loop object, or what applying it would change."""
+
+    name: str
+    generation: int
+    applied: bool = Field(description="every service has taken this generation")
+    dry_run: bool = False
+    parts: list[PartStatus] = Field(default_factory=list)
+    resolved: ResolvedLoop | None = None
+
+
+class ModelVersion(Lenient):
+    """A model version: MLflow's integer and the package's digest."""
+
+    model: str
+    version: int
+    package: Digest
+    run: Uuid7
+    holdout: Digest | None = None
+    dataset: str
+    dataset_version: Digest
+    aliases: list[str] = Field(default_factory=list)
+    metrics: dict[str, float] = Field(default_factory=dict)
+    created_at: Instant
+
+
+class Promotion(WorkStatus):
+    """A request for promotion, and its decision."""
+
+    id: Uuid7
+    model: str
+    version: int
+    requested_by: str
+    approved: bool | None = None
+    gates: list[GateFigure] = Field(default_factory=list)
+    ledger_sequence: int | None = None
+    created_at: Instant
+
+
+class LedgerEntry(Lenient):
+    """One decision. `hash` = sha256 over the previous hash and the canonical JSON of the entry."""
+
+    sequence: int
+    model: str
+    version: int
+    previous_version: int | None
+    decision: str
+    by: str
+    at: Instant
+    package: Digest
+    gates: list[dict[str, Any]]
+    previous_hash: str
+    hash: str
+
+
+class LedgerVerification(Lenient):
+    """Whether the chain is untouched; else the first broken sequence."""
+
+    intact: bool
+    entries: int
+    broken_at: int | None = None
+    head: str = ""
+
+
+class Champion(Lenient):
+    """Which version was production at a time, and why."""
+
+    model: str
+    version: int
+    package: Digest
+    since: Instant
+    until: Instant | None = None
+    ledger_sequence: int
+    gates: list[dict[str, Any]] = Field(default_factory=list)

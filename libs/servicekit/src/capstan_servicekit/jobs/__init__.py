@@ -1,0 +1,1 @@
+"""Heavy work in worker processes, exec'd from the virtual environment of their group."""

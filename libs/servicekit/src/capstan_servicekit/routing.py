@@ -1,0 +1,85 @@
+"""Routes that declare who may call them, checked before a body is read, and JSON as strict as RFC 8259."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from capstan_servicekit.auth import Public, Requires
+
+
+def permission(route: APIRoute) -> Requires | Public | None:
+    """The permission that a route declares, or None."""
+
+    def look(dependant: Dependant) -> Requires | Public | None:
+        if isinstance(dependant.call, Requires | Public):
+            return dependant.call
+        return next((found for child in dependant.dependencies if (found := look(child))), None)
+
+    return look(route.dependant)
+
+
+class StrictRequest(Request):
+    """JSON as RFC 8259 has it: no NaN, no Infinity, no duplicate keys."""
+
+    async def json(self) -> Any:
+        """The parsed body."""
+        if not hasattr(self, "_json"):
+            body = await self.body()
+            try:
+                self._json = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+            except (UnicodeDecodeError, RecursionError) as error:
+                raise json.JSONDecodeError(f"not JSON: {type(error).__name__}", "", 0) from error
+        return self._json
+
+
+def _refuse_constant(name: str) -> Any:
+    raise json.JSONDecodeError(f"{name} is not JSON", name, 0)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise json.JSONDecodeError("an object has the same key twice", "", 0)
+    return result
+
+
+class SecuredRoute(APIRoute):
+    """Checks the permission before the body is read or parsed."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler behind the check."""
+        inner, declared = super().get_route_handler(), permission(self)
+
+        async def handler(request: Request) -> Response:
+            if declared is not None and isinstance(declared, Requires):
+                declared(request)
+            return await inner(StrictRequest(request.scope, request.receive))
+
+        return handler
+
+
+class Router(APIRouter):
+    """The router that every service uses: its routes are `SecuredRoute`s."""
+
+    def __init__(self, *, prefix: str = "", tags: list[str] | None = None) -> None:
+        super().__init__(prefix=prefix, tags=list(tags or []), route_class=SecuredRoute)
+
+
+def declared_routes(routers: Iterable[APIRouter]) -> list[SecuredRoute]:
+    """All routes; RuntimeError for one that is not secured or declares no permission."""
+    found: list[SecuredRoute] = []
+    for router in routers:
+        for route in router.routes:
+            if not isinstance(route, SecuredRoute) or permission(route) is None:
+                raise RuntimeError(
+                    f"the route {getattr(route, 'path', route)!r} declares no permission: make its router a "
+                    "capstan_servicekit.routing.Router, and give it Viewer, Operator, Admin, ServiceIdentity or Anybody"
+                )
+            found.append(route)
+    return found

@@ -1,0 +1,154 @@
+"""The parts that every service stands on, made from its settings, and the service as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import APIRouter
+
+from capstan_servicekit.auth import Principals
+from capstan_servicekit.bus.memory import MemoryBus
+from capstan_servicekit.bus.nats import NatsBus
+from capstan_servicekit.bus.port import Bus
+from capstan_servicekit.clock import Clock, SystemClock
+from capstan_servicekit.db.session import Database
+from capstan_servicekit.inbox import Inbox, Subscriptions
+from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.objects import FolderObjectStore, ObjectStore
+from capstan_servicekit.outbox import Outbox, Relay
+from capstan_servicekit.peers import Peers
+from capstan_servicekit.settings import ServiceSettings
+from capstan_servicekit.telemetry import Metrics, logger
+from capstan_servicekit.work import WorkKind, WorkLoop, WorkQueue
+
+log = logger(__name__)
+
+
+@dataclass
+class Kit:
+    """Adapters of the chassis. Tests replace single parts."""
+
+    service: str
+    settings: ServiceSettings
+    clock: Clock
+    metrics: Metrics
+    database: Database
+    bus: Bus
+    objects: ObjectStore
+    principals: Principals
+    outbox: Outbox
+    work: WorkQueue
+    jobs: JobPool
+    peers: Peers
+
+    @classmethod
+    def from_settings(cls, settings: ServiceSettings) -> Kit:
+        """The real parts. Nothing is opened yet."""
+        service, clock = settings.SERVICE, SystemClock()
+        bus: Bus = (
+            MemoryBus()
+            if settings.bus_url == "memory:"
+            else NatsBus(settings.bus_url, service=service, password=settings.bus_password.get_secret_value())
+        )
+        return cls(
+            service=service,
+            settings=settings,
+            clock=clock,
+            metrics=Metrics(service),
+            database=Database(settings.database_url),
+            bus=bus,
+            objects=FolderObjectStore(settings.home / "objects"),
+            principals=Principals(settings.principals_file or Path("missing")),
+            outbox=Outbox(clock),
+            work=WorkQueue(clock),
+            jobs=JobPool(
+                settings.job_pythons,
+                settings.home / "scratch" / service,
+                memory_mb=settings.job_memory_mb,
+                idle_s=settings.job_idle_s,
+            ),
+            peers=Peers(settings),
+        )
+
+
+Check = Callable[[], Awaitable[str | None]]
+"""None when the part is there; else a sentence that says what is missing."""
+
+
+async def _for_ever(name: str, loop: Callable[[], Awaitable[None]]) -> None:
+    """Run a background loop; one that breaks is reported and started again. One that returns is done."""
+    pause = 0.5
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("loop.broke", loop=name, again_in_s=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 30)
+        else:
+            return
+
+
+@dataclass
+class Service:
+    """A composed service: doors, background work, checks."""
+
+    kit: Kit
+    routers: Sequence[APIRouter]
+    subscriptions: Subscriptions = field(default_factory=lambda: Subscriptions({}))
+    work_kinds: Mapping[str, WorkKind] = field(default_factory=dict)
+    tasks: Sequence[Callable[[], Awaitable[None]]] = ()
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    closers: Sequence[Callable[[], Awaitable[None]]] = ()
+    uploads: str = ""
+    """Regular expression over paths whose body is streamed: their limit is `max_upload_bytes`."""
+
+    def __post_init__(self) -> None:
+        kit = self.kit
+        self.relay = Relay(kit.database, kit.bus, kit.clock, kit.metrics)
+        self.inbox = Inbox(kit.service, kit.database, kit.bus, self.subscriptions, kit.clock, kit.metrics)
+        self.loop = WorkLoop(kit.database, self.work_kinds, kit.clock, kit.metrics, lease_s=kit.settings.lease_s)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Start the background loops."""
+        loops = {
+            "bus": self._bus_loops, "work": self.loop.run,
+            **{getattr(task, "__qualname__", repr(task)): task for task in self.tasks},
+        }  # fmt: skip
+        self._tasks = [asyncio.create_task(_for_ever(name, loop), name=name) for name, loop in loops.items()]
+
+    async def _bus_loops(self) -> None:
+        await self.kit.bus.connect()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.relay.run())
+            group.create_task(self.inbox.run())
+
+    async def stop(self) -> None:
+        """Stop the loops and close everything; open work is taken up again after the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for close in (
+            *self.closers,
+            self.kit.jobs.close,
+            self.kit.bus.close,
+            self.kit.peers.close,
+            self.kit.database.close,
+        ):
+            with suppress(OSError, TimeoutError):
+                await close()
+
+    async def missing(self) -> list[str]:
+        """What is not there yet; empty when the service can serve."""
+        found: list[str] = []
+        if not self.kit.bus.connected:
+            found.append("the event bus cannot be reached")
+        for name, check in self.checks.items():
+            if (sentence := await check()) is not None:
+                found.append(f"{name}: {sentence}")
+        return found

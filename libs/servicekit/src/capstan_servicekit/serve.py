@@ -1,0 +1,115 @@
+"""Process entry of a service: `python -m capstan_<service> serve | worker | migrate`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from capstan_servicekit.app import create_app
+from capstan_servicekit.db.migrate import upgrade
+from capstan_servicekit.runtime import Service
+from capstan_servicekit.settings import ServiceSettings
+from capstan_servicekit.telemetry import configure_logging, logger
+
+Build = Callable[[ServiceSettings], Service]
+log = logger(__name__)
+
+
+def migrations_package(service: str) -> str:
+    """Where a service keeps its alembic revisions."""
+    return f"capstan_{service.replace('-', '_')}.migrations"
+
+
+def serve(
+    settings: ServiceSettings, build: Build, sock: socket.socket | None = None, *, parent: int | None = None
+) -> None:
+    """Migrate and serve until SIGTERM. With `parent`, also until that process is gone.
+
+    Refuses to listen to other machines while nobody is named who may call.
+    """
+    configure_logging(service=settings.SERVICE, json=settings.log_json, level=settings.log_level)
+    if not settings.loopback and not (settings.principals_file and settings.principals_file.exists()):
+        raise SystemExit(
+            f"{settings.SERVICE}: refusing to listen on {settings.host} without a principals file "
+            f"({settings.principals_file}); create it or bind to 127.0.0.1"
+        )
+    upgrade(settings.database_url, migrations_package(settings.SERVICE))
+    app = create_app(build(settings))
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        lifespan="on",
+    )
+    server = uvicorn.Server(config)
+    asyncio.run(_until_done(server, sock, parent))
+
+
+def work(settings: ServiceSettings, build: Build) -> None:
+    """Run the background loops without the HTTP door, until SIGTERM."""
+    configure_logging(service=settings.SERVICE, json=settings.log_json, level=settings.log_level)
+    upgrade(settings.database_url, migrations_package(settings.SERVICE))
+
+    async def run() -> None:
+        service, stop = build(settings), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await service.start()
+        await stop.wait()
+        await service.stop()
+
+    asyncio.run(run())
+
+
+async def _until_done(server: uvicorn.Server, sock: socket.socket | None, parent: int | None) -> None:
+    watch = asyncio.create_task(_follow(server, parent)) if parent is not None else None
+    await server.serve(sockets=[sock] if sock is not None else None)
+    if watch is not None:
+        watch.cancel()
+
+
+async def _follow(server: uvicorn.Server, parent: int) -> None:
+    """Stop when the supervising process is gone: no orphan keeps a port or a database."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel has no event for this that works everywhere
+        await asyncio.sleep(0.5)
+    log.warning("parent.gone")
+    server.should_exit = True
+
+
+def main(
+    settings_type: type[ServiceSettings], build: Build, extra: dict[str, Callable[[], None]] | None = None
+) -> None:
+    """The command line of a service; `extra` are further verbs."""
+    service = settings_type.SERVICE
+    parser = argparse.ArgumentParser(
+        prog=f"python -m capstan_{service.replace('-', '_')}", description=f"Capstan {service}"
+    )
+    verbs = {
+        "serve": "answer HTTP and events",
+        "worker": "background work only",
+        "migrate": "bring the database up to date",
+    }
+    commands = parser.add_subparsers(dest="verb", required=True)
+    for verb in (*verbs, *(extra or {})):
+        commands.add_parser(verb, help=verbs.get(verb, verb))
+    verb = parser.parse_args().verb
+    if extra and verb in extra:
+        extra[verb]()
+        return
+    settings = settings_type()
+    if verb == "migrate":
+        upgrade(settings.database_url, migrations_package(service))
+    elif verb == "worker":
+        work(settings, build)
+    else:
+        serve(settings, build)

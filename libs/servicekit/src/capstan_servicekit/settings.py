@@ -1,0 +1,101 @@
+"""Settings shared by every service: frozen, typed, read once. The only reader of the environment in this package.
+
+A field is read from `CAPSTAN_<SERVICE>_<FIELD>`, else from `CAPSTAN_<FIELD>`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+LOCAL_PORTS = {
+    "ingestion": 7101,
+    "feature-store": 7102,
+    "training": 7103,
+    "registry": 7104,
+    "inference": 7105,
+    "monitoring": 7106,
+}
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs to know of its surroundings. Without any variable it is a laptop in `~/.capstan`."""
+
+    SERVICE: ClassVar[str]
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    home: Path = Field(default_factory=lambda: Path.home() / ".capstan", description="the folder that holds all state")
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535, description="0: the service's usual port")
+    database_url: str = Field(default="", description="SQLAlchemy async URL; empty: SQLite under home/db")
+    bus_url: str = Field(default="nats://127.0.0.1:7122", description="NATS; `memory:` for a process on its own")
+    bus_password: SecretStr = SecretStr("")
+    principals_file: Path | None = Field(default=None, description="who may call; empty: home/secrets/principals.json")
+    token_file: Path | None = Field(
+        default=None, description="this service's own token; empty: home/secrets/<service>.token"
+    )
+    peers: dict[str, str] = Field(default_factory=dict, description="base URL of each service, by name")
+    job_pythons: dict[str, str] = Field(default_factory=dict, description="interpreter of each job group, by name")
+    job_memory_mb: int = Field(default=4096, ge=128)
+    job_idle_s: float = Field(default=30, gt=0)
+    max_body_bytes: int = Field(default=1 << 20, ge=1024)
+    max_upload_bytes: int = Field(default=2 << 30, ge=1024)
+    log_json: bool = True
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    lease_s: float = Field(default=10, gt=0, description="a worker that is silent for so long has lost its work")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the service's own variables, then the common ones."""
+        own = f"CAPSTAN_{cls.SERVICE.upper().replace('-', '_')}_"
+        return (
+            init_settings,
+            EnvSettingsSource(settings_cls, env_prefix=own),
+            EnvSettingsSource(settings_cls, env_prefix="CAPSTAN_"),
+        )
+
+    @model_validator(mode="after")
+    def _fill(self) -> Self:
+        fill = object.__setattr__  # the model is frozen for everybody else
+        if self.port == 0:
+            fill(self, "port", LOCAL_PORTS.get(self.SERVICE, 0))
+        if not self.database_url:
+            fill(self, "database_url", f"sqlite+aiosqlite:///{self.home / 'db' / f'{self.SERVICE}.db'}")
+        if self.principals_file is None:
+            fill(self, "principals_file", self.home / "secrets" / "principals.json")
+        if self.token_file is None:
+            fill(self, "token_file", self.home / "secrets" / f"{self.SERVICE}.token")
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.host in _LOOPBACK
+
+    def peer(self, service: str) -> str:
+        """Base URL of another service."""
+        return self.peers.get(service) or f"http://127.0.0.1:{LOCAL_PORTS[service]}"
+
+
+def enter_environment(values: dict[str, str]) -> None:
+    """Put variables into this process's environment: for a forked process that is about to read its settings."""
+    os.environ.update(values)
+
+
+def inherited_environment(*names: str) -> dict[str, str]:
+    """The named variables that are set, and the few without which no child process works."""
+    wanted = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE", *names)
+    return {name: os.environ[name] for name in wanted if name in os.environ}

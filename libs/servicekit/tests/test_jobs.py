@@ -1,0 +1,94 @@
+"""The worker pool: results, refusals, crashes, limits, and no process left behind."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from capstan_servicekit.errors import InvalidData, Overloaded
+from capstan_servicekit.jobs import pool as pool_module
+from capstan_servicekit.jobs.pool import JobFailed, JobOutOfMemory, JobPool, JobTimedOut
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[JobPool]:
+    """A pool whose workers can import this folder."""
+    monkeypatch.chdir(Path(__file__).parent)  # `python -m` puts the working folder on the path
+    made = JobPool({"toy": sys.executable}, tmp_path, idle_s=0.5)
+    yield made
+    await made.close()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def test_a_warm_worker_answers_with_progress_and_without_secrets(pool: JobPool, tmp_path: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+
+    async def progress(done: int, total: int, message: str) -> None:
+        told.append((done, total, message))
+
+    first = await pool.run("toy", "toy_jobs:double", {"value": 4}, scratch=tmp_path, progress=progress)
+    second = await pool.run("toy", "toy_jobs:double", {"value": 5}, scratch=tmp_path)
+    assert (first["value"], second["value"], first["leaked"]) == (8, 10, False)
+    assert first["pid"] == second["pid"] != os.getpid()
+    assert told == [(1, 2, "half")]
+
+
+async def test_a_refusal_is_the_callers_error_and_names_place_and_rule(pool: JobPool, tmp_path: Path) -> None:
+    with pytest.raises(InvalidData) as caught:
+        await pool.run("toy", "toy_jobs:refuse", {}, scratch=tmp_path)
+    assert caught.value.errors[0].place == "file"
+
+
+@pytest.mark.parametrize("function", ["crash", "die"])
+async def test_a_failure_is_told_and_the_next_job_runs(pool: JobPool, tmp_path: Path, function: str) -> None:
+    with pytest.raises(JobFailed):
+        await pool.run("toy", f"toy_jobs:{function}", {}, scratch=tmp_path)
+    assert (await pool.run("toy", "toy_jobs:double", {"value": 1}, scratch=tmp_path))["value"] == 2
+
+
+async def test_time_and_memory_are_limited(pool: JobPool, tmp_path: Path) -> None:
+    with pytest.raises(JobTimedOut):
+        await pool.run("toy", "toy_jobs:sleep", {"seconds": 30}, scratch=tmp_path, timeout_s=1)
+    with pytest.raises(JobOutOfMemory):
+        await pool.run("toy", "toy_jobs:hoard", {}, scratch=tmp_path, memory_mb=200)
+
+
+async def test_a_cancelled_call_kills_its_worker(pool: JobPool, tmp_path: Path) -> None:
+    call = asyncio.create_task(pool.run("toy", "toy_jobs:sleep", {"seconds": 60}, scratch=tmp_path))
+    async with asyncio.timeout(10):
+        while not (tmp_path / "pid").exists():  # noqa: ASYNC110 - made by another process
+            await asyncio.sleep(0.02)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await asyncio.sleep(0.2)
+    assert not alive(int((tmp_path / "pid").read_text() or 0))
+
+
+async def test_an_idle_worker_goes_away(pool: JobPool, tmp_path: Path) -> None:
+    pid = (await pool.run("toy", "toy_jobs:double", {"value": 1}, scratch=tmp_path))["pid"]
+    async with asyncio.timeout(10):
+        while alive(pid):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.1)
+
+
+async def test_a_missing_environment_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(Overloaded, match="not installed") as caught:
+        await JobPool({"x": "/nowhere/python"}, tmp_path).run("x", "a:b", {}, scratch=tmp_path)
+    assert "make" in caught.value.hint
+
+
+def test_group_memory_counts_this_group() -> None:
+    assert pool_module._group_memory(os.getpgid(0)) > 10 << 20
