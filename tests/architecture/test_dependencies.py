@@ -7,12 +7,13 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from environments import ENVIRONMENTS, JOB_SERVICES, LIBS, LOCKS, ROOT, SERVICES
+from environments import ENVIRONMENTS, JOB_SERVICES, LIBS, LOCKS, PINNED_IN_JOBS, ROOT, SERVICES
 from source_tree import modules, package_of
 
 OUTSIDE_THE_PLATFORM = {
@@ -43,8 +44,27 @@ def names_of(requirements: list[Requirement]) -> set[str]:
     return {canonicalize_name(one.name) for one in requirements}
 
 
+def available(folder: str) -> set[str]:
+    """Return what a distribution may import: what it declares, and what the Capstan libraries it declares bring along.
+
+    The framework's versions are said once, in the service kit, and not again in six services.
+    """
+    names = names_of(declared(folder))
+    libraries = [lib for lib in LIBS if f"capstan-{lib.removeprefix('libs/')}" in names]
+    return names.union(*(available(lib) for lib in libraries))
+
+
+def available_to_jobs(folder: str) -> set[str]:
+    """Return what the job environment of a service has: no framework, only the libraries' own needs and the extra."""
+    own = names_of(declared(folder, "jobs")[len(declared(folder)) :])
+    return own.union(
+        {"capstan-servicekit"},
+        *(available(lib) | {canonicalize_name(f"capstan-{Path(lib).name}")} for lib in PINNED_IN_JOBS),
+    )
+
+
 def imported(folder: str) -> Iterator[tuple[str, str, bool]]:
-    """Yield place, distribution and whether it is a job for each import from outside the package itself."""
+    """Yield place, distribution and whether a job needs it (jobs use the domain) for each import from outside."""
     owners = importlib.metadata.packages_distributions()
     for module in modules(folder):
         for one in module.imports():
@@ -52,13 +72,15 @@ def imported(folder: str) -> Iterator[tuple[str, str, bool]]:
                 continue
             owner = IN_THE_BASE_OF_FASTAPI.get(one.top) or OUTSIDE_THE_PLATFORM.get(one.top)
             name = owner or (owners.get(one.top) or [one.top])[0]
-            yield f"{module.at(one.line)} {one.top}", canonicalize_name(name), module.room == "jobs"
+            yield f"{module.at(one.line)} {one.top}", canonicalize_name(name), module.room in {"jobs", "domain"}
 
 
 @pytest.mark.parametrize("folder", (*LIBS, *SERVICES))
 def test_a_distribution_declares_what_it_imports(folder: str) -> None:
-    base, jobs = names_of(declared(folder)), names_of(declared(folder, "jobs"))
-    found = [place for place, name, in_job in imported(folder) if name not in (base | jobs if in_job else base)]
+    has_environment = folder.removeprefix("services/") in JOB_SERVICES
+    platform = available(folder)
+    jobs = available_to_jobs(folder) if has_environment else platform
+    found = [place for place, name, in_job in imported(folder) if name not in (jobs if in_job else platform)]
     assert found == []
 
 

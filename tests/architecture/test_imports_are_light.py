@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from environments import SERVICES
+from environments import ENVIRONMENTS, JOB_SERVICES, SERVICES
 from source_tree import modules, package_of
 
 CPU_S = 1.5
@@ -47,9 +47,9 @@ class Cost:
     threads: int
 
 
-def cost_of(*names: str) -> Cost:
+def cost_of(*names: str, python: str = sys.executable) -> Cost:
     """Import in a fresh process with an empty environment."""
-    command = [sys.executable, "-I", "-c", PROBE, *names]
+    command = [python, "-I", "-c", PROBE, *names]
     done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
     cpu_s, memory_mb, packages, threads = json.loads(done.stdout)
@@ -72,6 +72,17 @@ def test_what_the_laptop_parent_preloads_starts_no_thread() -> None:
     cost = cost_of(*(name for name in names if not name.endswith("__main__")))
     assert cost.packages & (HEAVY | THREADED) == set()
     assert cost.threads == 1
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("service", JOB_SERVICES)
+def test_the_job_host_and_the_domain_import_in_the_job_environment(service: str) -> None:
+    """Job environments have no framework: what jobs share with the service must do without."""
+    names = ["capstan_servicekit.jobs.host"]
+    names += [module.name for module in modules(f"services/{service}") if module.room == "domain"]
+    names += [module.name for lib in ("libs/contracts", "libs/formats") for module in modules(lib)]
+    cost = cost_of(*names, python=str(ENVIRONMENTS[service].folder / "bin" / "python"))
+    assert cost.packages & HEAVY == set()
 
 
 def test_the_command_line_imports_quickly() -> None:
