@@ -1,0 +1,94 @@
+"""data: datasets, batches, quarantine, versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capstan_client.cli.output import AsJson, Project, console, fail, rows, run, show
+from capstan_client.sdk.capstan import Capstan
+from capstan_contracts.ids import short
+from capstan_contracts.rest.ingestion import Batch, BatchState
+
+app = typer.Typer(help="Datasets, batches, quarantine, versions.", no_args_is_help=True)
+
+
+@app.command("list")
+def datasets(as_json: AsJson = False, project: Project = "default") -> None:
+    """Datasets with their newest version."""
+    found = run(lambda capstan: capstan.ingestion.datasets(), project)
+    lines = [(d.name, short(d.latest) if d.latest else None, d.rows, d.partitions) for d in found]
+    show(found, as_json, lambda: rows("Datasets", ("dataset", "version", "rows", "partitions"), lines))
+
+
+@app.command()
+def upload(
+    dataset: str,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Parquet or CSV")],
+    partition: Annotated[str, typer.Option(help="which part of the dataset this is (default: the file's stem)")] = "",
+    replaces: Annotated[str, typer.Option(help="the quarantined batch that this one mends")] = "",
+    as_json: AsJson = False,
+    project: Project = "default",
+) -> None:
+    """Send a file and wait for the contract's verdict. Exit status 2 when it is quarantined."""
+
+    async def send(capstan: Capstan) -> Batch:
+        batch = await capstan.ingestion.upload(
+            dataset, file.read_bytes(), partition=partition or file.stem, filename=file.name, replaces=replaces or None
+        )
+        with console.status(f"checking {file.name} against the contract of {dataset}"):
+            return await capstan.ingestion.wait_for_batch(batch.id)
+
+    _outcome(run(send, project), as_json)
+
+
+@app.command()
+def replay(batch: str, as_json: AsJson = False, project: Project = "default") -> None:
+    """Check a quarantined batch again, under the contract as it is now."""
+
+    async def again(capstan: Capstan) -> Batch:
+        await capstan.ingestion.replay(batch)
+        return await capstan.ingestion.wait_for_batch(batch)
+
+    _outcome(run(again, project), as_json)
+
+
+@app.command()
+def batches(dataset: str, as_json: AsJson = False, project: Project = "default") -> None:
+    """Batches of a dataset, newest first."""
+    found = run(lambda capstan: capstan.ingestion.batches(dataset), project)
+    lines = [(short(b.id), b.partition, b.filename, b.state.value, b.rows, b.received_at) for b in found]
+    show(found, as_json, lambda: rows(dataset, ("batch", "partition", "file", "state", "rows", "received"), lines))
+
+
+@app.command("failing-rows")
+def failing_rows(batch: str, as_json: AsJson = False, project: Project = "default") -> None:
+    """Rows of a quarantined batch that broke the contract."""
+    found = run(lambda capstan: capstan.ingestion.failing_rows(batch), project)
+    names = list(found.rows[0]) if found.rows else []
+    lines = [[row.get(name) for name in names] for row in found.rows[:20]]
+    show(found, as_json, lambda: rows(f"{found.total} failing rows (20 shown at most)", names, lines))
+
+
+@app.command()
+def versions(dataset: str, as_json: AsJson = False, project: Project = "default") -> None:
+    """Versions of a dataset, newest first."""
+    found = run(lambda capstan: capstan.ingestion.versions(dataset), project)
+    lines = [(short(m.version), m.sequence, len(m.files), m.rows, m.dvc_md5, m.created_at) for m in found]
+    show(found, as_json, lambda: rows(dataset, ("version", "sequence", "files", "rows", "DVC", "made"), lines))
+
+
+def _outcome(batch: Batch, as_json: bool) -> None:
+    def table() -> None:
+        console.print(f"batch {short(batch.id)} of {batch.dataset}/{batch.partition}: {batch.state.value}")
+        failed = [c for c in (batch.verdict.checks if batch.verdict else []) if c.outcome != "passed"]
+        lines = [(c.severity, c.key, c.failing_rows, c.sentence) for c in failed]
+        rows("Broken rules", ("severity", "rule", "rows", "what"), lines, empty="Every rule of the contract holds.")
+
+    show(batch, as_json, table)
+    if batch.state is BatchState.FAILED:
+        fail(batch.problem.detail if batch.problem else "the batch could not be checked")
+    if batch.state is BatchState.QUARANTINED:
+        raise typer.Exit(2)

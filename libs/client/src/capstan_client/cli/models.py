@@ -1,0 +1,77 @@
+"""models and ledger: versions, gates, champion, promotion."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from capstan_client.cli.output import AsJson, Project, console, fail, rows, run, show
+from capstan_client.sdk.capstan import Capstan
+from capstan_client.sdk.transport import poll
+from capstan_contracts.ids import short
+from capstan_contracts.rest.registry import Promotion
+
+app = typer.Typer(help="Model versions, gates, champion.", no_args_is_help=True)
+ledger = typer.Typer(help="The ledger of decisions.", no_args_is_help=True)
+
+
+@app.command()
+def versions(model: str, as_json: AsJson = False, project: Project = "default") -> None:
+    """Versions of a model, newest first."""
+    found = run(lambda capstan: capstan.registry.versions(model), project)
+    lines = [(v.version, short(v.package), ", ".join(v.aliases), v.run, v.created_at) for v in found]
+    show(found, as_json, lambda: rows(model, ("version", "package", "aliases", "run", "made"), lines))
+
+
+@app.command()
+def promote(model: str, version: int, as_json: AsJson = False, project: Project = "default") -> None:
+    """Ask for promotion. The gates decide; exit status 2 when they refuse."""
+
+    async def go(capstan: Capstan) -> Promotion:
+        asked = await capstan.registry.promote(model, version)
+        return await poll(lambda: capstan.registry.promotion(asked.id), lambda p: p.state.finished, timeout_s=180)
+
+    decided = run(go, project)
+    lines = [(g.gate, g.passed, g.observed, g.bound, g.sentence) for g in decided.gates]
+    title = f"{model} {version}: {'approved' if decided.approved else 'refused'}"
+    show(decided, as_json, lambda: rows(title, ("gate", "passed", "observed", "bound", "what"), lines))
+    if not decided.approved:
+        raise typer.Exit(2)
+
+
+@app.command()
+def champion(
+    model: str,
+    at: Annotated[datetime | None, typer.Option(help="which version was production then (UTC)")] = None,
+    as_json: AsJson = False,
+    project: Project = "default",
+) -> None:
+    """Which version is production, or was at a time, and by which decision."""
+    moment = at.replace(tzinfo=UTC) if at else None
+    found = run(lambda capstan: capstan.registry.champion(model, moment), project)
+    sentence = (
+        f"{found.model}: version {found.version} (package {short(found.package)}) since {found.since:%Y-%m-%d %H:%M:%S}, "
+        f"ledger entry {found.ledger_sequence}"
+    )
+    show(found, as_json, lambda: console.print(sentence))
+
+
+@ledger.command("list")
+def entries(
+    model: Annotated[str | None, typer.Argument()] = None, as_json: AsJson = False, project: Project = "default"
+) -> None:
+    """Decisions, newest first."""
+    found = run(lambda capstan: capstan.registry.ledger(model), project)
+    lines = [(e.sequence, e.model, e.version, e.decision, e.by, e.at, short(e.hash)) for e in found]
+    show(found, as_json, lambda: rows("Ledger", ("#", "model", "version", "decision", "by", "at", "hash"), lines))
+
+
+@ledger.command()
+def verify(as_json: AsJson = False, project: Project = "default") -> None:
+    """Recompute the hash chain. Exit status 1 when an entry was changed."""
+    found = run(lambda capstan: capstan.registry.verify_ledger(), project)
+    show(found, as_json, lambda: console.print(f"{found.entries} entries, intact: {found.intact}"))
+    if not found.intact:
+        fail(f"the ledger is broken at entry {found.broken_at}")

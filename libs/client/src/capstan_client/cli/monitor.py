@@ -1,0 +1,39 @@
+"""monitor: windows, quality, retrains."""
+
+from __future__ import annotations
+
+import typer
+
+from capstan_client.cli.output import AsJson, Project, rows, run, show
+
+app = typer.Typer(help="Drift, live quality, retrains.", no_args_is_help=True)
+
+
+@app.command()
+def windows(loop: str, as_json: AsJson = False, project: Project = "default") -> None:
+    """Windows of event time with the strongest drift in each."""
+    found = run(lambda capstan: capstan.monitoring.windows(loop), project)
+    lines = []
+    for window in found:
+        judged = [figure for figure in window.columns if not figure.seasonal]
+        top = max(judged, key=lambda figure: figure.effect, default=None)
+        strongest = f"{top.column} {top.effect:.3f}" if top else None
+        lines.append((window.start, window.end, window.model_version, window.rows, window.state, strongest))
+    show(found, as_json, lambda: rows(loop, ("from", "to", "version", "rows", "state", "strongest PSI"), lines))
+
+
+@app.command()
+def quality(loop: str, as_json: AsJson = False, project: Project = "default") -> None:
+    """Live quality per window, with a 95 % confidence interval."""
+    found = run(lambda capstan: capstan.monitoring.quality(loop), project)
+    lines = [(q.start, q.end, q.model_version, q.metric, q.value, q.low, q.high, q.labelled, q.coverage) for q in found]
+    names = ("from", "to", "version", "metric", "value", "low", "high", "labelled", "coverage")
+    show(found, as_json, lambda: rows(loop, names, lines))
+
+
+@app.command()
+def retrains(loop: str, as_json: AsJson = False, project: Project = "default") -> None:
+    """Retrains that were requested or withheld, and why."""
+    found = run(lambda capstan: capstan.monitoring.retrains(loop), project)
+    lines = [(r.at, r.state, r.reason, r.why, r.run) for r in found]
+    show(found, as_json, lambda: rows(loop, ("at", "state", "reason", "why", "run"), lines))

@@ -1,0 +1,76 @@
+"""The whole platform as one object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from capstan_client.platform.home import Home, Record
+from capstan_client.sdk.clients import (
+    FeatureStore,
+    Inference,
+    Ingestion,
+    ModelServer,
+    Monitoring,
+    Registry,
+    ServiceClient,
+    Training,
+)
+from capstan_client.sdk.transport import Transport, Unreachable
+from capstan_client.settings import chosen_token, home_folder
+from capstan_contracts.ids import SERVICES
+
+
+class Capstan:
+    """Clients of the six services and the model server, for one project."""
+
+    def __init__(self, urls: dict[str, str], model_server: str, token: str, *, project: str = "default") -> None:
+        self._client = httpx.AsyncClient(timeout=httpx.Timeout(120, connect=3), trust_env=False)
+        self.project, self.urls, self.model_server_url, self.token = project, urls, model_server, token
+
+        def reach(service: str) -> Transport:
+            return Transport(self._client, urls[service], project, token)
+
+        self.ingestion = Ingestion(reach("ingestion"))
+        self.features = FeatureStore(reach("feature-store"))
+        self.training = Training(reach("training"))
+        self.registry = Registry(reach("registry"))
+        self.inference = Inference(reach("inference"))
+        self.monitoring = Monitoring(reach("monitoring"))
+        self.model_server = ModelServer(Transport(self._client, model_server, project, token))
+
+    @classmethod
+    def connect(cls, home: Path | None = None, *, project: str = "default", token: str | None = None) -> Self:
+        """The platform of this machine, with the token that its first start made."""
+        place = Home(home or home_folder())
+        record = running_record(place)
+        token = token or chosen_token() or place.token_file.read_text().strip()
+        return cls(record.services, record.model_server, token, project=project)
+
+    def service(self, name: str) -> ServiceClient:
+        """The client of a service by its name."""
+        clients = (
+            self.ingestion, self.features, self.training, self.registry, self.inference, self.monitoring,
+        )  # fmt: skip
+        return dict(zip(SERVICES, clients, strict=True))[name]
+
+    async def __aenter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close connections."""
+        await self._client.aclose()
+
+
+def running_record(home: Home) -> Record:
+    """What runs on this machine; Unreachable says how to start it."""
+    record = home.record()
+    if record is None or record.state not in ("ready", "starting"):
+        raise Unreachable(f"No platform runs in {home.folder}. Start it with `capstan up -d`.")
+    return record
