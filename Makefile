@@ -43,9 +43,9 @@ down: ## stop the platform
 	@.venv/bin/capstan down
 
 .PHONY: test
-test: ## every test; the ten slowest are named at the end (TEST_ARGS)
+test: ## every test but the long runs of the whole platform; names the ten slowest (TEST_ARGS)
 	$(call bootstrap,all)
-	@$(PY) -m pytest --durations=10 $(TEST_ARGS)
+	@$(PY) -m pytest -m "not e2e" --ignore=tests/faults --durations=10 $(TEST_ARGS)
 
 .PHONY: faults
 faults: ## kill processes at random moments and check that nothing is lost or doubled (FAULTS_ARGS)
