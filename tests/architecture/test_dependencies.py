@@ -28,7 +28,7 @@ OUTSIDE_THE_PLATFORM = {
 }
 """Import name to distribution, for what is installed in job environments only."""
 
-IN_THE_BASE_OF_FASTAPI = {"starlette": "fastapi"}
+THROUGH = {"click": "typer", "pydantic_core": "pydantic", "starlette": "fastapi"}
 """Used through the package that owns it: a version of its own would only be able to contradict."""
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(?:\s*;\s*([^\\]+?))?\s*\\?$", re.MULTILINE)
@@ -70,7 +70,7 @@ def imported(folder: str) -> Iterator[tuple[str, str, bool]]:
         for one in module.imports():
             if one.top in sys.stdlib_module_names or one.top == package_of(folder):
                 continue
-            owner = IN_THE_BASE_OF_FASTAPI.get(one.top) or OUTSIDE_THE_PLATFORM.get(one.top)
+            owner = THROUGH.get(one.top) or OUTSIDE_THE_PLATFORM.get(one.top)
             name = owner or (owners.get(one.top) or [one.top])[0]
             yield f"{module.at(one.line)} {one.top}", canonicalize_name(name), module.room in {"jobs", "domain"}
 
