@@ -1,0 +1,126 @@
+"""Checks the structure of a LightGBM model text, because LightGBM's own parser ends the process on a broken tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+MAGIC: Final = b"tree\n"
+#: Arrays of a tree with one entry per split, and per leaf; the optional ones are only informative.
+_SPLIT_INTEGERS: Final = ("split_feature", "decision_type", "left_child", "right_child", "internal_count")
+_SPLIT_NUMBERS: Final = ("threshold", "split_gain", "internal_value", "internal_weight")
+_LEAF_INTEGERS: Final = ("leaf_count",)
+_OPTIONAL: Final = frozenset(
+    {"internal_count", "split_gain", "internal_value", "internal_weight", "leaf_count", "leaf_weight"}
+)
+_CATEGORICAL: Final = 1
+Members = Mapping[str, bytes]
+
+
+class BoosterTextError(ValueError):
+    """The text is not a LightGBM model that can be loaded; the message names the tree and the member."""
+
+
+def check_booster_text(text: bytes) -> int:
+    """Checks header and every tree; returns the number of features. BoosterTextError says what is wrong.
+
+    Each tree must be one: every node but the root and every leaf is the child of exactly one node.
+    """
+    if not text.startswith(MAGIC) or b"\0" in text:
+        raise BoosterTextError("not a LightGBM model in text form")
+    start = text.find(b"\nTree=") + 1
+    if not start:
+        raise BoosterTextError("the model has no tree")
+    header = _members(text[:start])
+    width = _whole(header, "max_feature_idx", "header") + 1
+    for member, only in (("num_class", 1), ("num_tree_per_iteration", 1)):
+        if _whole(header, member, "header") != only:
+            raise BoosterTextError(f"header: {member} must be {only}: one output per row")
+    for member in ("feature_names", "feature_infos"):
+        if len(header.get(member, b"").split()) != width:
+            raise BoosterTextError(f"header: {member} must have {width} entries")
+    for index, size in enumerate(_integers(header, "tree_sizes", None, "header").tolist()):
+        block = text[start : start + max(size, 0)]
+        if len(block) != size or not block.startswith(b"Tree=%d\n" % index):
+            raise BoosterTextError(f"tree {index}: does not begin or end where tree_sizes says")
+        _check_tree(_members(block), width, f"tree {index}")
+        start += size
+    if not text[start:].lstrip(b"\n").startswith(b"end of trees"):
+        raise BoosterTextError("the text does not end after the trees that tree_sizes lists")
+    return width
+
+
+def _check_tree(tree: Members, width: int, place: str) -> None:
+    leaves = _whole(tree, "num_leaves", place)
+    if leaves < 1 or tree.get("is_linear", b"0") != b"0":
+        raise BoosterTextError(f"{place}: num_leaves must be above 0, and linear trees are not taken")
+    _numbers(tree, "leaf_value", leaves, place)
+    if leaves == 1:
+        return
+    _numbers(tree, "leaf_weight", leaves, place)
+    for member in _LEAF_INTEGERS:
+        _integers(tree, member, leaves, place)
+    for member in _SPLIT_NUMBERS:
+        _numbers(tree, member, leaves - 1, place)
+    splits = {member: _integers(tree, member, leaves - 1, place) for member in _SPLIT_INTEGERS}
+    feature = splits["split_feature"]
+    if (feature < 0).any() or (feature >= width).any():
+        raise BoosterTextError(f"{place}: split_feature is not one of {width} features")
+    children = np.sort(np.concatenate([splits["left_child"], splits["right_child"]]))
+    if not np.array_equal(children, np.concatenate([np.arange(-leaves, 0), np.arange(1, leaves - 1)])):
+        raise BoosterTextError(f"{place}: left_child and right_child do not form a tree")
+    _check_categories(tree, splits["decision_type"], place)
+
+
+def _check_categories(tree: Members, decision: npt.NDArray[np.int64], place: str) -> None:
+    categorical = (decision & _CATEGORICAL) != 0
+    count = _whole(tree, "num_cat", place)
+    if not count:
+        if categorical.any():
+            raise BoosterTextError(f"{place}: a categorical split without num_cat")
+        return
+    bounds = _integers(tree, "cat_boundaries", count + 1, place)
+    if bounds[0] != 0 or (np.diff(bounds) < 0).any():
+        raise BoosterTextError(f"{place}: cat_boundaries must rise from 0")
+    _integers(tree, "cat_threshold", int(bounds[-1]), place)
+    chosen = _numbers(tree, "threshold", None, place)[categorical]
+    if ((chosen < 0) | (chosen >= count)).any():
+        raise BoosterTextError(f"{place}: a categorical threshold is not one of {count}")
+
+
+def _members(block: bytes) -> dict[str, bytes]:
+    pairs = (line.split(b"=", 1) for line in block.split(b"\n") if b"=" in line)
+    return {key.decode("latin-1"): value for key, value in pairs}
+
+
+def _whole(block: Members, member: str, place: str) -> int:
+    text = block.get(member, b"")
+    if not text.isdigit() or len(text) > 9:
+        raise BoosterTextError(f"{place}: {member} must be a whole number from 0")
+    return int(text)
+
+
+def _integers(block: Members, member: str, length: int | None, place: str) -> npt.NDArray[np.int64]:
+    tokens = _tokens(block, member, length, place)
+    try:
+        return np.array([int(token) for token in tokens], dtype=np.int64)
+    except (ValueError, OverflowError):
+        raise BoosterTextError(f"{place}: {member} must be whole numbers") from None
+
+
+def _numbers(block: Members, member: str, length: int | None, place: str) -> npt.NDArray[np.float64]:
+    tokens = _tokens(block, member, length, place)
+    try:
+        return np.array([float(token) for token in tokens], dtype=np.float64)
+    except ValueError:
+        raise BoosterTextError(f"{place}: {member} must be numbers") from None
+
+
+def _tokens(block: Members, member: str, length: int | None, place: str) -> list[bytes]:
+    tokens = block.get(member, b"").split()
+    if length is not None and len(tokens) != length and not (member in _OPTIONAL and member not in block):
+        raise BoosterTextError(f"{place}: {member} must have {length} entries, not {len(tokens)}")
+    return tokens

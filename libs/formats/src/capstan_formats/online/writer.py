@@ -1,0 +1,218 @@
+"""Writing a view's online store: a new generation beside the old one, then the switch, then the old one is dropped."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+from capstan_formats.online.rows import OnlineCodecError, RowCodec, encode_key
+from capstan_formats.online.store import (
+    SUFFIX,
+    Meta,
+    OnlineSchema,
+    OnlineStoreError,
+    ViewNotMaterializedError,
+    check_view,
+    connect,
+    is_generation,
+    read_meta,
+    read_pointer,
+    switch_pointer,
+)
+
+_TABLES: Final = (
+    "CREATE TABLE kv (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE meta (value BLOB NOT NULL)",
+)
+# Packed values of one key sort by event_ts, created_ts, tie and content, so the larger bytes are the newer row.
+_UPSERT: Final = (
+    "INSERT INTO kv VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE excluded.value > value"
+)
+_LOCK_PAUSE_S: Final = 0.02
+
+
+class EntityRow(NamedTuple):
+    """One row to write. Key and values in schema order; times in epoch microseconds; tie decides equal times."""
+
+    key: tuple[Any, ...]
+    event_ts: int
+    created_ts: int
+    values: tuple[Any, ...]
+    tie: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineGeneration:
+    """A generation in use: its file, entities, rows that changed something while writing, watermark."""
+
+    path: Path
+    rows: int
+    changed: int
+    watermark: int | None
+
+
+class OnlineWriter:
+    """Builds one generation; readers see the old one until `commit`. One writer per view at a time.
+
+    With `extend` it starts from a copy of the current generation, if that has the same schema; an entity keeps the
+    row with the newest event_ts, then created_ts, then tie, in whatever order rows come.
+    """
+
+    def __init__(
+        self, folder: Path, schema: OnlineSchema, *, extend: bool = True, lock_timeout_s: float = 30.0
+    ) -> None:
+        """Takes the view's lock. OnlineStoreError where another writer holds it for longer than the timeout."""
+        self._folder = folder
+        self.schema = schema
+        self._codec = RowCodec(schema.columns)
+        self._lock = _lock(folder, check_view(schema.view), lock_timeout_s)
+        self._path = folder / f"{schema.view}.{uuid.uuid4().hex}{SUFFIX}"
+        self._connection: sqlite3.Connection | None = None
+        self._watermark: int | None = None
+        self._changed = 0
+        try:
+            self.extended = extend and self._copy_current()
+            self._connection = self._connect()
+        except BaseException:
+            self.discard()
+            raise
+
+    def write(self, rows: Iterable[EntityRow]) -> int:
+        """Writes rows as they come; returns how many were newer than what was there.
+
+        OnlineCodecError names a bad row (those before it are in the unfinished generation); on an error of the disk
+        the generation is given up.
+        """
+        connection = self._need_open()
+        before = connection.total_changes
+        try:
+            connection.executemany(_UPSERT, self._packed(rows))
+        except sqlite3.Error as error:
+            self.discard()
+            raise OnlineStoreError(f"{self._path.name} cannot be written: {error}") from None
+        changed = connection.total_changes - before
+        self._changed += changed
+        return changed
+
+    def commit(self, watermark: int | None = None) -> OnlineGeneration:
+        """Puts the generation to use and drops the old one. The watermark never moves back."""
+        connection = self._need_open()
+        known = [mark for mark in (watermark, self._watermark) if mark is not None]
+        meta = Meta(self.schema, max(known, default=None), _count(connection))
+        try:
+            connection.execute("DELETE FROM meta")
+            connection.execute("INSERT INTO meta VALUES (?)", (meta.to_bytes(),))
+            connection.commit()
+        except sqlite3.Error as error:
+            self.discard()
+            raise OnlineStoreError(f"{self._path.name} cannot be written: {error}") from None
+        connection.close()
+        self._connection = None
+        with self._path.open("rb") as file:
+            os.fsync(file.fileno())
+        switch_pointer(self._folder, self.schema.view, self._path)
+        self._drop_others()
+        self._unlock()
+        return OnlineGeneration(self._path, meta.rows, self._changed, meta.watermark)
+
+    def discard(self) -> None:
+        """Leaves everything as it was; after `commit` it does nothing."""
+        if self._lock is None:
+            return
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._path.unlink(missing_ok=True)
+        self._unlock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
+    def _packed(self, rows: Iterable[EntityRow]) -> Iterator[tuple[bytes, bytes]]:
+        pack = self._codec.pack
+        parts = len(self.schema.keys)
+        for number, row in enumerate(rows):
+            try:
+                if len(row.key) != parts:
+                    raise OnlineCodecError(f"the key has {len(row.key)} parts, not {parts}")
+                yield encode_key(row.key), pack(row.event_ts, row.created_ts, row.values, row.tie)
+            except OnlineCodecError as error:
+                raise OnlineCodecError(f"row {number}: {error}") from None
+
+    def _copy_current(self) -> bool:
+        try:
+            current = read_pointer(self._folder, self.schema.view)
+        except ViewNotMaterializedError:
+            return False
+        connection = connect(current)
+        try:
+            meta = read_meta(connection, current)
+        finally:
+            connection.close()
+        if meta.schema != self.schema:
+            return False
+        shutil.copyfile(current, self._path)
+        self._watermark = meta.watermark
+        return True
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path)
+        # A crash loses the unfinished file as a whole, so neither journal nor fsync is needed before `commit`.
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        if not self.extended:
+            for statement in _TABLES:
+                connection.execute(statement)
+        return connection
+
+    def _drop_others(self) -> None:
+        """The old generation, and what crashed writers left. Readers that have a file open keep it."""
+        for path in self._folder.iterdir():
+            if path != self._path and is_generation(path.name, self.schema.view):
+                path.unlink(missing_ok=True)
+
+    def _need_open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise OnlineStoreError("the writer is closed")
+        return self._connection
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _count(connection: sqlite3.Connection) -> int:
+    (rows,) = connection.execute("SELECT count(*) FROM kv").fetchone()
+    return int(rows)
+
+
+def _lock(folder: Path, view: str, timeout_s: float) -> int | None:
+    """An exclusive lock on the view's lock file; the system lets go of it when the process dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / f"{view}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                raise OnlineStoreError(f"another writer holds view {view!r}") from None
+            time.sleep(_LOCK_PAUSE_S)
+        else:
+            return descriptor

@@ -1,0 +1,183 @@
+"""The bytes of a log segment: header, frames, footer, and the one reader that tells a torn tail from damage.
+
+file    = "CAPSEG" u16 version, then frames, then (once closed) one footer frame; all little-endian
+frame   = u32 length, u32 crc32 of the payload, u32 crc32 of the eight bytes before, payload
+footer  = a frame with the top bit of its length set; JSON {count, first_event_time, last_event_time, sha256}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NoReturn
+from zlib import crc32
+
+from capstan_formats.strict_json import JsonRuleError, need, read_object, write_json
+
+HEADER: Final = b"CAPSEG" + struct.pack("<H", 1)
+MAX_PAYLOAD: Final = 64 * 1024 * 1024
+FOOTER_BIT: Final = 0x8000_0000
+_HEAD: Final = struct.Struct("<II")
+_CHECK: Final = struct.Struct("<I")
+_HEAD_SIZE: Final = _HEAD.size + _CHECK.size
+
+
+class SegmentError(ValueError):
+    """A segment is damaged or misused; `offset` is the byte where, if there is one."""
+
+    def __init__(self, path: Path, detail: str, offset: int | None = None) -> None:
+        super().__init__(f"{path.name}{'' if offset is None else f', byte {offset}'}: {detail}")
+        self.path = path
+        self.offset = offset
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """A closed segment: records, event-time range in epoch microseconds, sha256 of all before the footer, file size."""
+
+    path: Path
+    count: int
+    first_event_time: int | None
+    last_event_time: int | None
+    sha256: str
+    size: int
+
+
+class Tally:
+    """What the footer will say of the frames so far."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: int | None = None
+        self.last: int | None = None
+        self._digest = hashlib.sha256(HEADER)
+
+    def add(self, frame: bytes, times: tuple[int, int] | None) -> None:
+        """Counts one frame and the range of its event times."""
+        self.count += 1
+        self._digest.update(frame)
+        if times is not None:
+            self.first = times[0] if self.first is None else min(self.first, times[0])
+            self.last = times[1] if self.last is None else max(self.last, times[1])
+
+    def footer(self) -> bytes:
+        """The footer's JSON."""
+        return write_json(
+            {
+                "count": self.count,
+                "first_event_time": self.first,
+                "last_event_time": self.last,
+                "sha256": self._digest.hexdigest(),
+            }
+        )
+
+    def info(self, path: Path, size: int) -> SegmentInfo:
+        """The same for callers."""
+        return SegmentInfo(path, self.count, self.first, self.last, self._digest.hexdigest(), size)
+
+
+def frame_bytes(payload: bytes, flag: int = 0) -> bytes:
+    """One frame; `flag` is FOOTER_BIT for the footer."""
+    head = _HEAD.pack(len(payload) | flag, crc32(payload))
+    return head + _CHECK.pack(crc32(head)) + payload
+
+
+class FrameReader:
+    """Iterates (offset, frame, payload) of the records; then `end` is where they end, `footer` what closes them.
+
+    A frame cut short by the end of the file, zeros to the end, and a last frame with a wrong checksum are a torn tail:
+    iteration just ends. Anything else that is wrong is a SegmentError with its offset.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self.end = 0
+        self.footer: dict[str, Any] | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, bytes, bytes]]:
+        start = self._file.read(len(HEADER))
+        if start != HEADER:
+            if HEADER.startswith(start):
+                return
+            self._fail(0, "not a log segment of this version")
+        self.end = len(HEADER)
+        while (found := self._next()) is not None:
+            head, payload, is_footer = found
+            if is_footer:
+                self._close(payload)
+                return
+            offset, self.end = self.end, self.end + len(head) + len(payload)
+            yield offset, head + payload, payload
+
+    def _next(self) -> tuple[bytes, bytes, bool] | None:
+        head = self._file.read(_HEAD_SIZE)
+        if len(head) < _HEAD_SIZE:
+            return None
+        length, checksum = _HEAD.unpack_from(head)
+        if _CHECK.unpack_from(head, _HEAD.size)[0] != crc32(head[: _HEAD.size]):
+            if not any(head) and self._only_zeros_left():
+                return None
+            self._fail(self.end, "the head of a frame is damaged")
+        size = length & ~FOOTER_BIT
+        if not 0 < size <= MAX_PAYLOAD:
+            self._fail(self.end, f"a frame of {size} bytes")
+        payload = self._file.read(size)
+        if len(payload) < size:
+            return None
+        if crc32(payload) != checksum:
+            if not self._file.read(1):
+                return None
+            self._fail(self.end, "the payload of a frame is damaged")
+        return head, payload, bool(length & FOOTER_BIT)
+
+    def _close(self, payload: bytes) -> None:
+        try:
+            footer = read_object(payload)
+            need(footer, "count", int)
+            need(footer, "sha256", str)
+        except JsonRuleError as error:
+            self._fail(self.end, f"the footer cannot be read: {error}")
+        if self._file.read(1):
+            self._fail(self._file.tell() - 1, "bytes after the footer")
+        self.footer = footer
+
+    def _only_zeros_left(self) -> bool:
+        while chunk := self._file.read(1 << 16):
+            if any(chunk):
+                return False
+        return True
+
+    def _fail(self, offset: int, detail: str) -> NoReturn:
+        raise SegmentError(self._path, detail, offset)
+
+
+def parse_record(path: Path, payload: bytes, offset: int) -> dict[str, Any]:
+    """A payload as a JSON object. SegmentError with the offset of its frame for anything else."""
+    try:
+        record = json.loads(payload, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise SegmentError(path, f"a record is not JSON: {error}", offset) from None
+    if not isinstance(record, dict):
+        raise SegmentError(path, "a record is not a JSON object", offset)
+    return record
+
+
+def event_times(path: Path, payload: bytes, offset: int) -> tuple[int, int] | None:
+    """First and last event time of a record's rows; None where it has no rows. SegmentError for another shape."""
+    rows = parse_record(path, payload, offset).get("rows")
+    try:
+        times = [row["event_time"] for row in rows or ()]
+    except (TypeError, KeyError):
+        times = [None]
+    if not isinstance(rows, list) or any(type(time) is not int for time in times):
+        raise SegmentError(path, "a record needs rows with an event_time each", offset)
+    return (min(times), max(times)) if times else None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
