@@ -187,21 +187,6 @@ def test_nothing_written_yet(tmp_path: Path) -> None:
         OnlineReader(tmp_path, "weather")
 
 
-@pytest.mark.parametrize("view", ["../weather", "", "Weather", "a/b", "a.b", "x" * 64])
-def test_names_of_views(tmp_path: Path, view: str) -> None:
-    with pytest.raises(OnlineStoreError, match="not the name of a view"):
-        OnlineReader(tmp_path, view)
-    with pytest.raises(OnlineStoreError, match="not the name of a view"):
-        OnlineSchema(view, "v", SCHEMA.keys, ())
-
-
-@pytest.mark.parametrize("name", ["../../etc/passwd", "weather.online", f"other.{'0' * 32}.online", ""])
-def test_a_pointer_that_leads_elsewhere(tmp_path: Path, name: str) -> None:
-    pointer_path(tmp_path, "weather").write_text(name)
-    with pytest.raises(OnlineStoreError, match="not one of its files"):
-        OnlineReader(tmp_path, "weather")
-
-
 def test_damaged_files(tmp_path: Path) -> None:
     made = write(tmp_path, row("JFK", 1, 1.0))
     connection = sqlite3.connect(made.path)
@@ -228,28 +213,6 @@ def test_a_reader_survives_the_loss_of_the_pointer_with_an_error(tmp_path: Path)
         assert reader.get([("JFK", 1)])[0] is not None
     with pytest.raises(OnlineStoreError, match="closed"):
         reader.get([("JFK", 1)])
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"keys": ()},
-        {"keys": (OnlineColumn("x", "float64"),)},
-        {"columns": (OnlineColumn("origin", "string"),)},
-        {"ttl_s": 0},
-    ],
-)
-def test_bad_schemas(wrong: dict[str, Any]) -> None:
-    good: dict[str, Any] = {"view": "weather", "version": "v", "keys": SCHEMA.keys, "columns": SCHEMA.columns}
-    with pytest.raises(OnlineStoreError):
-        OnlineSchema(**(good | wrong))
-
-
-@pytest.mark.parametrize("entry", [5, {"name": "x"}, {"name": "x", "dtype": "decimal"}, {"name": 5, "dtype": "bool"}])
-def test_bad_schema_json(entry: Any) -> None:
-    with pytest.raises(OnlineStoreError, match="damaged"):
-        OnlineSchema.from_json({**SCHEMA.to_json(), "columns": [entry]})
-    assert OnlineSchema.from_json(SCHEMA.to_json()) == SCHEMA
 
 
 def test_readers_never_see_a_gap_while_generations_switch(tmp_path: Path) -> None:
