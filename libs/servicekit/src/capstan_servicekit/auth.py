@@ -1,4 +1,4 @@
-"""Who is calling, and may they? Deny by default: a route without a declared permission stops the service from starting."""
+"""Who is calling, and may they? Deny by default: a service with a route that declares no permission does not start."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What the inference service does: one file per verb."""

@@ -1,0 +1,49 @@
+"""A prediction by its id: the time inside the id says in which segments it can be."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from capstan_contracts.rest.inference import PredictionRecord
+from capstan_inference.actions.ports import Spool
+from capstan_inference.domain.predictions import Logged, id_millis, on_the_wire
+from capstan_inference.tables import DeploymentRow, ModelVersionRow, SegmentRow
+from capstan_servicekit.db.session import Database
+from capstan_servicekit.errors import NotFound
+from capstan_servicekit.objects import ObjectStore
+
+
+class FindPrediction:
+    """Reads the spool first: a segment leaves it only after its row is in the database."""
+
+    def __init__(self, database: Database, objects: ObjectStore, spool: Spool) -> None:
+        self._database, self._objects, self._spool = database, objects, spool
+
+    async def __call__(self, project: str, prediction: str) -> PredictionRecord:
+        """The record as it was logged before the answer left. NotFound."""
+        found = await self._spool.find(project, prediction) or await self._shipped(project, prediction)
+        if found is None:
+            raise NotFound(
+                f"no prediction {prediction} in project {project}",
+                hint="Ids come with each answer of the model server, as prediction_ids.",
+            )
+        return on_the_wire(found, await self._run(project, found))
+
+    async def _shipped(self, project: str, prediction: str) -> Logged | None:
+        millis = id_millis(prediction)
+        within = (SegmentRow.project == project, SegmentRow.first_ms <= millis, SegmentRow.last_ms >= millis)
+        async with self._database.read() as session:
+            digests = (await session.scalars(select(SegmentRow.digest).where(*within))).all()
+        for digest in digests:
+            path = await self._objects.local_path(project, digest)
+            if (found := await self._spool.find_in(path, prediction, digest)) is not None:
+                return found
+        return None
+
+    async def _run(self, project: str, found: Logged) -> str | None:
+        name = found.record.get("deployment", found.record["model"])
+        async with self._database.read() as session:
+            deployment = await session.get(DeploymentRow, (project, name))
+            model = deployment.model if deployment is not None else name
+            version = await session.get(ModelVersionRow, (project, model, found.record["version"]))
+        return None if version is None else version.run

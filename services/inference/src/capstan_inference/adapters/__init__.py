@@ -1,0 +1,1 @@
+"""The model server's process and the spool of its log."""

@@ -1,0 +1,75 @@
+"""What the model server is told: one JSON line on stdin at its start, and placements of models later on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One deployment: which package answers for which name, and what of a request is logged under which role."""
+
+    project: str
+    deployment: str
+    version: int
+    revision: int
+    package: str
+    path: Path
+    #: Request column that holds the event time of a row, when it is there.
+    event_time_column: str | None = None
+    #: Request columns that name the entity, besides those that lookups read.
+    entity_columns: tuple[str, ...] = ()
+    log_features: bool = True
+
+    @classmethod
+    def from_json(cls, source: dict[str, Any]) -> Self:
+        """From the control's JSON object."""
+        known = {one.name for one in fields(cls)}
+        values = {name: value for name, value in source.items() if name in known}
+        values["path"] = Path(values["path"])
+        values["entity_columns"] = tuple(values.get("entity_columns", ()))
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of what one request may ask, and of what may wait."""
+
+    max_body_bytes: int = 8 << 20
+    max_rows: int = 5000
+    max_waiting: int = 256
+    max_large: int = 32
+    deadline_s: float = 10.0
+    #: Up to so many rows are answered on the event loop: handing them to a thread would take longer.
+    inline_rows: int = 16
+    segment_bytes: int = 8 << 20
+    segment_age_s: float = 10.0
+    grace_s: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Everything the process needs; it reads no environment."""
+
+    socket_fd: int
+    spool: Path
+    online: Path
+    principals: Path
+    log_level: str = "INFO"
+    limits: Limits = field(default_factory=Limits)
+    placements: tuple[Placement, ...] = ()
+
+    @classmethod
+    def from_json(cls, source: dict[str, Any]) -> Self:
+        """From the first line on stdin."""
+        return cls(
+            socket_fd=int(source["socket_fd"]),
+            spool=Path(source["spool"]),
+            online=Path(source["online"]),
+            principals=Path(source["principals"]),
+            log_level=str(source.get("log_level", "INFO")),
+            limits=Limits(**source.get("limits", {})),
+            placements=tuple(Placement.from_json(entry) for entry in source.get("placements", ())),
+        )

@@ -1,0 +1,207 @@
+"""The HTTP door of the model server: a bare ASGI application, so that a request costs little more than its model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import orjson
+
+from capstan_inference.dataplane import metadata
+from capstan_inference.dataplane.access import Access
+from capstan_inference.dataplane.bodies import Batch, parse_json, v1_batch, v2_batch
+from capstan_inference.dataplane.config import Limits
+from capstan_inference.dataplane.counters import Counters
+from capstan_inference.dataplane.ids import IdSource
+from capstan_inference.dataplane.log import PredictionLog
+from capstan_inference.dataplane.models import Models
+from capstan_inference.dataplane.paths import Paths, Route
+from capstan_inference.dataplane.refusals import (
+    BODY_TOO_LARGE,
+    DEADLINE,
+    INTERNAL,
+    OVERLOADED,
+    UNSUPPORTED_MEDIA,
+    Refusal,
+    wrong,
+)
+from capstan_inference.dataplane.served import Scored, Served
+
+log = logging.getLogger(__name__)
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+DEADLINE_HEADER: Final = b"capstan-deadline-ms"
+BINARY_HEADER: Final = b"inference-header-content-length"
+_JSON: Final = (b"content-type", b"application/json")
+_PROBLEM: Final = (b"content-type", b"application/problem+json")
+_TEXT: Final = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+
+
+class ModelApp:
+    """Routes, admits, answers. One event loop; large requests are scored by one thread beside it."""
+
+    def __init__(self, models: Models, prediction_log: PredictionLog, access: Access, limits: Limits) -> None:
+        self._models, self._log, self._access, self._limits = models, prediction_log, access, limits
+        self._counters: Counters = prediction_log.counters
+        self._paths, self._ids = Paths(), IdSource()
+        self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._large = 0
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        kind, status, headers = "unknown", 200, [_JSON]
+        try:
+            route = self._paths.resolve(scope["method"], scope["path"])
+            kind = route.kind
+            if route.role is not None:
+                self._access.check(scope["headers"], route.role, route.scope)
+            if route.method == "POST":
+                body = await self._predict(route, scope["headers"], receive)
+            else:
+                body = self._describe(route)
+                headers = [_TEXT] if kind == "metrics" else headers
+        except Refusal as refusal:
+            status, body, headers = _refused(refusal, scope["path"])
+        except Exception:  # the process edge: the caller learns nothing of the inside, the log everything
+            log.exception("request.failed %s", scope["path"])
+            failure = Refusal(INTERNAL, "Something went wrong on our side; the log has it.")
+            status, body, headers = _refused(failure, scope["path"])
+        headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        self._counters.answered(kind, status, time.perf_counter() - started)
+
+    async def _predict(self, route: Route, headers: Headers, receive: Receive) -> bytes:
+        seconds = self._limits.deadline_s
+        length = 0
+        for name, value in headers:
+            if name == b"content-length":
+                length = int(value)
+            elif name == DEADLINE_HEADER:
+                seconds = min(seconds, _deadline(value))
+            elif name == BINARY_HEADER:
+                raise Refusal(UNSUPPORTED_MEDIA, "binary tensor data is not taken; send `data` as JSON")
+        if length > self._limits.max_body_bytes:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._answer(route, await self._body(receive))
+        except TimeoutError:
+            raise Refusal(DEADLINE, f"no answer within {seconds:g} s") from None
+
+    async def _body(self, receive: Receive) -> bytes:
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        while message.get("more_body"):
+            message = await receive()
+            body += message.get("body", b"")
+            if len(body) > self._limits.max_body_bytes:
+                break
+        if len(body) > self._limits.max_body_bytes:
+            raise self._too_large()
+        return body
+
+    async def _answer(self, route: Route, body: bytes) -> bytes:
+        served = self._models.get(route.project, route.model, route.version)
+        counters = self._counters
+        if counters.waiting >= self._limits.max_waiting:
+            raise Refusal(OVERLOADED, f"{counters.waiting} requests are waiting", hint="Try again after a second.")
+        counters.waiting += 1
+        try:
+            parse = v2_batch if route.kind == "v2_infer" else v1_batch
+            batch = parse(parse_json(body), served.signature.names, self._limits.max_rows)
+            _check_outputs(batch, served)
+            small = batch.rows <= self._limits.inline_rows
+            scored = served.score(batch) if small else await self._beside(served, batch)
+            ids, records = served.records(scored, self._ids)
+            await self._log.append(route.project, route.model, records, batch.rows)
+        finally:
+            counters.waiting -= 1
+        counters.rows[route.project, route.model, served.placement.version] += batch.rows
+        return _v2_answer(batch, served, scored, ids) if batch.v2 else _v1_answer(served, scored, ids)
+
+    async def _beside(self, served: Served, batch: Batch) -> Scored:
+        """Score in the model thread. A request that is too late by then is not scored at all: it was cancelled."""
+        if self._large >= self._limits.max_large:
+            raise Refusal(OVERLOADED, f"{self._large} large requests are waiting", hint="Try again after a second.")
+        self._large += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._model_thread, served.score, batch)
+        finally:
+            self._large -= 1
+
+    def _describe(self, route: Route) -> bytes:
+        if route.kind == "metrics":
+            return self._counters.text().encode()
+        if route.kind == "v2_server":
+            return orjson.dumps(metadata.server())
+        if route.kind in ("v2_live", "v2_ready"):
+            # The process listens only once its models are loaded.
+            return orjson.dumps({route.kind.removeprefix("v2_"): True})
+        if route.kind == "v1_list":
+            return orjson.dumps({"models": self._models.names(route.project)})
+        describe = {
+            "v1_model": metadata.v1_status,
+            "v2_model": metadata.v2_model,
+            "v2_model_ready": metadata.v2_ready,
+        }[route.kind]
+        return orjson.dumps(describe(self._models.get(route.project, route.model, route.version)))
+
+    def _too_large(self) -> Refusal:
+        rule = f"at most {self._limits.max_body_bytes} bytes"
+        return Refusal(BODY_TOO_LARGE, f"The body is larger than {rule[8:]}", place="body", rule=rule)
+
+    def close(self) -> None:
+        """End the model thread."""
+        self._model_thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _v1_answer(served: Served, scored: Scored, ids: list[str]) -> bytes:
+    return orjson.dumps(
+        {"predictions": scored.predictions, "prediction_ids": ids, "model_version": served.placement.version}
+    )
+
+
+def _v2_answer(batch: Batch, served: Served, scored: Scored, ids: list[str]) -> bytes:
+    answer: dict[str, Any] = {
+        "model_name": served.placement.deployment,
+        "model_version": str(served.placement.version),
+        "outputs": [
+            {"name": served.output, "datatype": "FP64", "shape": [len(ids)], "data": scored.predictions},
+        ],
+        "parameters": {"prediction_ids": ids},
+    }
+    if batch.request_id is not None:
+        answer["id"] = batch.request_id
+    return orjson.dumps(answer)
+
+
+def _check_outputs(batch: Batch, served: Served) -> None:
+    for index, name in enumerate(batch.outputs):
+        if name != served.output:
+            raise wrong(f"outputs[{index}].name", f"the model answers {served.output!r}, not {name[:64]!r}")
+
+
+def _deadline(value: bytes) -> float:
+    if not value.isdigit() or not 1 <= int(value[:10]) <= 3_600_000:
+        raise wrong("header capstan-deadline-ms", "whole milliseconds from 1 to 3600000 are needed")
+    return int(value) / 1000
+
+
+def _refused(refusal: Refusal, path: str) -> tuple[int, bytes, Headers]:
+    headers = [_PROBLEM]
+    if refusal.status == 503:
+        headers.append((b"retry-after", b"1"))
+    if refusal.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return refusal.status, refusal.body(path[:500]), headers

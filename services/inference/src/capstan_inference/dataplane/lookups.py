@@ -1,0 +1,161 @@
+"""Feature lookup: views of the online store read by the keys that a request gives, judged at its event time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from capstan_formats.manifest import EntityLookup
+from capstan_formats.online import (
+    Lookup,
+    OnlineCodecError,
+    OnlineReader,
+    OnlineSchema,
+    OnlineStoreError,
+    Status,
+    ViewNotMaterializedError,
+    look_up,
+)
+from capstan_formats.preprocess import PreprocessError
+from capstan_inference.dataplane.counters import Counters
+from capstan_inference.dataplane.refusals import Refusal, wrong
+
+_MISSING = Lookup(Status.MISSING, None, None)
+
+
+class OnlineViews:
+    """One reader per project and view, opened when first asked for and shared by all models."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._readers: dict[tuple[str, str], OnlineReader] = {}
+        self._lock = threading.Lock()
+
+    def reader(self, project: str, view: str) -> OnlineReader | None:
+        """The reader; None where nothing was materialized yet. OnlineStoreError where the store is damaged."""
+        found = self._readers.get((project, view))
+        if found is not None:
+            return found
+        with self._lock:
+            try:
+                return self._readers.setdefault((project, view), OnlineReader(self._root / project, view))
+            except ViewNotMaterializedError:
+                return None
+
+    def close(self) -> None:
+        """Let go of all files."""
+        for reader in self._readers.values():
+            reader.close()
+        self._readers.clear()
+
+
+@dataclass(slots=True)
+class Found:
+    """What was looked up for the rows of a request: columns for the model, and what the log says of each row."""
+
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    times: dict[str, list[int | None]] = field(default_factory=dict)
+    status: dict[str, list[str]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A lookup fitted to one schema: key columns in the store's order, and where each value comes from."""
+
+    schema: OnlineSchema
+    keys: tuple[str, ...]
+    stored: tuple[tuple[str, str, bool], ...]  # column of the model, column of the store, whether a bool is a number
+
+
+class Lookups:
+    """All lookups of one model."""
+
+    def __init__(self, project: str, lookups: Sequence[EntityLookup], views: OnlineViews, counters: Counters) -> None:
+        self._project, self._lookups, self._views, self._counters = project, tuple(lookups), views, counters
+        self._plans: dict[str, _Plan] = {}
+
+    @property
+    def key_columns(self) -> list[str]:
+        """Request columns that feed keys."""
+        return list(dict.fromkeys(s.column for lookup in self._lookups for s in lookup.keys.values()))
+
+    def open(self) -> None:
+        """Open what is there, so that the first request does not."""
+        for lookup in self._lookups:
+            try:
+                self._views.reader(self._project, lookup.view)
+            except OnlineStoreError:
+                self._counters.lookup_errors += 1
+
+    def find(self, values: Mapping[str, list[Any]], event_times: list[int]) -> Found:
+        """Read every view once for all rows. A view that cannot be read counts as missing, and is counted."""
+        found = Found()
+        for lookup in self._lookups:
+            try:
+                rows, stored = self._read(lookup, values, event_times, found)
+            except OnlineStoreError:
+                self._counters.lookup_errors += 1
+                rows, stored = [_MISSING] * len(event_times), _by_name(lookup)
+            found.times[lookup.view] = [row.event_ts for row in rows]
+            found.status[lookup.view] = [row.status.value for row in rows]
+            for column, name, as_number in stored:
+                cells = [None if row.values is None else row.values.get(name) for row in rows]
+                found.columns[column] = [_number(cell) for cell in cells] if as_number else cells
+        return found
+
+    def _read(
+        self, lookup: EntityLookup, values: Mapping[str, list[Any]], event_times: list[int], found: Found
+    ) -> tuple[list[Lookup], tuple[tuple[str, str, bool], ...]]:
+        reader = self._views.reader(self._project, lookup.view)
+        if reader is None:
+            return [_MISSING] * len(event_times), _by_name(lookup)
+        plan = self._plan(lookup, reader.schema)
+        found.versions[lookup.view] = plan.schema.version
+        parts = [_key_column(lookup, key, values) for key in plan.keys]
+        try:
+            rows = reader.get(list(zip(*parts, strict=True)))
+        except OnlineCodecError as error:
+            raise wrong(f"keys of view {lookup.view}", str(error)) from None
+        ttl = lookup.ttl_s
+        return [look_up(row, at, ttl) for row, at in zip(rows, event_times, strict=True)], plan.stored
+
+    def _plan(self, lookup: EntityLookup, schema: OnlineSchema) -> _Plan:
+        plan = self._plans.get(lookup.view)
+        if plan is not None and plan.schema is schema:
+            return plan
+        keys = tuple(key.name for key in schema.keys)
+        if set(keys) != set(lookup.keys):
+            raise OnlineStoreError(f"view {lookup.view!r} is stored by {keys}, the model reads by {tuple(lookup.keys)}")
+        dtypes = {column.name: column.dtype for column in schema.columns}
+        stored = []
+        for column in lookup.columns:
+            name = column if column in dtypes else column.removeprefix(f"{lookup.view}__")
+            stored.append((column, name, dtypes.get(name) == "bool"))
+        if lookup.version is not None and schema.version != lookup.version:
+            self._counters.foreign_views += 1
+        plan = self._plans[lookup.view] = _Plan(schema, keys, tuple(stored))
+        return plan
+
+
+def _key_column(lookup: EntityLookup, key: str, values: Mapping[str, list[Any]]) -> list[Any]:
+    try:
+        return lookup.keys[key].derive(values)
+    except PreprocessError as error:
+        raise _refused(error) from None
+
+
+def _refused(error: PreprocessError) -> Refusal:
+    place = error.column or "instances"
+    return wrong(place if error.row is None else f"instances[{error.row}].{place}", error.rule)
+
+
+def _by_name(lookup: EntityLookup) -> tuple[tuple[str, str, bool], ...]:
+    return tuple((column, column, False) for column in lookup.columns)
+
+
+def _number(cell: Any) -> Any:
+    return None if cell is None else int(cell)

@@ -1,0 +1,48 @@
+"""The models in memory: one atomic reference per project and name; requests under way finish on the one they took."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from capstan_inference.dataplane.config import Placement
+from capstan_inference.dataplane.counters import Counters
+from capstan_inference.dataplane.lookups import OnlineViews
+from capstan_inference.dataplane.refusals import NOT_FOUND, Refusal
+from capstan_inference.dataplane.served import Served
+
+
+class Models:
+    """Loads one model at a time, in any thread; reads need no lock."""
+
+    def __init__(self, online: Path, counters: Counters) -> None:
+        self._views = OnlineViews(online)
+        self._counters = counters
+        self._served: dict[tuple[str, str], Served] = {}
+        self._loading = threading.Lock()
+
+    def place(self, placement: Placement) -> None:
+        """Load, warm, then swap. Refusal leaves what was there in its place."""
+        with self._loading:
+            served = Served(placement, self._views, self._counters)
+            key = (placement.project, placement.deployment)
+            self._counters.swaps += key in self._served
+            self._served[key] = served
+
+    def get(self, project: str, name: str, version: str | None = None) -> Served:
+        """The model that answers now. Refusal where the project has none of that name and version."""
+        served = self._served.get((project, name))
+        if served is None:
+            raise Refusal(NOT_FOUND, f"no model {name[:64]!r} in project {project[:64]!r}")
+        if version is not None and version != str(served.placement.version):
+            raise Refusal(NOT_FOUND, f"model {name!r} serves version {served.placement.version}, not {version[:20]!r}")
+        return served
+
+    def names(self, project: str) -> list[str]:
+        """The models of a project."""
+        return sorted(name for owner, name in self._served if owner == project)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._served.clear()
+        self._views.close()

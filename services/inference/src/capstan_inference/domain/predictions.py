@@ -1,0 +1,54 @@
+"""From the log's form of a prediction to the one on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from capstan_contracts.ids import uuid7_instant
+from capstan_contracts.rest.inference import PredictionRecord
+from capstan_formats.records import PredictionRecord as LogRecord
+from capstan_formats.records import PredictionRow
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A prediction where it was found: its request's record, its row, and the segment's digest or file name."""
+
+    record: LogRecord
+    row: PredictionRow
+    segment: str
+
+
+def instant(micros: int) -> datetime:
+    """Epoch microseconds as an instant."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def id_millis(prediction: str) -> int:
+    """The Unix milliseconds inside a prediction id: they tell in which segments it can be."""
+    return round(uuid7_instant(prediction).timestamp() * 1000)
+
+
+def on_the_wire(found: Logged, run: str | None) -> PredictionRecord:
+    """What `GET /predictions/{id}` answers."""
+    record, row = found.record, found.row
+    return PredictionRecord(
+        prediction_id=row["prediction_id"],
+        deployment=record.get("deployment", record["model"]),
+        model_version=record["version"],
+        package=record["package"],
+        run=run,
+        event_time=instant(row["event_time"]),
+        answered_at=instant(record["ts"]),
+        entity=row["entity"],
+        inputs=row["inputs"],
+        features=row.get("looked_up", {}),
+        feature_times={view: None if at is None else instant(at) for view, at in row["feature_times"].items()},
+        feature_status=row.get("feature_status", {}),
+        view_versions=record.get("ext", {}).get("view_versions", {}),
+        prediction=row["prediction"],
+        segment=found.segment,
+    )

@@ -1,0 +1,1 @@
+"""The HTTP door of the control; predictions go to the model server's own door."""

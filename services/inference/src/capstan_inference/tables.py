@@ -1,0 +1,81 @@
+"""Rows of the inference service."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Index, Integer, MetaData, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
+
+
+class Base(DeclarativeBase):
+    """Own tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class DeploymentRow(Base):
+    """What serves a loop now; `ledger_sequence` is that of the promotion it follows."""
+
+    __tablename__ = "deployments"
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    loop: Mapped[str] = mapped_column(String(63))
+    model: Mapped[str] = mapped_column(String(63))
+    generation: Mapped[int] = mapped_column(Integer)
+    config: Mapped[dict[str, Any]] = mapped_column(Json)
+    state: Mapped[str] = mapped_column(String(16))
+    revision: Mapped[int] = mapped_column(Integer)
+    model_version: Mapped[int | None] = mapped_column(Integer)
+    package: Mapped[str | None] = mapped_column(String(64))
+    ledger_sequence: Mapped[int | None] = mapped_column(BigInteger)
+    since: Mapped[datetime | None] = mapped_column(InstantColumn)
+    message: Mapped[str] = mapped_column(Text)
+
+
+class RevisionRow(Base):
+    """Which version a revision of a deployment was: what a logged prediction leads to."""
+
+    __tablename__ = "revisions"
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    deployment: Mapped[str] = mapped_column(String(63), primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True)
+    model_version: Mapped[int] = mapped_column(Integer)
+    package: Mapped[str] = mapped_column(String(64))
+    ledger_sequence: Mapped[int] = mapped_column(BigInteger)
+    since: Mapped[datetime] = mapped_column(InstantColumn)
+
+
+class ModelVersionRow(Base):
+    """The run behind a model version, as the registry told."""
+
+    __tablename__ = "model_versions"
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    model: Mapped[str] = mapped_column(String(63), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    package: Mapped[str] = mapped_column(String(64))
+    run: Mapped[str] = mapped_column(String(36))
+
+
+class SegmentRow(Base):
+    """A shipped segment of the prediction log; Unix milliseconds are those inside its prediction ids."""
+
+    __tablename__ = "segments"
+    __table_args__ = (Index("ix_segments_project_first_ms", "project", "first_ms"),)
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    deployment: Mapped[str] = mapped_column(String(63))
+    first_ms: Mapped[int] = mapped_column(BigInteger)
+    last_ms: Mapped[int] = mapped_column(BigInteger)
+    first_event_time: Mapped[datetime] = mapped_column(InstantColumn)
+    last_event_time: Mapped[datetime] = mapped_column(InstantColumn)
+    records: Mapped[int] = mapped_column(Integer)
+    rows: Mapped[int] = mapped_column(Integer)
+    closed_at: Mapped[datetime] = mapped_column(InstantColumn)
