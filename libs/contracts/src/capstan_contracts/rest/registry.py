@@ -35,6 +35,15 @@ class LoopStatus(Lenient):
     resolved: ResolvedLoop | None = None
 
 
+class Model(Lenient):
+    """A model: how many versions it has, the newest, and the one in production."""
+
+    name: str
+    versions: int
+    newest: int
+    champion: int | None = None
+
+
 class ModelVersion(Lenient):
     """A model version: MLflow's integer and the package's digest."""
 

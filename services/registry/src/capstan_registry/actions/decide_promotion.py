@@ -1,0 +1,180 @@
+"""Gates decide a promotion; ledger row, champion, events and the alias's work item are one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from capstan_contracts.errors import Problem
+from capstan_contracts.events import GateFigure, GatesDecided, VersionPromoted
+from capstan_contracts.ids import Urn
+from capstan_contracts.loop import ResolvedLoop
+from capstan_registry.actions.project_alias import add_projection
+from capstan_registry.domain import gates
+from capstan_registry.domain.ledger import APPROVED, GENESIS, REFUSED, Decision, canonical
+from capstan_registry.tables import ChampionRow, LedgerRow, LoopRow, PromotionRow, VersionRow
+from capstan_servicekit.db.session import ReadSession, WriteSession
+from capstan_servicekit.errors import Conflict, NotFound
+from capstan_servicekit.runtime import Kit
+from capstan_servicekit.telemetry import logger
+from capstan_servicekit.work import Lease, WorkItem, WorkKind
+
+log = logger(__name__)
+JOB = "capstan_registry.jobs.gates:decide"
+
+
+class ChampionMoved(Exception):
+    """Another promotion came first: judge again, against the new champion."""
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What is judged: the candidate, the champion of the moment, the gates of the moment."""
+
+    promotion: PromotionRow
+    candidate: VersionRow
+    champion: VersionRow | None
+    plan: list[dict[str, Any]]
+
+
+def decide_kind(kit: Kit, *, timeout_s: float, resamples: int) -> WorkKind:
+    """The work behind a promotion."""
+
+    async def run(item: WorkItem, lease: Lease) -> None:
+        async with kit.database.read() as session:
+            case = await _load(session, item.project, item.key)
+        figures = await _judge(kit, item.project, case, lease, timeout_s=timeout_s, resamples=resamples)
+        async with lease.finish() as session:
+            await _record(kit, session, item.project, case, figures)
+
+    async def failed(session: WriteSession, item: WorkItem, problem: Problem) -> None:
+        log.error("promotion.not_decided", promotion=item.key, project=item.project, detail=problem.detail)
+
+    return WorkKind(run, failed)
+
+
+async def _load(session: ReadSession, project: str, promotion: str) -> _Case:
+    row = await session.get(PromotionRow, promotion)
+    assert row is not None
+    candidate = await session.get(VersionRow, (project, row.model, row.version))
+    assert candidate is not None
+    current = await session.get(ChampionRow, (project, row.model))
+    champion = None
+    if current is not None:
+        if current.version == row.version:
+            raise Conflict(f"Version {row.version} of {row.model!r} is the champion already")
+        champion = await session.get(VersionRow, (project, row.model, current.version))
+    loop = await session.get(LoopRow, (project, row.model))
+    if loop is None:
+        raise NotFound(
+            f"no loop {row.model!r} in project {project!r}, so there are no gates to decide by",
+            hint="Apply the loop, then ask for the promotion again.",
+        )
+    return _Case(row, candidate, champion, gates.plan(ResolvedLoop.model_validate(loop.resolved).loop.spec.gates))
+
+
+async def _judge(
+    kit: Kit, project: str, case: _Case, lease: Lease, *, timeout_s: float, resamples: int
+) -> list[GateFigure]:
+    async def path_of(digest: str | None) -> str | None:
+        return None if digest is None else str(await kit.objects.local_path(project, digest))
+
+    async with kit.jobs.scratch() as scratch:
+        result = await kit.jobs.run(
+            "platform",
+            JOB,
+            {
+                "candidate": await path_of(case.candidate.package),
+                "champion": await path_of(case.champion.package if case.champion else None),
+                "holdout": await path_of(case.candidate.holdout),
+                "gates": case.plan,
+                "resamples": resamples,
+            },
+            scratch=scratch,
+            timeout_s=timeout_s,
+            progress=lease.progress,
+        )
+        evaluation = await kit.objects.put_file(project, Path(scratch) / result["items"]) if result["items"] else None
+    figures = [GateFigure.model_validate(figure) for figure in result["figures"]]
+    if evaluation is None:
+        return figures
+    return [figure.model_copy(update={"figures": figure.figures | {"evaluation": evaluation}}) for figure in figures]
+
+
+async def _record(kit: Kit, session: WriteSession, project: str, case: _Case, figures: list[GateFigure]) -> None:
+    candidate, before = case.candidate, case.champion.version if case.champion else None
+    champion = await session.get(ChampionRow, (project, candidate.model))
+    if (champion.version if champion else None) != before:
+        raise ChampionMoved(candidate.model)
+    approved = gates.approved(figures)
+    row = await _append(kit, session, case, figures, APPROVED if approved else REFUSED)
+    promotion = await session.get(PromotionRow, case.promotion.id)
+    assert promotion is not None
+    promotion.approved, promotion.ledger_sequence = approved, row.sequence
+    promotion.gates = [figure.model_dump(mode="json") for figure in figures]
+    subject = Urn(project, "model", candidate.model, str(candidate.version))
+    decided = GatesDecided(
+        model=candidate.model,
+        version=candidate.version,
+        approved=approved,
+        gates=figures,
+        champion=before,
+        run=candidate.run,
+    )
+    kit.outbox.add(session, decided, project=project, subject=subject)
+    if not approved:
+        return
+    promoted = VersionPromoted(
+        model=candidate.model,
+        from_version=before,
+        to_version=candidate.version,
+        package=candidate.package,
+        by=case.promotion.requested_by,
+        ledger_sequence=row.sequence,
+    )
+    kit.outbox.add(session, promoted, project=project, subject=subject)
+    if champion is None:
+        champion = ChampionRow(project=project, model=candidate.model, alias_sequence=0)
+        session.add(champion)
+    champion.version, champion.ledger_sequence = candidate.version, row.sequence
+    await add_projection(kit, session, champion)
+
+
+async def _append(kit: Kit, session: WriteSession, case: _Case, figures: list[GateFigure], decision: str) -> LedgerRow:
+    project = case.candidate.project
+    last = await session.scalar(
+        select(LedgerRow).where(LedgerRow.project == project).order_by(LedgerRow.sequence.desc()).limit(1)
+    )
+    previous = last.hash if last else GENESIS
+    made = Decision(
+        project=project,
+        sequence=last.sequence + 1 if last else 1,
+        model=case.candidate.model,
+        version=case.candidate.version,
+        previous_version=case.champion.version if case.champion else None,
+        decision=decision,
+        by=case.promotion.requested_by,
+        at=kit.clock.now(),
+        package=case.candidate.package,
+        gates=[figure.model_dump(mode="json") for figure in figures],
+    )
+    row = LedgerRow(
+        project=project,
+        sequence=made.sequence,
+        model=made.model,
+        version=made.version,
+        previous_version=made.previous_version,
+        decision=made.decision,
+        by=made.by,
+        at=made.at,
+        package=made.package,
+        gates=canonical(made.gates),
+        previous_hash=previous,
+        hash=made.hash_after(previous),
+    )
+    session.add(row)
+    await session.flush()
+    return row

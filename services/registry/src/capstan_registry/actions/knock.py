@@ -1,0 +1,116 @@
+"""Somebody knocks at MLflow's door: let the request through, or refuse it with the reason and the right call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from sqlalchemy import select
+
+from capstan_contracts.errors import Code
+from capstan_contracts.roles import Role
+from capstan_registry.actions.ports import Answer, CatalogueServer
+from capstan_registry.domain import door, door_guards, door_path
+from capstan_registry.domain.model_names import mlflow_name
+from capstan_registry.tables import LoopRow, VersionRow
+from capstan_servicekit.auth import Principal
+from capstan_servicekit.errors import Forbidden, Invalid, Protected, broken
+from capstan_servicekit.runtime import Kit
+
+
+@dataclass(frozen=True)
+class Knock:
+    """A request as it came: `raw_path` is what stands behind `/mlflow/`, undecoded."""
+
+    principal: Principal
+    method: str
+    raw_path: bytes
+    query: str
+    headers: Mapping[str, str]
+    body: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A request that may go on; `artifact`: the answer is a user's file."""
+
+    answer: AbstractAsyncContextManager[Answer]
+    artifact: bool
+
+
+async def knock(kit: Kit, server: CatalogueServer, request: Knock) -> Admitted:
+    """Invalid, Protected, Forbidden; else the answer, to be entered. Nothing is started for a refused request."""
+    path = door_path.decode(request.raw_path)
+    if path is None:
+        raise Invalid("The path is not allowed", errors=broken("path", door_path.SUSPICIOUS), code=Code.INVALID_NAME)
+    found = door.look_up(request.method, path)
+    if found is None:
+        sentence, hint = door.why_refused(request.method, path)
+        raise Protected(sentence, hint=hint)
+    _need(request.principal, found.role)
+    body: AsyncIterator[bytes] | bytes | None = request.body if found.upload else None
+    if request.method not in ("GET", "PUT"):
+        document = _document(b"".join([chunk async for chunk in request.body]))
+        # Sent on as it was understood, so that nobody can read it differently.
+        body = json.dumps(document).encode()
+    else:
+        document = {}
+    if found.guard is not None:
+        await _look(kit, request, found.guard, document)
+    headers = dict(request.headers) | ({} if body is None or found.upload else {"content-type": "application/json"})
+    target = ("/mlflow/" if found.prefixed else "/") + door_path.encode(path)
+    answer = server.forward(request.method, target, query=request.query, headers=headers, body=body)
+    return Admitted(answer, found.artifact)
+
+
+def _need(principal: Principal, role: Role, project: str | None = None) -> None:
+    if project is not None:
+        allowed, where = principal.may(role, project), f"in project {project!r}"
+    else:
+        allowed, where = any(mine.includes(role) for mine in principal.roles.values()), "in any project"
+    if not allowed:
+        raise Forbidden(
+            f"{principal.id} is not {role.value} {where}", hint="A browser session reads only; use a token to write."
+        )
+
+
+async def _look(kit: Kit, request: Knock, guard: door.Guard, document: dict[str, Any]) -> None:
+    ours = await _our_names(kit) if guard is door.Guard.NEW_VERSION else frozenset[str]()
+    look = door_guards.Look(parse_qs(request.query, keep_blank_values=True), document, ours.__contains__)
+    refusal = door_guards.check(guard, look)
+    if refusal is not None:
+        raise (Invalid if refusal.shape else Protected)(refusal.sentence, hint=refusal.hint)
+    if (project := door_guards.project_written(guard, document)) is not None:
+        _need(request.principal, Role.OPERATOR, project)
+
+
+async def _our_names(kit: Kit) -> frozenset[str]:
+    """How MLflow calls the models that loops own."""
+    async with kit.database.read() as session:
+        loops = await session.execute(select(LoopRow.project, LoopRow.name))
+        versions = await session.execute(select(VersionRow.project, VersionRow.model).distinct())
+        return frozenset(mlflow_name(project, name) for project, name in (*loops.all(), *versions.all()))
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body, without duplicate keys; an empty body is an empty object."""
+    if not body.strip():
+        return {}
+    try:
+        found = json.loads(body, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise Invalid("The body is not JSON", errors=broken("body", "one JSON object, no key twice")) from error
+    if not isinstance(found, dict):
+        raise Invalid("The body is not a JSON object", errors=broken("body", "one JSON object"))
+    return found
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found

@@ -1,0 +1,36 @@
+"""Look at loops."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from capstan_contracts.ids import SERVICES
+from capstan_contracts.loop import ResolvedLoop
+from capstan_contracts.rest.common import Page, PartStatus
+from capstan_contracts.rest.registry import LoopStatus
+from capstan_registry.tables import LoopRow
+from capstan_servicekit.db.session import ReadSession
+from capstan_servicekit.errors import NotFound
+
+
+async def list_loops(session: ReadSession, project: str) -> Page[LoopStatus]:
+    """The loops of a project by name, without their content."""
+    rows = await session.scalars(select(LoopRow).where(LoopRow.project == project).order_by(LoopRow.name))
+    return Page(items=[_status(row) for row in rows])
+
+
+async def get_loop(session: ReadSession, project: str, loop: str) -> LoopStatus:
+    """A loop with its content."""
+    row = await session.get(LoopRow, (project, loop))
+    if row is None:
+        raise NotFound(f"no loop {loop!r} in project {project!r}", hint="`capstan apply -f loop.yaml` makes one.")
+    return _status(row).model_copy(update={"resolved": ResolvedLoop.model_validate(row.resolved)})
+
+
+def _status(row: LoopRow) -> LoopStatus:
+    parts = [
+        PartStatus(service=service, loop=row.name, generation=row.taken[service])
+        for service in SERVICES
+        if service in row.taken
+    ]
+    return LoopStatus(name=row.name, generation=row.generation, applied=row.applied, parts=parts)

@@ -1,0 +1,81 @@
+"""Ask for a version to become champion; gates decide."""
+
+from __future__ import annotations
+
+from capstan_contracts.events import GateFigure
+from capstan_contracts.ids import uuid7
+from capstan_contracts.rest.registry import Promotion
+from capstan_contracts.work import State, WorkStatus
+from capstan_registry.tables import ChampionRow, PromotionRow, VersionRow
+from capstan_servicekit.db.idempotency import fingerprint, recall, remember
+from capstan_servicekit.db.session import ReadSession, WriteSession
+from capstan_servicekit.errors import Conflict, NotFound
+from capstan_servicekit.runtime import Kit
+
+DECIDE = "decide"
+
+
+async def add_promotion(
+    kit: Kit, session: WriteSession, project: str, model: str, version: int, *, by: str
+) -> PromotionRow:
+    """The request and the work that decides it, in the caller's transaction."""
+    row = PromotionRow(
+        id=uuid7(),
+        project=project,
+        model=model,
+        version=version,
+        requested_by=by,
+        approved=None,
+        gates=[],
+        ledger_sequence=None,
+        created_at=kit.clock.now(),
+    )
+    session.add(row)
+    await session.flush()
+    await kit.work.add(session, DECIDE, key=row.id, project=project)
+    return row
+
+
+async def request_promotion(kit: Kit, project: str, model: str, version: int, *, by: str, key: str | None) -> Promotion:
+    """A person asks. NotFound; Conflict when the version is production already."""
+    print_ = fingerprint("promote", model, str(version), by)
+    async with kit.database.write() as session:
+        if (answer := await recall(session, project, key, print_)) is not None:
+            return Promotion.model_validate(answer)
+        if await session.get(VersionRow, (project, model, version)) is None:
+            raise NotFound(f"no version {version} of model {model!r} in project {project!r}")
+        champion = await session.get(ChampionRow, (project, model))
+        if champion is not None and champion.version == version:
+            raise Conflict(
+                f"Version {version} of {model!r} is the champion already",
+                hint=f"Ledger entry {champion.ledger_sequence} says why.",
+            )
+        row = await add_promotion(kit, session, project, model, version, by=by)
+        promotion = _promotion(row, WorkStatus(state=State.QUEUED))
+        remember(session, project, key, print_, promotion.model_dump(mode="json"), kit.clock.now())
+    return promotion
+
+
+async def get_promotion(kit: Kit, session: ReadSession, project: str, promotion: str) -> Promotion:
+    """A request and, once there is one, its decision."""
+    row = await session.get(PromotionRow, promotion)
+    if row is None or row.project != project:
+        raise NotFound(f"no promotion {promotion} in project {project!r}")
+    status = await kit.work.status(session, DECIDE, key=row.id, project=project)
+    return _promotion(row, status or WorkStatus(state=State.QUEUED))
+
+
+def _promotion(row: PromotionRow, status: WorkStatus) -> Promotion:
+    return Promotion(
+        state=status.state,
+        progress=status.progress,
+        problem=status.problem,
+        id=row.id,
+        model=row.model,
+        version=row.version,
+        requested_by=row.requested_by,
+        approved=row.approved,
+        gates=[GateFigure.model_validate(figure) for figure in row.gates],
+        ledger_sequence=row.ledger_sequence,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,1 @@
+"""Pure rules: gates, ledger, names, what MLflow's door lets through."""

@@ -1,0 +1,1 @@
+"""Heavy work: gates are computed here, in a worker process."""

@@ -1,0 +1,39 @@
+"""The ledger of decisions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+
+from capstan_contracts.ids import NAME_PATTERN
+from capstan_contracts.rest.common import Page
+from capstan_contracts.rest.registry import LedgerEntry, LedgerVerification
+from capstan_registry.actions.read_ledger import list_entries, verify_ledger
+from capstan_servicekit.auth import ProjectName, Viewer
+from capstan_servicekit.routing import Router
+from capstan_servicekit.runtime import Kit
+
+
+def ledger_router(kit: Kit) -> Router:
+    """Entries and their verification."""
+    router = Router(prefix="/v1/projects/{project}/ledger", tags=["ledger"])
+
+    @router.get("")
+    async def entries(
+        project: ProjectName,
+        _: Viewer,
+        model: Annotated[str | None, Query(pattern=NAME_PATTERN, max_length=63)] = None,
+        cursor: Annotated[int | None, Query(ge=1)] = None,
+    ) -> Page[LedgerEntry]:
+        """Decisions, newest first."""
+        async with kit.database.read() as session:
+            return await list_entries(session, project, model, cursor)
+
+    @router.get("/verify")
+    async def verification(project: ProjectName, _: Viewer) -> LedgerVerification:
+        """Recompute the whole chain."""
+        async with kit.database.read() as session:
+            return await verify_ledger(session, project)
+
+    return router

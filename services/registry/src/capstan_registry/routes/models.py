@@ -1,0 +1,71 @@
+"""Models, versions, promotions, champions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Header, Path, Query
+
+from capstan_contracts.base import Instant
+from capstan_contracts.ids import NAME_PATTERN, UUID_PATTERN
+from capstan_contracts.rest.common import Page
+from capstan_contracts.rest.registry import Champion, Model, ModelVersion, Promotion
+from capstan_registry.actions import read_models
+from capstan_registry.actions.request_promotion import get_promotion, request_promotion
+from capstan_servicekit.auth import Operator, ProjectName, Viewer
+from capstan_servicekit.routing import Router
+from capstan_servicekit.runtime import Kit
+
+ModelName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=63)]
+VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
+PromotionId = Annotated[str, Path(pattern=UUID_PATTERN)]
+
+
+def models_router(kit: Kit) -> Router:
+    """Models and what became of their versions."""
+    router = Router(prefix="/v1/projects/{project}", tags=["models"])
+
+    @router.get("/models")
+    async def models(project: ProjectName, _: Viewer) -> Page[Model]:
+        """Models by name."""
+        async with kit.database.read() as session:
+            return await read_models.list_models(session, project)
+
+    @router.get("/models/{model}/versions")
+    async def versions(project: ProjectName, model: ModelName, _: Viewer) -> Page[ModelVersion]:
+        """Versions, newest first."""
+        async with kit.database.read() as session:
+            return await read_models.list_versions(session, project, model)
+
+    @router.get("/models/{model}/versions/{version}")
+    async def version(project: ProjectName, model: ModelName, version: VersionNumber, _: Viewer) -> ModelVersion:
+        """One version."""
+        async with kit.database.read() as session:
+            return await read_models.get_version(session, project, model, version)
+
+    @router.get("/models/{model}/champion")
+    async def champion(
+        project: ProjectName, model: ModelName, _: Viewer, at: Annotated[Instant | None, Query()] = None
+    ) -> Champion:
+        """Which version was production at a time, and why."""
+        async with kit.database.read() as session:
+            return await read_models.get_champion(session, project, model, at)
+
+    @router.post("/models/{model}/versions/{version}/promotions", status_code=202)
+    async def promote(
+        project: ProjectName,
+        model: ModelName,
+        version: VersionNumber,
+        principal: Operator,
+        idempotency_key: Annotated[str | None, Header()] = None,
+    ) -> Promotion:
+        """Ask for the version to become champion; its gates decide."""
+        return await request_promotion(kit, project, model, version, by=principal.id, key=idempotency_key)
+
+    @router.get("/promotions/{promotion}")
+    async def promotion(project: ProjectName, promotion: PromotionId, _: Viewer) -> Promotion:
+        """A request for promotion and its decision."""
+        async with kit.database.read() as session:
+            return await get_promotion(kit, session, project, promotion)
+
+    return router

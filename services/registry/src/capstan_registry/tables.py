@@ -1,0 +1,102 @@
+"""Rows of the registry. Everything is keyed by project."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Boolean, ForeignKeyConstraint, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
+
+
+class Base(DeclarativeBase):
+    """The registry's tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class LoopRow(Base):
+    """A Loop object: resolved spec, generation, and which service took which generation."""
+
+    __tablename__ = "loops"
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    generation: Mapped[int] = mapped_column(Integer)
+    resolved: Mapped[dict[str, Any]] = mapped_column(Json)
+    taken: Mapped[dict[str, int]] = mapped_column(Json)
+    applied: Mapped[bool] = mapped_column(Boolean)
+    hand_outs: Mapped[int] = mapped_column(Integer)
+    updated_at: Mapped[datetime] = mapped_column(InstantColumn)
+
+
+class VersionRow(Base):
+    """A model version; one per run."""
+
+    __tablename__ = "versions"
+    __table_args__ = (UniqueConstraint("project", "run", name="uq_versions_project"),)
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    model: Mapped[str] = mapped_column(String(63), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    package: Mapped[str] = mapped_column(String(64))
+    run: Mapped[str] = mapped_column(String(36))
+    holdout: Mapped[str | None] = mapped_column(String(64))
+    dataset: Mapped[str] = mapped_column(String(63))
+    dataset_version: Mapped[str] = mapped_column(String(64))
+    metrics: Mapped[dict[str, float]] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(InstantColumn)
+
+
+class PromotionRow(Base):
+    """A request for promotion and its decision; its state is that of the work item `decide`."""
+
+    __tablename__ = "promotions"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["project", "model", "version"], ["versions.project", "versions.model", "versions.version"]
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    project: Mapped[str] = mapped_column(String(63), index=True)
+    model: Mapped[str] = mapped_column(String(63))
+    version: Mapped[int] = mapped_column(Integer)
+    requested_by: Mapped[str] = mapped_column(String(200))
+    approved: Mapped[bool | None] = mapped_column(Boolean)
+    gates: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    ledger_sequence: Mapped[int | None] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(InstantColumn)
+
+
+class LedgerRow(Base):
+    """One decision, chained to the one before. Appended, never changed. `gates` is canonical JSON, kept as text."""
+
+    __tablename__ = "ledger"
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    sequence: Mapped[int] = mapped_column(Integer, primary_key=True)
+    model: Mapped[str] = mapped_column(String(63), index=True)
+    version: Mapped[int] = mapped_column(Integer)
+    previous_version: Mapped[int | None] = mapped_column(Integer)
+    decision: Mapped[str] = mapped_column(String(16))
+    by: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime] = mapped_column(InstantColumn)
+    package: Mapped[str] = mapped_column(String(64))
+    gates: Mapped[str] = mapped_column(Text)
+    previous_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class ChampionRow(Base):
+    """Which version is production now, and up to which ledger row MLflow's alias has followed."""
+
+    __tablename__ = "champions"
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    model: Mapped[str] = mapped_column(String(63), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer)
+    ledger_sequence: Mapped[int] = mapped_column(Integer)
+    alias_sequence: Mapped[int] = mapped_column(Integer)

@@ -1,0 +1,128 @@
+"""MLflow's door: who may knock, what goes on, what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from capstan_testkit.harness import Harness
+
+API = "/mlflow/api/2.0/mlflow"
+
+
+async def test_reads_pass_for_viewers_and_nothing_of_the_caller_goes_on(h: Harness, server: Any) -> None:
+    answer = await h.viewer.post(f"{API}/runs/search", json={"experiment_ids": ["0"]})
+    assert answer.status_code == 200
+    method, path, query, body = server.passed[-1]
+    assert (method, path, query) == ("POST", f"{API}/runs/search", "")
+    assert json.loads(body) == {"experiment_ids": ["0"]}
+    assert (await h.viewer.get(f"{API}/runs/get", params={"run_id": "ab"})).status_code == 200
+    assert server.passed[-1][2] == "run_id=ab"
+    assert (await h.anonymous.get("/mlflow/")).status_code == 401
+    assert (await h.viewer.get("/mlflow", follow_redirects=False)).headers["location"] == "/mlflow/"
+
+
+async def test_writes_are_for_operators(h: Harness, server: Any) -> None:
+    path = f"{API}/runs/create"
+    refused = await h.viewer.post(path, json={"experiment_id": "0"})
+    assert refused.status_code == 403
+    assert refused.json()["error_code"] == "PERMISSION_DENIED"
+    assert server.passed == []
+    assert (await h.operator.post(path, json={"experiment_id": "0"})).status_code == 200
+    assert (await h.service.post(path, json={"experiment_id": "0"})).status_code == 200
+
+
+async def test_the_champion_alias_is_refused_with_the_right_call(h: Harness, server: Any) -> None:
+    body = {"name": "flight-delay", "alias": "champion", "version": "2"}
+    for client in (h.operator, h.admin, h.service):
+        answer = await client.post(f"{API}/registered-models/alias", json=body)
+        assert answer.status_code == 403
+        assert answer.json()["code"] == "protected"
+        assert "models/flight-delay/versions/2/promotions" in answer.json()["message"]
+    assert (await h.operator.request("DELETE", f"{API}/registered-models/alias", json=body)).status_code == 403
+    assert server.passed == []
+    assert (await h.operator.post(f"{API}/registered-models/alias", json=body | {"alias": "best"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"name": "m", "alias": "best", "alias": "champion", "version": "1"}',
+        b'"{\\"name\\": \\"m\\", \\"alias\\": \\"champion\\"}"',
+        b'["champion"]',
+        b"{",
+        b'{"name": "m", "alias": {"x": 1}}',
+        b'{"name": ["m"], "alias": "best"}',
+        b'{"name": "m", "alias": "best", "Alias": "champion"}',
+    ],
+)
+async def test_bodies_with_two_readings_are_refused(h: Harness, server: Any, body: bytes) -> None:
+    answer = await h.operator.post(f"{API}/registered-models/alias", content=body)
+    assert answer.status_code == 422
+    assert server.passed == []
+
+
+async def test_a_write_needs_the_project_of_the_model(h: Harness, server: Any) -> None:
+    answer = await h.operator.post(f"{API}/registered-models/create", json={"name": "elsewhere.m"})
+    assert answer.status_code == 403
+    assert (await h.foreign.post(f"{API}/registered-models/create", json={"name": "elsewhere.m"})).status_code == 200
+    assert (await h.foreign.post(f"{API}/registered-models/create", json={"name": "m"})).status_code == 403
+    assert len(server.passed) == 1
+
+
+async def test_versions_of_a_loops_model_come_from_its_runs(h: Harness, server: Any, loop_body: Any) -> None:
+    await h.admin.put("/v1/projects/default/loops/flight-delay", json=loop_body())
+    body = {"name": "flight-delay", "source": f"runs:/{'ab' * 16}/model", "run_id": "ab" * 16}
+    refused = await h.operator.post(f"{API}/model-versions/create", json=body)
+    assert refused.status_code == 403
+    assert "runs of its loop" in refused.json()["detail"]
+    assert (await h.operator.post(f"{API}/model-versions/create", json=body | {"name": "mine"})).status_code == 200
+    foreign = body | {"name": "mine", "source": "file:///etc"}
+    assert (await h.operator.post(f"{API}/model-versions/create", json=foreign)).status_code == 403
+    assert len(server.passed) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/mlflow/api/2.0/mlflow/registered-models/delete"),
+        ("POST", "/mlflow/api/2.0/mlflow/model-versions/transition-stage"),
+        ("GET", "/mlflow/ajax-api/3.0/mlflow/gateway/secrets/list"),
+        ("POST", "/mlflow/ajax-api/3.0/jobs/"),
+        ("GET", "/mlflow/model-versions/get-artifact?path=x&name=m&version=1"),
+        ("GET", "/mlflow/%2e%2e/v1/projects/default/ledger"),
+        ("GET", "/mlflow/static-files/..%2f..%2fetc/passwd"),
+        ("GET", "/mlflow/static-files/%252e%252e/x"),
+        ("GET", "/mlflow/static-files/..%5cx"),
+        ("GET", "/mlflow/get-artifact?path=../../x&run_uuid=" + "ab" * 16),
+        ("GET", "/mlflow/api/2.0/mlflow-artifacts/artifacts?path=..%2f..%2fx"),
+    ],
+)
+async def test_the_rest_is_refused_before_anything_starts(h: Harness, server: Any, method: str, path: str) -> None:
+    answer = await h.admin.request(method, path)
+    assert answer.status_code in (403, 422)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert server.passed == []
+
+
+async def test_artifacts_are_uploaded_below_runs_and_never_pages_of_this_origin(h: Harness, server: Any) -> None:
+    path = f"/mlflow/api/2.0/mlflow-artifacts/artifacts/1/{'ab' * 16}/artifacts/report.html"
+    content = b"x" * 3_000_000  # larger than other bodies may be
+    assert (await h.operator.put(path, content=content)).status_code == 200
+    assert server.passed[-1][1] == path.removeprefix("/mlflow")
+    assert server.passed[-1][3] == content
+    shown = await h.viewer.get(path)
+    assert shown.headers["content-security-policy"] == "sandbox"
+    assert (await h.viewer.put(path, content=b"x")).status_code == 403
+
+
+async def test_a_browser_session_reads_and_does_not_write(h: Harness) -> None:
+    link = (await h.admin.post("/v1/session-links", params={"path": "/mlflow/"})).json()["url"]
+    opened = await h.anonymous.get(link, follow_redirects=False)
+    assert opened.headers["location"] == "/mlflow/"
+    assert (await h.anonymous.get("/mlflow/")).status_code == 200
+    searched = await h.anonymous.post("/mlflow/ajax-api/2.0/mlflow/experiments/search", json={"max_results": 5})
+    assert searched.status_code == 200
+    assert (await h.anonymous.post(f"{API}/runs/create", json={})).status_code == 403

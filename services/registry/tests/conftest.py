@@ -1,0 +1,208 @@
+"""A small real LightGBM package, a holdout that fits it, a loop, and a catalogue and server that only remember."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from capstan_contracts.loop import ResolvedLoop
+from capstan_formats.manifest import ModelManifest
+from capstan_formats.package import write_package
+from capstan_formats.sketches import Baseline, BaselineColumn, NumericSketch, Role
+from capstan_registry.actions.ports import Answer
+from capstan_servicekit.errors import NotReady
+
+CARRIERS = ["AA", "B6", "UA", "ZZ"]
+
+
+def rows_of(seed: int, rows: int) -> dict[str, Any]:
+    random = np.random.default_rng(seed)
+    distance, temp = random.normal(size=rows), random.normal(size=rows)
+    carrier = random.choice(CARRIERS, size=rows, p=[0.4, 0.3, 0.28, 0.02])
+    late = (distance + 0.5 * temp + random.normal(size=rows) > 0).astype(np.int64)
+    hours = np.datetime64("2013-03-01T00:00:00", "us") + random.integers(0, 24 * 14, rows) * np.timedelta64(1, "h")
+    return {
+        "item_id": [f"item-{index}" for index in range(rows)],
+        "distance": distance,
+        "temp": temp,
+        "carrier": carrier,
+        "scheduled": hours,
+        "arr_delayed": late,
+    }
+
+
+def manifest_of(**changes: Any) -> dict[str, Any]:
+    return {
+        "format": "capstan.model/1",
+        "kind": "model",
+        "engine": "lightgbm",
+        "name": "flight-delay",
+        "task": "binary",
+        "inputs": [
+            {"name": "distance", "dtype": "float64", "source": "request"},
+            {"name": "temp", "dtype": "float64", "source": "request"},
+            {"name": "carrier", "dtype": "string", "source": "request"},
+            {"name": "scheduled", "dtype": "timestamp", "source": "request"},
+        ],
+        "outputs": [{"name": "delayed", "dtype": "float64"}],
+        "features": [
+            {"op": "numeric", "column": "distance"},
+            {"op": "numeric", "column": "temp"},
+            {"op": "category", "column": "carrier", "vocabulary": CARRIERS},
+            {"op": "hour", "column": "scheduled"},
+        ],
+        "lookups": [],
+        "label": "arr_delayed",
+        "metrics": {"overall": {"auc": 0.99}, "slices": {}},
+        "pins": {
+            "dataset_version": "cd" * 32,
+            "feature_views": {},
+            "code_digest": "ef" * 32,
+            "parameters": {},
+            "seed": 1,
+        },
+        "licence": "CC0-1.0",
+    } | changes
+
+
+@pytest.fixture(scope="session")
+def make_package() -> Callable[..., Path]:
+    """`make_package(folder, noise=0.0)`: the larger the noise in the training labels, the worse the model."""
+
+    def make(folder: Path, *, noise: float = 0.0, rounds: int = 15, **changes: Any) -> Path:
+        rows = rows_of(1, 2000)
+        random = np.random.default_rng(2)
+        label = np.where(random.random(2000) < noise, random.integers(0, 2, 2000), rows["arr_delayed"])
+        codes = np.array([CARRIERS.index(word) for word in rows["carrier"]], dtype=np.float64)
+        hours = (rows["scheduled"].astype("int64") // 3_600_000_000 % 24).astype(np.float64)
+        matrix = np.column_stack([rows["distance"], rows["temp"], codes, hours])
+        data = lightgbm.Dataset(matrix, label, categorical_feature=[2])
+        settings = {"objective": "binary", "num_leaves": 7, "num_threads": 1, "verbosity": -1, "seed": 1}
+        booster = lightgbm.train(settings, data, num_boost_round=rounds)
+        parts = folder / "parts"
+        parts.mkdir(parents=True)
+        (parts / "model.json").write_bytes(ModelManifest.from_json(manifest_of(**changes)).to_bytes())
+        (parts / "model.txt").write_bytes(booster.model_to_string().encode())
+        sketch = BaselineColumn(Role.FEATURE, NumericSketch.build([1.0, 2.0, None]))
+        (parts / "baseline.json").write_bytes(Baseline({"distance": sketch}).to_bytes())
+        write_package(parts, folder / "package.tar")
+        return folder / "package.tar"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_holdout() -> Callable[..., Path]:
+    """`make_holdout(path)`: 1,500 rows that no model has seen."""
+
+    def make(path: Path, *, rows: int = 1500, drop: tuple[str, ...] = (), **changes: Any) -> Path:
+        columns = {name: values for name, values in (rows_of(3, rows) | changes).items() if name not in drop}
+        pq.write_table(pa.table(columns), path)
+        return path
+
+    return make
+
+
+def loop_of(**spec: Any) -> dict[str, Any]:
+    return {
+        "loop": {
+            "apiVersion": "capstan.dev/v1alpha1",
+            "kind": "Loop",
+            "metadata": {"name": "flight-delay"},
+            "spec": {
+                "dataset": {"name": "flights", "contract": {}, "keys": ["id"], "eventTime": "scheduled"},
+                "features": {"service": "flight_delay_v1"},
+                "training": {"pipeline": "pipeline.py:train", "label": "arr_delayed"},
+                "gates": [
+                    {"metric": "auc", "min": 0.65},
+                    {"noWorseThanChampion": {"metric": "auc", "confidence": 0.95}},
+                    {"slice": "carrier", "metric": "auc", "maxDrop": 0.1, "minRows": 100},
+                    {"format": "native"},
+                ],
+            }
+            | spec,
+        },
+        "definitions": {
+            "service": {
+                "name": "flight_delay_v1",
+                "labelTime": "scheduled",
+                "request": [{"name": "distance", "dtype": "float64"}],
+                "lookups": [],
+            },
+            "views": [],
+        },
+        "code": "ab" * 32,
+    }
+
+
+@pytest.fixture
+def loop_body() -> Callable[..., dict[str, Any]]:
+    """The JSON body of `PUT /loops/flight-delay`; arguments replace stations of the spec."""
+    ResolvedLoop.model_validate(loop_of())
+    return loop_of
+
+
+@dataclass
+class RememberedCatalogue:
+    """Gives integers per name, one per run, and remembers aliases."""
+
+    runs: dict[tuple[str, str], int] = field(default_factory=dict)
+    aliases: dict[tuple[str, str], int] = field(default_factory=dict)
+    away: bool = False
+
+    async def ensure_version(self, name: str, *, run: str, source: str, tags: Mapping[str, str]) -> int:
+        self._there()
+        count = sum(1 for known, _ in self.runs if known == name)
+        return self.runs.setdefault((name, run), count + 1)
+
+    async def set_alias(self, name: str, alias: str, version: int) -> None:
+        self._there()
+        self.aliases[name, alias] = version
+
+    def _there(self) -> None:
+        if self.away:
+            raise NotReady("MLflow's server does not answer")
+
+
+@dataclass
+class RememberedServer:
+    """Remembers what was let through, and answers `{}`."""
+
+    warmed: int = 0
+    passed: list[tuple[str, str, str, bytes]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    async def warm(self) -> None:
+        self.warmed += 1
+
+    @asynccontextmanager
+    async def forward(
+        self, method: str, path: str, *, query: str, headers: Mapping[str, str], body: Any
+    ) -> AsyncIterator[Answer]:
+        sent = body if isinstance(body, bytes) else b"".join([part async for part in body]) if body else b""
+        self.passed.append((method, path, query, sent))
+        self.headers.append(dict(headers))
+        yield Answer(200, {"content-type": "application/json"}, _chunks(b"{}"))
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+@pytest.fixture
+def catalogue() -> RememberedCatalogue:
+    return RememberedCatalogue()
+
+
+@pytest.fixture
+def server() -> RememberedServer:
+    return RememberedServer()

@@ -1,0 +1,136 @@
+"""The gates' job in its worker process, on a real LightGBM package."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from capstan_contracts.loop import ChampionGate, FormatGate, MetricGate, SliceGate
+from capstan_registry.domain.gates import plan
+from capstan_servicekit.jobs.pool import JobPool
+from capstan_testkit.harness import job_pythons
+
+pytestmark = pytest.mark.integration
+GATES = plan(
+    [
+        MetricGate(metric="auc", min=0.65),
+        MetricGate(metric="logloss", max=0.65),
+        ChampionGate.model_validate({"noWorseThanChampion": {"metric": "auc", "confidence": 0.95}}),
+        SliceGate.model_validate({"slice": "carrier", "metric": "auc", "maxDrop": 0.1, "minRows": 100}),
+        FormatGate(),
+    ]
+)
+MakeFile = Callable[..., Path]
+
+
+@pytest.fixture
+async def pool(tmp_path: Path) -> AsyncIterator[JobPool]:
+    made = JobPool(job_pythons(), tmp_path / "scratch")
+    yield made
+    await made.close()
+
+
+async def decide(pool: JobPool, folder: Path, **given: Any) -> tuple[list[dict[str, Any]], Path | None]:
+    await asyncio.to_thread(folder.mkdir, exist_ok=True)
+    input_ = {"champion": None, "gates": GATES, "resamples": 1000} | {
+        key: str(value) if isinstance(value, Path) else value for key, value in given.items()
+    }
+    result = await pool.run("platform", "capstan_registry.jobs.gates:decide", input_, scratch=folder, timeout_s=60)
+    return result["figures"], folder / result["items"] if result["items"] else None
+
+
+async def test_a_good_first_candidate(
+    pool: JobPool, tmp_path: Path, make_package: MakeFile, make_holdout: MakeFile
+) -> None:
+    package, holdout = make_package(tmp_path / "a"), make_holdout(tmp_path / "holdout.parquet")
+    figures, items = await decide(pool, tmp_path / "out", candidate=package, holdout=holdout)
+    assert [figure["passed"] for figure in figures] == [True] * 5
+    assert 0.7 < figures[0]["observed"] < 0.95
+    assert "no champion yet" in figures[2]["sentence"]
+    skipped = figures[3]["figures"]["not_judged"]
+    assert [entry["value"] for entry in skipped] == ["ZZ"]
+    assert items is not None
+    table = pq.read_table(items)
+    assert table.column_names == ["item_id", "label", "score_candidate"]
+    assert table.num_rows == 1500
+
+
+async def test_a_worse_candidate_is_refused_and_a_better_one_is_not(
+    pool: JobPool, tmp_path: Path, make_package: MakeFile, make_holdout: MakeFile
+) -> None:
+    good, bad = make_package(tmp_path / "good"), make_package(tmp_path / "bad", noise=0.9, rounds=5)
+    holdout = make_holdout(tmp_path / "holdout.parquet")
+    worse, items = await decide(pool, tmp_path / "one", candidate=bad, champion=good, holdout=holdout)
+    assert worse[2]["passed"] is False
+    assert worse[2]["figures"]["upper"] < 0
+    assert worse[3]["figures"]["reference"] == "the champion on the same rows"
+    assert items is not None
+    assert pq.read_table(items).column_names[-1] == "score_champion"
+    better, _ = await decide(pool, tmp_path / "two", candidate=good, champion=bad, holdout=holdout)
+    assert better[2]["passed"] is True
+    same, _ = await decide(pool, tmp_path / "three", candidate=good, champion=good, holdout=holdout)
+    assert same[2]["passed"] is True
+    assert same[2]["figures"]["difference"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"drop": ("temp",)}, "lacks the column 'temp', which the candidate reads"),
+        ({"drop": ("arr_delayed",)}, "lacks the column 'arr_delayed'"),
+        ({"drop": ("item_id",)}, "lacks the column 'item_id'"),
+        ({"rows": 0}, "has no rows"),
+        ({"arr_delayed": np.ones(1500)}, "auc is not defined"),
+        ({"arr_delayed": np.full(1500, 2)}, "values other than 0 and 1"),
+        ({"arr_delayed": ["late"] * 1500}, "is not a number"),
+        ({"carrier": np.arange(1500)}, "cannot score the holdout"),
+        ({"temp": np.full(1500, np.inf)}, "cannot score the holdout"),
+        ({"item_id": ["same"] * 1500}, "repeats an item"),
+    ],
+)
+async def test_what_cannot_be_judged_fails_with_the_reason(
+    pool: JobPool, tmp_path: Path, make_package: MakeFile, make_holdout: MakeFile, change: dict[str, Any], reason: str
+) -> None:
+    holdout = make_holdout(tmp_path / "holdout.parquet", **change)
+    figures, _ = await decide(pool, tmp_path / "out", candidate=make_package(tmp_path / "a"), holdout=holdout)
+    assert figures[0]["passed"] is False
+    assert reason in figures[0]["sentence"]
+    assert figures[4]["passed"] is True  # the format needs no holdout
+
+
+async def test_no_holdout_garbage_and_pickles_are_refused(
+    pool: JobPool, tmp_path: Path, make_package: MakeFile, make_holdout: MakeFile
+) -> None:
+    package = make_package(tmp_path / "a")
+    figures, items = await decide(pool, tmp_path / "one", candidate=package, holdout=None)
+    assert "pinned no holdout" in figures[0]["sentence"]
+    assert items is None
+    (tmp_path / "garbage.parquet").write_bytes(b"PAR1 not really")
+    figures, _ = await decide(pool, tmp_path / "two", candidate=package, holdout=tmp_path / "garbage.parquet")
+    assert "cannot be read as Parquet" in figures[0]["sentence"]
+    (tmp_path / "pickle.tar").write_bytes(b"\x80\x04\x95 not a package")
+    holdout = make_holdout(tmp_path / "holdout.parquet")
+    figures, _ = await decide(pool, tmp_path / "three", candidate=tmp_path / "pickle.tar", holdout=holdout)
+    assert [figure["passed"] for figure in figures] == [False] * 5
+
+
+async def test_an_unknown_slice_and_an_unknown_gate_fail(
+    pool: JobPool, tmp_path: Path, make_package: MakeFile, make_holdout: MakeFile
+) -> None:
+    gates = plan([SliceGate.model_validate({"slice": "planet", "metric": "auc", "maxDrop": 0.1})])
+    gates.append({"kind": "vibes", "name": "vibes", "spec": {}})
+    figures, _ = await decide(
+        pool,
+        tmp_path / "out",
+        candidate=make_package(tmp_path / "a"),
+        holdout=make_holdout(tmp_path / "holdout.parquet"),
+        gates=gates,
+    )
+    assert "lacks the column 'planet'" in figures[0]["sentence"]
+    assert "unknown gate kind 'vibes'" in figures[1]["sentence"]
