@@ -52,7 +52,8 @@ def champion(
     moment = at.replace(tzinfo=UTC) if at else None
     found = run(lambda capstan: capstan.registry.champion(model, moment), project)
     sentence = (
-        f"{found.model}: version {found.version} (package {short(found.package)}) since {found.since:%Y-%m-%d %H:%M:%S}, "
+        f"{found.model}: version {found.version} (package {short(found.package)}) "
+        f"since {found.since:%Y-%m-%d %H:%M:%S}, "
         f"ledger entry {found.ledger_sequence}"
     )
     show(found, as_json, lambda: console.print(sentence))

@@ -45,7 +45,7 @@ def up(
     start_in_background(home, command)
 
 
-def start_in_background(home: Home, command: list[str]) -> None:
+def start_in_background(home: Home, command: list[str], *, quiet: bool = False) -> None:
     """Start the supervisor and wait until it is ready; fail with its own words."""
     home.prepare()
     log = home.path("logs", "platform.log")
@@ -57,7 +57,8 @@ def start_in_background(home: Home, command: list[str]) -> None:
     while process.poll() is None:
         record = home.record()
         if record and record.supervisor == process.pid and record.state == "ready":
-            console.print(log.read_text().rstrip(), markup=False, highlight=False)
+            if not quiet:
+                console.print(log.read_text().rstrip(), markup=False, highlight=False)
             return
         time.sleep(0.05)
     fail(log.read_text().strip() or f"the platform ended with status {process.returncode}; see {log}")

@@ -20,6 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -291,7 +292,8 @@ class Supervisor:
         alive = {part.pid for part in parts if part.pid}
         for number, patience in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
             for pid in alive:
-                os.kill(pid, number)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
             until = time.monotonic() + patience
             while alive and time.monotonic() < until:
                 try:

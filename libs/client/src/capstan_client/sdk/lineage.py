@@ -1,4 +1,4 @@
-"""From one prediction to the rows it came from: deployment, version, run, features, dataset versions, files, batches."""
+"""From one prediction to the rows it came from: version, run, features, dataset versions, files, batches."""
 
 from __future__ import annotations
 

@@ -136,3 +136,4 @@ class Explanation(Lenient):
     view_version: Digest
     rows: list[SourceRow]
     total: int
+    note: str = Field(default="", description="what could not be compared, if anything")

@@ -77,7 +77,7 @@ class LabelsResult(Lenient):
 
 
 class QualityWindow(Lenient):
-    """Live quality of one window with a confidence interval (bootstrap, 95 %)."""
+    """Live quality of one window with a 95 % confidence interval (DeLong et al. 1988 for auc, normal otherwise)."""
 
     start: Instant
     end: Instant
@@ -92,11 +92,11 @@ class QualityWindow(Lenient):
 
 
 class Retrain(Lenient):
-    """A retrain request, or a withheld one."""
+    """A retrain: waiting for labels, requested, or withheld; then what became of it."""
 
     id: Uuid7
     loop: str
-    state: Literal["requested", "withheld", "running", "promoted", "refused", "failed"]
+    state: Literal["waiting", "requested", "withheld", "running", "promoted", "refused", "failed"]
     reason: str
     why: str = ""
     dataset_version: Digest | None = None

@@ -1,0 +1,128 @@
+"""What the demo leaves behind: `report.json` for machines and `index.html` for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from demo.pictures import Line, chart
+from demo.steps import Step
+from demo.story import Seen
+
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:860px;margin:2rem auto;padding:0 1rem;color:#1d2330;background:#fff}
+h1{margin-bottom:.2rem}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.4rem .6rem;
+border-bottom:1px solid #e3e6ec;vertical-align:top}.ok{color:#1a7f4b;font-weight:600}.no{color:#b4232f;font-weight:600}
+svg{width:100%;height:auto}.grid{stroke:#e9ecf2}.bound{stroke:#b4232f;stroke-dasharray:5 4}
+.axis{font-size:12px;fill:#5b6472}
+code{background:#f3f5f8;padding:.1rem .3rem;border-radius:4px}ol.time{list-style:none;padding:0}
+ol.time li{display:flex;gap:1rem;border-left:2px solid #1f6feb;padding:.1rem .8rem}ol.time b{min-width:4.5rem}
+@media (prefers-color-scheme:dark){body{background:#11151c;color:#e4e8ef}td,th{border-color:#2a313d}
+code{background:#1c222c}.grid{stroke:#2a313d}.axis{fill:#9aa4b2}.ok{color:#4cc38a}.no{color:#ff7b86}a{color:#6ea8ff}}
+"""
+
+
+def write_json(folder: Path, steps: list[Step], seconds: float, platform: Mapping[str, Any]) -> dict[str, Any]:
+    """Write `report.json`; what it says."""
+    found = {
+        "ok": bool(steps) and all(step.ok for step in steps),
+        "seconds": round(seconds, 1),
+        "platform": dict(platform),
+        "steps": [
+            {
+                name: value
+                for name, value in asdict(step).items()
+                if name in ("name", "expected", "observed", "ok", "figures", "seconds")
+            }
+            | {"checks": [{"check": sentence, "holds": holds} for sentence, holds in step.checks]}
+            for step in steps
+        ],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").write_text(json.dumps(found, indent=1, default=str))
+    return found
+
+
+def write_html(folder: Path, found: Mapping[str, Any], seen: Seen, links: Mapping[str, str]) -> Path:
+    """Write `index.html` beside it."""
+    verdict = (
+        '<span class="ok">every step held</span>' if found["ok"] else '<span class="no">a step did not hold</span>'
+    )
+    numbers = found["platform"]
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width">',
+        f"<title>Capstan: the loop on flight delays</title><style>{STYLE}</style></head><body>",
+        "<h1>The loop, once round</h1>",
+        f"<p>{verdict} in {found['seconds']:.0f} s. Platform ready in {numbers.get('ready_s')} s, ",
+        f"{numbers.get('idle_pss_mb')} MB when idle, all processes together (PSS).</p>",
+        _steps(found["steps"]),
+        "<h2>Drift by window</h2>", _drift(seen),
+        "<h2>Live quality by window</h2>", _quality(seen),
+        "<h2>Timeline</h2>", _timeline(seen),
+        "<h2>Look further</h2>", _links(links),
+        "</body></html>",
+    ]  # fmt: skip
+    page = folder / "index.html"
+    page.write_text("\n".join(parts))
+    return page
+
+
+def _steps(steps: list[dict[str, Any]]) -> str:
+    lines = [
+        f'<tr><td class="{"ok" if step["ok"] else "no"}">{"held" if step["ok"] else "failed"}</td>'
+        f"<td><b>{escape(step['name'])}</b><br>{escape(step['expected'])}</td>"
+        f"<td>{escape(step['observed'])}</td><td>{step['seconds']:.1f} s</td></tr>"
+        for step in steps
+    ]
+    return "<table><tr><th></th><th>step</th><th>seen</th><th>time</th></tr>" + "".join(lines) + "</table>"
+
+
+def _drift(seen: Seen) -> str:
+    windows = [window for window in seen.windows if window.columns]
+    strongest: dict[str, float] = {}
+    for window in windows:
+        for figure in window.columns:
+            if not figure.seasonal:
+                strongest[figure.column] = max(strongest.get(figure.column, 0.0), figure.effect)
+    top = sorted(strongest, key=lambda name: -strongest[name])[:5]
+    lines = [
+        Line(name, [next((f.effect for f in window.columns if f.column == name), None) for window in windows])
+        for name in top
+    ]
+    return chart(
+        [f"{window.start:%d %b}" for window in windows], lines, bound=seen.floor, bound_name="alarm floor (PSI)"
+    )
+
+
+def _quality(seen: Seen) -> str:
+    found = [one for one in seen.quality if one.value is not None]
+    versions = sorted({one.model_version for one in found})
+    labels = sorted({one.start for one in found})
+    lines = []
+    for version in versions:
+        mine = {one.start: one for one in found if one.model_version == version}
+        values = [mine[start].value if start in mine else None for start in labels]
+        pairs = [(mine[start].low, mine[start].high) if start in mine else None for start in labels]
+        lines.append(Line(f"version {version}, AUC with 95 % interval", values, pairs))
+    return chart([f"{start:%d %b}" for start in labels], lines)
+
+
+def _timeline(seen: Seen) -> str:
+    return (
+        '<ol class="time">'
+        + "".join(f"<li><b>{at:.1f} s</b>{escape(what)}</li>" for at, what in seen.timeline)
+        + "</ol>"
+    )
+
+
+def _links(links: Mapping[str, str]) -> str:
+    items = "".join(f'<li><a href="{escape(url)}">{escape(name)}</a></li>' for name, url in links.items())
+    return (
+        f"<ul>{items}</ul><p>Pages of the platform need a session: <code>capstan open mlflow</code>, "
+        "<code>capstan open report</code> or <code>capstan open docs</code> makes one.</p>"
+    )
