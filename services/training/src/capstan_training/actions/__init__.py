@@ -1,0 +1,1 @@
+"""What the training service does, one file per verb."""

@@ -1,0 +1,136 @@
+"""Carry a run out, stage by stage: pin, features, pipeline, publish. A stage that was interrupted starts again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from sqlalchemy import select
+
+from capstan_contracts.errors import Problem
+from capstan_contracts.events import RunFinished, RunStarted
+from capstan_contracts.ids import Urn, short
+from capstan_contracts.work import State
+from capstan_servicekit.db.session import WriteSession
+from capstan_servicekit.db.tables import WorkRow
+from capstan_servicekit.errors import CapstanError, Conflict, Upstream
+from capstan_servicekit.runtime import Kit
+from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_training.actions.log_run import LOG_RUN
+from capstan_training.actions.make_training_set import MakeTrainingSet
+from capstan_training.actions.ports import Datasets, PipelineResult, RunLogs
+from capstan_training.actions.run_pipeline import RunPipeline
+from capstan_training.domain.part import TrainingPart
+from capstan_training.tables import RunRow
+
+Folder = Callable[[str], AbstractAsyncContextManager[Path]]
+AT_ONCE = 8
+
+
+class CarryOutRun:
+    """The work kind `run`; the key is the run's id."""
+
+    def __init__(
+        self, kit: Kit, datasets: Datasets, features: MakeTrainingSet, pipeline: RunPipeline, logs: RunLogs
+    ) -> None:
+        self._kit, self._datasets, self._features, self._pipeline, self._logs = kit, datasets, features, pipeline, logs
+
+    def kind(self) -> WorkKind:
+        """Several wait or join features side by side; the executor decides how many pipelines run."""
+        return WorkKind(self.run, self.failed, max_attempts=6, concurrency=AT_ONCE)
+
+    async def run(self, item: WorkItem, lease: Lease) -> None:
+        """From the stage in the run's row to the end."""
+        row = await self._load(item.key)
+        if State(row.state).finished:
+            async with lease.finish():
+                return
+        if item.attempt > 1:
+            self._logs.append(row.id, f"[capstan] attempt {item.attempt}: stage {row.stage} starts again")
+        try:
+            if row.stage == "queued":
+                row = await self._begin(row, lease)
+            if row.stage == "features":
+                row = await self._features(row, lease)
+            async with self._pipeline.folder(row.id) as folder:
+                result = await self._pipeline(row, lease, folder)
+                await self._publish(row, lease, result)
+        except CapstanError as error:
+            self._logs.append(row.id, f"[capstan] {error.detail}")
+            raise
+
+    async def _load(self, run: str) -> RunRow:
+        async with self._kit.database.read() as session:
+            return await session.get_one(RunRow, run)
+
+    async def _begin(self, row: RunRow, lease: Lease) -> RunRow:
+        """Pin the other datasets to their newest versions; from here on nothing that decides the result changes."""
+        part, versions = TrainingPart.from_json(row.part), dict(row.dataset_versions)
+        for source in part.sources:
+            newest = versions.get(source) or await self._datasets.newest(row.project, source)
+            if newest is None:
+                raise Conflict(
+                    f"The dataset {source} has no version yet", hint=f"Upload a batch of {source}, then start a run."
+                )
+            versions[source] = newest
+        async with lease.step() as session:
+            row = await session.get_one(RunRow, row.id)
+            row.dataset_versions, row.state, row.stage = versions, State.RUNNING, "features"
+            row.started_at = self._kit.clock.now()
+            event = RunStarted(
+                run=row.id,
+                loop=row.loop,
+                dataset=row.dataset,
+                dataset_version=row.dataset_version,
+                code=row.code,
+                reason=row.reason,
+            )
+            self._kit.outbox.add(session, event, project=row.project, subject=Urn(row.project, "run", row.id))
+        pinned = ", ".join(f"{name}@{short(version)}" for name, version in sorted(versions.items()))
+        self._logs.append(row.id, f"[capstan] pinned: {pinned}, code {short(row.code)}, seed {row.seed}")
+        return row
+
+    async def _publish(self, row: RunRow, lease: Lease, result: PipelineResult) -> None:
+        """Store what was made, then end the run with its event and its work for the tracking system."""
+        async with lease.step() as session:
+            (await session.get_one(RunRow, row.id)).stage = "publish"
+        package = await self._kit.objects.put_file(row.project, result.package)
+        if package != result.package_digest:
+            raise Upstream("The package changed on its way to the object store")
+        holdout = await self._kit.objects.put_file(row.project, result.holdout)
+        self._logs.append(row.id, f"[capstan] package {short(package)}, holdout {short(holdout)}")
+        async with lease.finish() as session:
+            row = await session.get_one(RunRow, row.id)
+            row.package, row.holdout, row.metrics = package, holdout, dict(result.metrics)
+            row.state, row.stage, row.finished_at = State.SUCCEEDED, "done", self._kit.clock.now()
+            self._tell(session, row)
+            await self._kit.work.add(session, LOG_RUN, key=row.id, project=row.project)
+
+    async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
+        """The run failed or was cancelled: the work item says which."""
+        row = await session.get_one(RunRow, item.key)
+        state = await session.scalar(select(WorkRow.state).where(WorkRow.id == item.id))
+        row.state = State.CANCELLED if state == State.CANCELLED else State.FAILED
+        row.problem, row.finished_at = problem.model_dump(mode="json"), self._kit.clock.now()
+        self._tell(session, row, problem.detail or problem.title)
+
+    def _tell(self, session: WriteSession, row: RunRow, error: str = "") -> None:
+        event = RunFinished(
+            run=row.id,
+            loop=row.loop,
+            state=State(row.state),
+            reason=row.reason,
+            dataset=row.dataset,
+            dataset_version=row.dataset_version,
+            training_set=row.training_set,
+            code=row.code,
+            parameters=row.parameters,
+            view_versions=row.view_versions,
+            package=row.package,
+            holdout=row.holdout,
+            metrics=row.metrics,
+            promote=row.promote,
+            error=error,
+        )
+        self._kit.outbox.add(session, event, project=row.project, subject=Urn(row.project, "run", row.id))

@@ -1,0 +1,89 @@
+"""Compile the pipelines of an archive in a job, and keep their IR as objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from capstan_contracts.errors import Code, FieldError, Problem
+from capstan_contracts.ids import short
+from capstan_contracts.work import State
+from capstan_servicekit.db.session import WriteSession
+from capstan_servicekit.errors import InvalidData, NotFound, broken
+from capstan_servicekit.jobs.pool import JobTimedOut
+from capstan_servicekit.runtime import Kit
+from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_training.tables import CodeRow
+
+JOB = "capstan_training.jobs.compile_recipe:run"
+
+
+class CompileCode:
+    """The work kind `compile`."""
+
+    def __init__(self, kit: Kit, *, timeout_s: float) -> None:
+        self._kit, self._timeout_s = kit, timeout_s
+
+    def kind(self) -> WorkKind:
+        """One at a time: there is one worker."""
+        return WorkKind(self.run, self.failed, max_attempts=4)
+
+    async def run(self, item: WorkItem, lease: Lease) -> None:
+        """Unpack, compile, store."""
+        digest: str = item.payload["digest"]
+        archive = await self._kit.objects.local_path(item.project, digest)
+        async with self._kit.jobs.scratch() as folder:
+            try:
+                result = await self._kit.jobs.run(
+                    "training",
+                    JOB,
+                    {"archive": str(archive)},
+                    scratch=folder,
+                    timeout_s=self._timeout_s,
+                    progress=lease.progress,
+                )
+            except JobTimedOut as error:
+                raise InvalidData(
+                    f"Compiling took longer than {self._timeout_s:g} s",
+                    hint="Importing the pipeline's file must not train, download or wait.",
+                    errors=broken("archive", f"compiles within {self._timeout_s:g} s"),
+                    code=Code.DEADLINE,
+                ) from error
+            pipelines: dict[str, Any] = {}
+            for name, pipeline in result["pipelines"].items():
+                file = folder / Path(pipeline.pop("file")).relative_to(folder)
+                pipelines[name] = {**pipeline, "ir": await self._kit.objects.put_file(item.project, file)}
+        async with lease.finish() as session:
+            row = await session.get(CodeRow, (item.project, digest))
+            if row is None:
+                raise NotFound(f"no recipe archive {short(digest)}")
+            row.pipelines, row.errors = pipelines, result["errors"]
+            problem = _problem(pipelines, result["errors"])
+            row.state = State.FAILED if problem else State.SUCCEEDED
+            row.problem = problem.model_dump(mode="json") if problem else None
+
+    async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
+        """The archive could not be compiled at all."""
+        row = await session.get(CodeRow, (item.project, item.payload["digest"]))
+        if row is not None:
+            row.state, row.problem = State.FAILED, problem.model_dump(mode="json")
+
+
+def _problem(pipelines: dict[str, Any], errors: dict[str, str]) -> Problem | None:
+    if errors:
+        return Problem(
+            title="A pipeline does not compile",
+            status=400,
+            code=Code.INVALID_DATA,
+            detail="; ".join(f"{name}: {sentence}" for name, sentence in sorted(errors.items()))[:2000],
+            errors=[FieldError(place=name, rule=sentence) for name, sentence in sorted(errors.items())],
+        )
+    if not pipelines:
+        return Problem(
+            title="No pipeline in the recipe",
+            status=400,
+            code=Code.INVALID_DATA,
+            detail="No file of the recipe has a top-level function decorated with @dsl.pipeline.",
+            errors=[FieldError(place="archive", rule="at least one @dsl.pipeline function")],
+        )
+    return None

@@ -1,0 +1,48 @@
+"""The log of a run: all of it now, or line by line until the run ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from capstan_contracts.work import State
+from capstan_servicekit.runtime import Kit
+from capstan_training.actions.ports import RunLogs
+from capstan_training.actions.read_runs import find_run
+
+
+class FollowLog:
+    """`GET /runs/{run}/logs`."""
+
+    def __init__(self, kit: Kit, logs: RunLogs, *, poll_s: float) -> None:
+        self._kit, self._logs, self._poll_s = kit, logs, poll_s
+
+    async def text(self, project: str, run: str) -> AsyncIterator[str]:
+        """All that is there now, in pieces; NotFound."""
+        await self._state(project, run)
+        return self._logs.stream(run)
+
+    async def follow(self, project: str, run: str) -> AsyncIterator[tuple[str, str]]:
+        """("line", text) as they come, ("wait", "") while nothing comes, at last ("end", state); NotFound."""
+        await self._state(project, run)
+        return self._follow(project, run)
+
+    async def _follow(self, project: str, run: str) -> AsyncIterator[tuple[str, str]]:
+        offset = 0
+        while True:
+            state = await self._state(project, run)  # before reading, so that nothing written before the end is missed
+            while True:
+                text, offset = await self._logs.read(run, offset)
+                if not text:
+                    break
+                for line in text.removesuffix("\n").split("\n"):
+                    yield "line", line
+            if state.finished:
+                yield "end", state.value
+                return
+            yield "wait", ""
+            await asyncio.sleep(self._poll_s)
+
+    async def _state(self, project: str, run: str) -> State:
+        async with self._kit.database.read() as session:
+            return State((await find_run(session, project, run)).state)

@@ -1,0 +1,87 @@
+"""Show runs."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from capstan_contracts.errors import Problem
+from capstan_contracts.rest.common import Page
+from capstan_contracts.rest.training import Run
+from capstan_contracts.work import Progress, State
+from capstan_servicekit.db.session import ReadSession
+from capstan_servicekit.errors import NotFound
+from capstan_servicekit.runtime import Kit
+from capstan_training.actions.start_run import RUN
+from capstan_training.tables import RunRow
+
+PAGE = 50
+
+
+def to_run(row: RunRow, progress: Progress | None = None) -> Run:
+    """The wire form."""
+    return Run.model_validate(
+        {
+            "id": row.id,
+            "loop": row.loop,
+            "reason": row.reason,
+            "requested_by": row.requested_by,
+            "state": row.state,
+            "stage": row.stage,
+            "progress": progress or Progress(),
+            "problem": Problem.model_validate(row.problem) if row.problem else None,
+            "dataset": row.dataset,
+            "dataset_version": row.dataset_version,
+            "training_set": row.training_set,
+            "view_versions": row.view_versions,
+            "dataset_versions": row.dataset_versions,
+            "code": row.code,
+            "parameters": row.parameters,
+            "seed": row.seed,
+            "package": row.package,
+            "holdout": row.holdout,
+            "metrics": row.metrics,
+            "mlflow_run": row.mlflow_run,
+            "retrain_request": row.retrain_request,
+            "created_at": row.created_at,
+            "started_at": row.started_at,
+            "finished_at": row.finished_at,
+        }
+    )
+
+
+async def find_run(session: ReadSession, project: str, run: str) -> RunRow:
+    """The row of a run of this project; NotFound."""
+    row = await session.get(RunRow, run)
+    if row is None or row.project != project:
+        raise NotFound(f"no run {run} in project {project}")
+    return row
+
+
+class ReadRuns:
+    """`GET /runs`, `GET /runs/{run}`."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+
+    async def one(self, project: str, run: str) -> Run:
+        """A run with its progress; NotFound."""
+        async with self._kit.database.read() as session:
+            row = await find_run(session, project, run)
+            status = await self._kit.work.status(session, RUN, key=run, project=project)
+        return to_run(row, status.progress if status else None)
+
+    async def page(self, project: str, *, loop: str | None, before: str | None, limit: int = PAGE) -> Page[Run]:
+        """Runs of a project, newest first; `before` is the cursor (a run id)."""
+        query = select(RunRow).where(RunRow.project == project)
+        if loop is not None:
+            query = query.where(RunRow.loop == loop)
+        if before is not None:
+            query = query.where(RunRow.id < before)
+        items = []
+        async with self._kit.database.read() as session:
+            rows = list((await session.scalars(query.order_by(RunRow.id.desc()).limit(limit + 1))).all())
+            for row in rows[:limit]:
+                open_ = not State(row.state).finished
+                status = await self._kit.work.status(session, RUN, key=row.id, project=project) if open_ else None
+                items.append(to_run(row, status.progress if status else None))
+        return Page(items=items, next=rows[limit - 1].id if len(rows) > limit else None)

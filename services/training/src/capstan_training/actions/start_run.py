@@ -1,0 +1,75 @@
+"""Start a run: pin what is known now, once per cause, in the caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import select
+
+from capstan_contracts.ids import uuid7
+from capstan_contracts.work import State
+from capstan_servicekit.db.session import WriteSession
+from capstan_servicekit.runtime import Kit
+from capstan_training.domain.part import TrainingPart
+from capstan_training.tables import LoopRow, RunRow
+
+RUN = "run"
+Reason = Literal["manual", "first", "drift", "dataset"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run is started for. `cause` is unique per loop: the same cause again starts nothing."""
+
+    cause: str
+    reason: Reason
+    requested_by: str
+    dataset_version: str
+    promote: bool = True
+    parameters: dict[str, Any] = field(default_factory=dict)
+    retrain_request: str | None = None
+    id: str | None = None
+
+
+class StartRun:
+    """Writes the row of a run and enqueues its work."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+
+    async def __call__(self, session: WriteSession, loop: LoopRow, start: Start) -> RunRow | None:
+        """The new run; None when its cause has one already."""
+        same = select(RunRow.id).where(
+            RunRow.project == loop.project, RunRow.loop == loop.loop, RunRow.cause == start.cause
+        )
+        if await session.scalar(same) is not None:
+            return None
+        part = TrainingPart.from_json(loop.part)
+        row = RunRow(
+            id=start.id or uuid7(self._kit.clock.now()),
+            project=loop.project,
+            loop=loop.loop,
+            cause=start.cause,
+            reason=start.reason,
+            requested_by=start.requested_by,
+            retrain_request=start.retrain_request,
+            promote=start.promote,
+            state=State.QUEUED,
+            stage="queued",
+            problem=None,
+            part=loop.part,
+            pipeline=loop.pipeline,
+            parameters={**part.training.parameters, **start.parameters},
+            seed=part.training.seed,
+            code=part.code,
+            dataset=part.dataset,
+            dataset_version=start.dataset_version,
+            dataset_versions={part.dataset: start.dataset_version},
+            view_versions={},
+            metrics={},
+            created_at=self._kit.clock.now(),
+        )
+        session.add(row)
+        await self._kit.work.add(session, RUN, key=row.id, project=loop.project, payload={})
+        return row

@@ -1,0 +1,85 @@
+"""Take a recipe archive: check it whole, keep it under its digest, have it compiled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from capstan_contracts.ids import short
+from capstan_contracts.rest.training import CodeArchive
+from capstan_contracts.work import State
+from capstan_servicekit.errors import InvalidData, TooLarge, broken
+from capstan_servicekit.objects import stream_to_file
+from capstan_servicekit.runtime import Kit
+from capstan_training.actions.read_code import to_archive
+from capstan_training.domain.archive import ArchiveError, members
+from capstan_training.tables import CodeRow
+
+COMPILE = "compile"
+
+
+class StoreCode:
+    """`PUT /code/{digest}`."""
+
+    def __init__(self, kit: Kit, *, max_bytes: int) -> None:
+        self._kit, self._max_bytes = kit, max_bytes
+
+    async def __call__(self, project: str, digest: str, chunks: AsyncIterator[bytes]) -> CodeArchive:
+        """Store and enqueue compiling. The same archive again changes nothing, unless compiling had failed."""
+        async with self._kit.jobs.scratch() as folder:
+            file = folder / "recipe.tar.gz"
+            found, _ = await stream_to_file(self._capped(chunks), file)
+            if found != digest:
+                raise InvalidData(
+                    f"The body's sha256 is {short(found)}…, the address says {short(digest)}…",
+                    hint="Send the archive under the sha256 of its bytes.",
+                    errors=broken("body", f"sha256 {digest}"),
+                )
+            await asyncio.to_thread(_inspect, file)
+            await self._kit.objects.put_file(project, file)
+        async with self._kit.database.write() as session:
+            row = await session.get(CodeRow, (project, digest))
+            if row is None:
+                row = CodeRow(
+                    project=project,
+                    digest=digest,
+                    attempt=1,
+                    state=State.QUEUED,
+                    pipelines={},
+                    errors={},
+                    problem=None,
+                    created_at=self._kit.clock.now(),
+                )
+                session.add(row)
+            elif row.state == State.FAILED:
+                row.attempt, row.state, row.problem = row.attempt + 1, State.QUEUED, None
+            payload = {"digest": digest}
+            await self._kit.work.add(session, COMPILE, key=f"{digest}:{row.attempt}", project=project, payload=payload)
+            return to_archive(row)
+
+    async def _capped(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise TooLarge(
+                    f"The archive is larger than {self._max_bytes} bytes",
+                    hint="Leave data out of the recipe's folder; it belongs into datasets.",
+                    errors=broken("body", f"at most {self._max_bytes} bytes"),
+                )
+            yield chunk
+
+
+def _inspect(file: Path) -> None:
+    """Read the archive to its end under the rules that unpacking has; nothing is written."""
+    try:
+        with file.open("rb") as stream:
+            for _ in members(stream):
+                pass
+    except ArchiveError as error:
+        raise InvalidData(
+            f"The recipe archive is refused: {error}",
+            hint="Pack plain files and folders only, as `tar -czf recipe.tar.gz -C <folder> .` does.",
+            errors=broken(error.place, error.rule),
+        ) from error

@@ -1,0 +1,86 @@
+"""Composition root of the training service: settings to adapters to actions to doors."""
+
+from __future__ import annotations
+
+import sys
+
+from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.runtime import Kit, Service
+from capstan_servicekit.settings import ServiceSettings
+from capstan_training.actions.cancel_run import CancelRun
+from capstan_training.actions.carry_out_run import CarryOutRun
+from capstan_training.actions.choose_pipeline import ChoosePipeline
+from capstan_training.actions.compile_code import CompileCode
+from capstan_training.actions.consider_start import CONSIDER, ConsiderStart
+from capstan_training.actions.follow_log import FollowLog
+from capstan_training.actions.log_run import LOG_RUN, LogRun
+from capstan_training.actions.make_training_set import MakeTrainingSet
+from capstan_training.actions.ports import Executor
+from capstan_training.actions.read_code import ReadCode
+from capstan_training.actions.read_runs import ReadRuns
+from capstan_training.actions.request_run import RequestRun
+from capstan_training.actions.run_pipeline import RunPipeline
+from capstan_training.actions.start_run import RUN, StartRun
+from capstan_training.actions.store_code import COMPILE, StoreCode
+from capstan_training.actions.take_part import TakePart
+from capstan_training.adapters.feature_store import FeatureStoreTrainingSets
+from capstan_training.adapters.ingestion import IngestionDatasets
+from capstan_training.adapters.local_executor import GROUP, LocalExecutor
+from capstan_training.adapters.mlflow import MlflowTracking
+from capstan_training.adapters.run_logs import RunLogFiles
+from capstan_training.routes.code import code_router
+from capstan_training.routes.loops import loops_router
+from capstan_training.routes.runs import runs_router
+from capstan_training.settings import Settings
+from capstan_training.subscriptions import subscriptions
+
+
+def build(settings: ServiceSettings) -> Service:
+    """The service on its real parts."""
+    own = settings if isinstance(settings, Settings) else Settings(**settings.model_dump())
+    return compose(Kit.from_settings(own), own)
+
+
+def local_executor(settings: Settings) -> LocalExecutor:
+    """The executor of this machine, with a worker pool of its own."""
+    python = settings.job_pythons.get(GROUP, sys.executable)
+    pool = JobPool({GROUP: python}, settings.home / "scratch" / "training-runs", idle_s=settings.job_idle_s)
+    return LocalExecutor(pool, poll_s=settings.poll_s)
+
+
+def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> Service:
+    """The service on given parts."""
+    executor = executor or local_executor(settings)
+    logs = RunLogFiles(settings.home / "logs" / "runs", cap=settings.log_bytes)
+    datasets, start = IngestionDatasets(kit.peers), StartRun(kit)
+    choose = ChoosePipeline(kit.database, wait_s=settings.compile_wait_s)
+    features = MakeTrainingSet(
+        kit,
+        FeatureStoreTrainingSets(kit.peers),
+        logs,
+        timeout_s=settings.features_timeout_s,
+        poll_s=settings.poll_s,
+    )
+    pipeline = RunPipeline(kit, executor, logs, settings.home / "scratch" / "training-runs")
+    return Service(
+        kit=kit,
+        routers=[
+            code_router(StoreCode(kit, max_bytes=settings.max_code_bytes), ReadCode(kit.database)),
+            loops_router(TakePart(kit, choose)),
+            runs_router(
+                RequestRun(kit, datasets, start),
+                ReadRuns(kit),
+                CancelRun(kit),
+                FollowLog(kit, logs, poll_s=settings.poll_s),
+            ),
+        ],
+        subscriptions=subscriptions(kit, start),
+        work_kinds={
+            COMPILE: CompileCode(kit, timeout_s=settings.compile_timeout_s).kind(),
+            CONSIDER: ConsiderStart(kit, datasets, start).kind(),
+            RUN: CarryOutRun(kit, datasets, features, pipeline, logs).kind(),
+            LOG_RUN: LogRun(kit, MlflowTracking(kit.peers)).kind(),
+        },
+        closers=[executor.close],
+        uploads=r"^/v1/projects/[^/]+/code/[0-9a-f]+$",
+    )

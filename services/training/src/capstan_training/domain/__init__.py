@@ -1,0 +1,1 @@
+"""Pure rules of training: archives, pipelines, parameters, pins, transcripts."""

@@ -1,0 +1,87 @@
+"""The part of a Loop that training takes: pipeline, label, features, code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from capstan_contracts.ids import short
+from capstan_contracts.loop import FeatureDefinitions, LoopPart, TrainingSpec
+
+
+@dataclass(frozen=True)
+class TrainingPart:
+    """What a run needs to know of its loop. `sources` are the further datasets that views read."""
+
+    loop: str
+    dataset: str
+    sources: tuple[str, ...]
+    training: TrainingSpec
+    definitions: FeatureDefinitions
+    code: str
+
+    @classmethod
+    def of(cls, part: LoopPart) -> TrainingPart:
+        """Cut training's part out of the whole."""
+        loop = part.resolved.loop
+        return cls(
+            loop=loop.metadata.name,
+            dataset=loop.spec.dataset.name,
+            sources=tuple(source.name for source in loop.spec.sources),
+            training=loop.spec.training,
+            definitions=part.resolved.definitions,
+            code=part.resolved.code,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads back."""
+        return {
+            "loop": self.loop,
+            "dataset": self.dataset,
+            "sources": list(self.sources),
+            "training": self.training.model_dump(mode="json"),
+            "definitions": self.definitions.model_dump(mode="json"),
+            "code": self.code,
+        }
+
+    @classmethod
+    def from_json(cls, source: dict[str, Any]) -> TrainingPart:
+        """Read what `to_json` wrote."""
+        return cls(
+            loop=source["loop"],
+            dataset=source["dataset"],
+            sources=tuple(source["sources"]),
+            training=TrainingSpec.model_validate(source["training"]),
+            definitions=FeatureDefinitions.model_validate(source["definitions"]),
+            code=source["code"],
+        )
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The label dataset, then the others."""
+        return (self.dataset, *self.sources)
+
+    @property
+    def pipeline_name(self) -> str:
+        """`file.py:function` as the archive calls it."""
+        file, _, function = self.training.pipeline.rpartition(":")
+        return f"{PurePosixPath(file)}:{function}"
+
+
+def changes(old: TrainingPart | None, new: TrainingPart) -> list[str]:
+    """One sentence per difference; empty when nothing changes."""
+    if old is None:
+        return [f"training: {new.training.pipeline} learns {new.training.label!r}, code {short(new.code)}"]
+    found = []
+    if old.code != new.code:
+        found.append(f"training: code {short(old.code)} becomes {short(new.code)}")
+    before, after = old.training.model_dump(mode="json"), new.training.model_dump(mode="json")
+    for key in after:
+        if before.get(key) != after[key]:
+            found.append(f"training: {key} {before.get(key)!r} becomes {after[key]!r}")
+    if old.datasets != new.datasets:
+        found.append(f"training: datasets {', '.join(old.datasets)} become {', '.join(new.datasets)}")
+    if old.definitions != new.definitions:
+        found.append(f"training: the definitions of {new.definitions.service.name} change")
+    return found

@@ -1,0 +1,115 @@
+"""Job: unpack a recipe archive, find its pipelines and compile each to KFP's IR YAML."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from capstan_servicekit.jobs.api import Job, JobRefused
+from capstan_training.domain.archive import ArchiveError, members
+from capstan_training.domain.pipelines import PipelineError, describe
+from capstan_training.jobs.child import run_child
+
+MAX_PIPELINE_FILES = 20
+MAX_IR_BYTES = 4 << 20
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Input: `archive` (path). Result: `pipelines` by `file.py:function`, with `file` (IR path); `errors` by name."""
+    recipe = job.scratch / "recipe"
+    unpack(Path(job.input["archive"]), recipe)
+    found, errors = find_pipelines(recipe)
+    if len(found) > MAX_PIPELINE_FILES:
+        raise JobRefused(
+            f"{len(found)} files have pipelines", errors=[("archive", f"at most {MAX_PIPELINE_FILES} pipeline files")]
+        )
+    pipelines: dict[str, Any] = {}
+    for index, (file, functions) in enumerate(sorted(found.items())):
+        job.progress(index, len(found), f"compiling {file}")
+        made, broken = _compile_file(recipe, file, functions, job.scratch / f"ir-{index}")
+        pipelines |= made
+        errors |= broken
+    return {"pipelines": pipelines, "errors": errors}
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Write the archive's files below `target`, which must not exist. JobRefused names the rule that it breaks."""
+    target.mkdir(parents=True)
+    try:
+        with archive.open("rb") as stream:
+            for path, content in members(stream):
+                file = target / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with file.open("xb") as out:
+                    out.write(content)
+    except ArchiveError as error:
+        raise JobRefused(f"The recipe archive is refused: {error}", errors=[(error.place, error.rule)]) from error
+
+
+def find_pipelines(recipe: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Functions decorated with `@dsl.pipeline`, by file, found without running anything; and errors of syntax."""
+    found: dict[str, list[str]] = {}
+    errors: dict[str, str] = {}
+    for path in sorted(recipe.rglob("*.py")):
+        source, name = path.read_bytes(), path.relative_to(recipe).as_posix()
+        if b"pipeline" not in source or b"kfp" not in source:
+            continue
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError) as error:
+            errors[name] = f"cannot be parsed: {error}"
+            continue
+        functions = [
+            node.name
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef) and any(_is_pipeline(one) for one in node.decorator_list)
+        ]
+        if functions:
+            found[name] = functions
+    return found, errors
+
+
+def _is_pipeline(decorator: ast.expr) -> bool:
+    target = decorator.func if isinstance(decorator, ast.Call) else decorator
+    if isinstance(target, ast.Attribute):
+        return target.attr == "pipeline"
+    return isinstance(target, ast.Name) and target.id == "pipeline"
+
+
+def _compile_file(recipe: Path, file: str, functions: list[str], out: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    out.mkdir()
+    order, answer, log = out / "order.json", out / "answer.json", out / "log.txt"
+    order.write_text(json.dumps({"recipe": str(recipe), "file": file, "functions": functions, "out": str(out)}))
+    with log.open("wb") as output:
+        status = run_child(f"{__package__}.compile_child", str(order), str(answer), folder=out, output=output)
+    if not answer.exists():
+        last = log.read_text("utf-8", "replace").strip().rpartition("\n")[2][:500]
+        return {}, {
+            f"{file}:{name}": f"importing {file} ended the process (status {status}): {last}" for name in functions
+        }
+    compiled: dict[str, dict[str, str]] = json.loads(answer.read_text())
+    pipelines: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    for name in functions:
+        entry, key = compiled.get(name, {"error": "was not compiled"}), f"{file}:{name}"
+        try:
+            if "error" in entry:
+                raise PipelineError(entry["error"])
+            pipelines[key] = {"file": entry["ir"], **describe(_first_document(Path(entry["ir"]))).to_json()}
+        except PipelineError as error:
+            errors[key] = str(error)[:2000]
+    return pipelines, errors
+
+
+def _first_document(path: Path) -> dict[str, Any]:
+    """The IR; a second document holds platform settings."""
+    if path.stat().st_size > MAX_IR_BYTES:
+        raise PipelineError(f"compiles to more than {MAX_IR_BYTES} bytes of YAML")
+    for document in yaml.safe_load_all(path.read_text("utf-8")):
+        if isinstance(document, dict) and "pipelineInfo" in document:
+            return document
+    raise PipelineError("the compiler's output has no pipelineInfo")

@@ -1,0 +1,62 @@
+"""Job: run a compiled pipeline in a process of its own, then check and pack what it made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from capstan_formats.package import PackageError, read_package, write_package
+from capstan_servicekit.jobs.api import Job, JobRefused
+from capstan_training.domain.pipelines import HOLDOUT, METRICS, PACKAGE
+from capstan_training.jobs.artifacts import check_holdout, find_artifact, read_metrics
+from capstan_training.jobs.child import run_child
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Input: `ir` (path), `arguments`, `label`, `threads`, `output` (path; grows as the run goes on).
+
+    Result: either `failed` (a sentence), or `package` and `holdout` (paths below the scratch folder), `digest`,
+    `metrics`. JobRefused when an artifact breaks a rule.
+    """
+    root, order = job.scratch / "root", job.scratch / "order.json"
+    outputs, failure = job.scratch / "outputs.json", job.scratch / "failure.txt"
+    root.mkdir()
+    told = {"ir": job.input["ir"], "arguments": job.input["arguments"], "root": str(root)}
+    order.write_text(json.dumps({**told, "outputs": str(outputs), "failure": str(failure)}))
+    with Path(job.input["output"]).open("ab") as output:
+        status = run_child(
+            f"{__package__}.run_child", str(order), folder=job.scratch, output=output, threads=job.input["threads"]
+        )
+    if status < 0:
+        raise RuntimeError(f"the pipeline's process was ended by signal {-status}")
+    if status != 0:
+        return {"failed": failure.read_text() if failure.exists() else f"the pipeline ended with status {status}"}
+    return _collect(root, json.loads(outputs.read_text()), job)
+
+
+def _collect(root: Path, outputs: dict[str, Any], job: Job) -> dict[str, Any]:
+    made, package = find_artifact(root, PACKAGE, outputs), job.scratch / "package.tar"
+    try:
+        if made.path.is_dir() and not made.path.is_symlink():
+            digest = write_package(made.path, package)
+        else:
+            digest = read_package(made.path).digest
+            shutil.copyfile(made.path, package)
+        if read_package(package).digest != digest:
+            raise JobRefused("The package changed while it was read")
+    except PackageError as error:
+        raise JobRefused(
+            f"The pipeline's artifact 'package' is not a model package: {error}",
+            errors=[(f"package/{error.place}", error.detail)],
+        ) from error
+    holdout = find_artifact(root, HOLDOUT, outputs)
+    rows = check_holdout(holdout.path, job.input["label"])
+    return {
+        "package": str(package),
+        "digest": digest,
+        "holdout": str(holdout.path),
+        "holdout_rows": rows,
+        "metrics": read_metrics(root, METRICS, outputs),
+    }
