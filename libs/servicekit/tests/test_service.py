@@ -171,7 +171,9 @@ async def test_a_browser_session_reads_once_redeemed_and_never_writes(h: Harness
     path = link.removeprefix("http://testserver")
     answer = await h.anonymous.get(path)
     assert answer.status_code == 303 and answer.headers["location"] == "/docs"
-    assert (await h.anonymous.get("/docs")).status_code == 200
+    page = await h.anonymous.get("/docs")
+    assert page.status_code == 200 and "https://" not in page.text
+    assert len((await h.anonymous.get("/docs/swagger-ui-bundle.js")).content) > 100_000
     assert (await h.anonymous.post("/v1/projects/default/things", json={"value": 1})).status_code == 403
     assert (await h.anonymous.get(path)).status_code == 404
     assert (await h.admin.post("/v1/session-links?path=//evil.example")).status_code == 422

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from datetime import timedelta
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy import select
@@ -80,7 +82,22 @@ def _browser(router: Router, service: Service, app: FastAPI) -> None:
     @router.get("/docs", tags=["browser"])
     async def docs(_: Viewer) -> HTMLResponse:
         """The routes as a page."""
-        return get_swagger_ui_html(openapi_url="/openapi.json", title=app.title)
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json", title=app.title, swagger_js_url="/docs/swagger-ui-bundle.js",
+            swagger_css_url="/docs/swagger-ui.css", swagger_favicon_url="data:,",
+        )  # fmt: skip
+
+    @router.get("/docs/{file}", tags=["browser"])
+    async def docs_file(_: Viewer, file: Literal["swagger-ui-bundle.js", "swagger-ui.css"]) -> FileResponse:
+        """What the page needs; it comes from a package, so that the page works without the internet."""
+        return FileResponse(_swagger_files() / file)
+
+
+def _swagger_files() -> Path:
+    spec = importlib.util.find_spec("fastapi_swagger")
+    if spec is None or not spec.submodule_search_locations:
+        raise NotFound("the package fastapi-swagger is not installed")
+    return Path(next(iter(spec.submodule_search_locations))) / "resources"
 
 
 def _events(router: Router, service: Service) -> None:
