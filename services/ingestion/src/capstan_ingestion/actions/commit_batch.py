@@ -1,0 +1,169 @@
+"""Make a dataset version of the parent's unchanged files and a new one, or find that nothing changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import CursorResult, func, select, update
+
+from capstan_contracts.events import DatasetCommitted
+from capstan_contracts.ids import Urn, short
+from capstan_contracts.loop import DatasetSpec
+from capstan_contracts.rest.ingestion import BatchState, Manifest, ManifestFile
+from capstan_ingestion.actions.lookup import dataset_row, head_of
+from capstan_ingestion.actions.ports import Checked, Placed, VersionStore
+from capstan_ingestion.actions.receive_batch import mark_replaced
+from capstan_ingestion.domain.versions import earlier_columns, files_after, identity, path_in_dataset, version_of
+from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow
+from capstan_servicekit.db.session import WriteSession
+from capstan_servicekit.runtime import Kit
+from capstan_servicekit.work import Lease
+
+_ATTEMPTS = 20
+
+
+class HeadMoved(Exception):
+    """Another batch of the dataset was committed in between: build upon it."""
+
+
+class SchemaMoved(Exception):
+    """Another batch gave the dataset a schema under which this one was not checked: check it again."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A batch that passed: its check, and where its canonical file and failing rows lie in the object store."""
+
+    batch: BatchRow
+    spec: DatasetSpec
+    checked: Checked
+    sha256: str
+    failing_rows: str | None
+
+
+class CommitBatch:
+    """Commits of one dataset form a chain: the guard is the parent that a version was built upon."""
+
+    def __init__(self, kit: Kit, store: VersionStore) -> None:
+        self._kit, self._store = kit, store
+
+    async def __call__(self, lease: Lease, commit: Commit, folder: Path) -> Manifest:
+        """Place the files, then move the dataset's head in the transaction that ends the work."""
+        source = await self._kit.objects.local_path(commit.batch.project, commit.sha256)
+        for _ in range(_ATTEMPTS):
+            head = await self._head(commit.batch)
+            earlier = earlier_columns(head, commit.batch.partition)
+            if earlier and earlier != commit.checked.columns:
+                raise SchemaMoved(f"the columns of {commit.batch.dataset} changed during the check")
+            path = path_in_dataset(commit.batch.partition)
+            kept = [file for file in (head.files if head else []) if file.path != path]
+            placed = await self._store.place(commit.batch.project, path=path, source=source, kept=kept, folder=folder)
+            manifest, content = self._manifest(commit, placed, head, source.stat().st_size)
+            await self._kit.objects.put_bytes(commit.batch.project, content)
+            try:
+                async with lease.finish() as session:
+                    return await self._apply(session, commit, manifest, head)
+            except HeadMoved:
+                continue
+        raise HeadMoved(f"{commit.batch.dataset} moved on {_ATTEMPTS} times in a row")
+
+    async def _head(self, batch: BatchRow) -> Manifest | None:
+        async with self._kit.database.read() as session:
+            return await head_of(session, await dataset_row(session, batch.project, batch.dataset))
+
+    def _manifest(self, commit: Commit, placed: Placed, head: Manifest | None, size: int) -> tuple[Manifest, bytes]:
+        batch, checked, spec = commit.batch, commit.checked, commit.spec
+        new = ManifestFile(
+            partition=batch.partition,
+            batch=batch.digest,
+            path=path_in_dataset(batch.partition),
+            md5=placed.md5,
+            sha256=commit.sha256,
+            bytes=size,
+            rows=checked.verdict.rows,
+            event_time_min=checked.event_time_min,
+            event_time_max=checked.event_time_max,
+            source=batch.filename,
+        )
+        files = files_after(head, new)
+        content = identity(spec, checked.columns, files)
+        manifest = Manifest(
+            dataset=batch.dataset,
+            version=version_of(content),
+            parent=head.version if head else None,
+            sequence=0,
+            keys=spec.keys,
+            event_time=spec.event_time,
+            columns=checked.columns,
+            files=files,
+            rows=sum(file.rows for file in files),
+            dvc_md5=placed.dvc_md5,
+            created_at=self._kit.clock.now(),
+        )
+        return manifest, content
+
+    async def _apply(
+        self, session: WriteSession, commit: Commit, manifest: Manifest, head: Manifest | None
+    ) -> Manifest:
+        batch = commit.batch
+        await self._move_head(session, batch, manifest, head)
+        if head is None or manifest.version != head.version:
+            manifest = await self._version(session, batch, manifest)
+            self._tell(session, commit, manifest, head)
+        row = await session.get_one(BatchRow, batch.id)
+        row.state, row.version, row.finished_at = BatchState.COMMITTED, manifest.version, self._kit.clock.now()
+        row.verdict, row.rows = commit.checked.verdict.model_dump(mode="json"), commit.checked.verdict.rows
+        row.failing_rows, row.failing_total = commit.failing_rows, commit.checked.failing_total
+        if row.replaces is not None:
+            await mark_replaced(session, row)
+        return manifest
+
+    async def _move_head(
+        self, session: WriteSession, batch: BatchRow, manifest: Manifest, head: Manifest | None
+    ) -> None:
+        built_upon = DatasetRow.latest.is_(None) if head is None else DatasetRow.latest == head.version
+        result = await session.execute(
+            update(DatasetRow)
+            .where(DatasetRow.project == batch.project, DatasetRow.name == batch.dataset, built_upon)
+            .values(latest=manifest.version)
+        )
+        if not isinstance(result, CursorResult) or result.rowcount != 1:
+            raise HeadMoved(batch.dataset)
+
+    async def _version(self, session: WriteSession, batch: BatchRow, manifest: Manifest) -> Manifest:
+        """The row of this version: the one that is there when the content was a version before."""
+        known = await session.get(VersionRow, (batch.project, batch.dataset, manifest.version))
+        if known is not None:
+            return Manifest.model_validate(known.manifest)
+        mine = (VersionRow.project == batch.project, VersionRow.dataset == batch.dataset)
+        last = await session.scalar(select(func.max(VersionRow.sequence)).where(*mine))
+        manifest = manifest.model_copy(update={"sequence": (last or 0) + 1})
+        session.add(
+            VersionRow(
+                project=batch.project,
+                dataset=batch.dataset,
+                version=manifest.version,
+                sequence=manifest.sequence,
+                manifest=manifest.model_dump(mode="json"),
+                created_at=manifest.created_at,
+            )
+        )
+        return manifest
+
+    def _tell(self, session: WriteSession, commit: Commit, manifest: Manifest, head: Manifest | None) -> None:
+        batch, checked = commit.batch, commit.checked
+        event = DatasetCommitted(
+            dataset=batch.dataset,
+            version=manifest.version,
+            parent=head.version if head else None,
+            batch=batch.digest,
+            partition=batch.partition,
+            rows=checked.verdict.rows,
+            total_rows=manifest.rows,
+            event_time_min=checked.event_time_min,
+            event_time_max=checked.event_time_max,
+            warnings=[check.key for check in checked.verdict.checks if check.outcome != "passed"],
+        )
+        subject = Urn(batch.project, "dataset", batch.dataset, short(manifest.version))
+        self._kit.outbox.add(session, event, project=batch.project, subject=subject)

@@ -1,0 +1,63 @@
+"""What the actions need of the outside: somebody who checks a file, and the DVC store that versions lie in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from capstan_contracts.loop import DatasetSpec
+from capstan_contracts.rest.ingestion import ManifestFile, Verdict
+from capstan_ingestion.domain.files import Media
+
+Progress = Callable[[int, int, str], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found. `canonical` is there exactly when the verdict is passed."""
+
+    verdict: Verdict
+    columns: dict[str, str]
+    event_time_min: datetime | None
+    event_time_max: datetime | None
+    canonical: Path | None
+    failing_rows: Path | None
+    failing_total: int
+
+
+class Checker(Protocol):
+    """Reads a batch once and holds it against its dataset's contract."""
+
+    async def check(
+        self,
+        path: Path,
+        media: Media,
+        dataset: DatasetSpec,
+        *,
+        earlier: Mapping[str, str],
+        folder: Path,
+        progress: Progress,
+    ) -> Checked:
+        """Check the file; outputs lie in `folder`. `earlier` is the schema that it has to keep. May be repeated."""
+        ...
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where DVC finds the new file and the folder that it now lies in."""
+
+    md5: str
+    dvc_md5: str
+
+
+class VersionStore(Protocol):
+    """Keeps the files of dataset versions in DVC's layout."""
+
+    async def place(
+        self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
+    ) -> Placed:
+        """Put `source` under `path` beside the kept files, durably. May be repeated."""
+        ...

@@ -1,0 +1,31 @@
+"""Fetch a batch from an address, through the egress client."""
+
+from __future__ import annotations
+
+from capstan_contracts.rest.ingestion import PullRequest
+from capstan_ingestion.actions.receive_batch import ReceiveBatch, Upload
+from capstan_ingestion.domain.files import filename_of, media_of
+from capstan_ingestion.tables import BatchRow
+from capstan_servicekit.egress import Egress
+from capstan_servicekit.errors import UnsupportedMedia, broken
+
+
+class PullBatch:
+    """Streams an address into the same door as an upload."""
+
+    def __init__(self, egress: Egress, receive: ReceiveBatch) -> None:
+        self._egress, self._receive = egress, receive
+
+    async def __call__(self, project: str, dataset: str, pull: PullRequest, key: str | None) -> BatchRow:
+        """Fetch and receive; the address's last part tells the format."""
+        filename = filename_of(pull.url)
+        media = media_of("", filename)
+        if filename is None or media is None:
+            raise UnsupportedMedia(
+                "The address does not tell the format of the file",
+                hint="Its path has to end with .parquet or .csv.",
+                errors=broken("url", "ends with .parquet or .csv"),
+            )
+        upload = Upload(project, dataset, pull.partition, filename, media, key=key)
+        async with self._egress.fetch(pull.url) as chunks:
+            return await self._receive(upload, chunks)

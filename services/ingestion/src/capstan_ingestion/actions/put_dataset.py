@@ -1,0 +1,62 @@
+"""Register a dataset: its contract is refused here, and not when the first batch arrives."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from capstan_contracts.errors import FieldError
+from capstan_contracts.loop import DatasetSpec
+from capstan_ingestion.actions.lookup import spec_of
+from capstan_ingestion.domain.contract import ContractBroken, read_contract
+from capstan_ingestion.tables import DatasetRow
+from capstan_servicekit.db.session import ReadSession, WriteSession
+from capstan_servicekit.errors import InvalidSpec, NotBuiltYet, broken
+
+
+def validate(spec: DatasetSpec) -> None:
+    """Refuse a contract that no batch could be held against, and what is not built yet."""
+    if spec.schedule is not None:
+        raise NotBuiltYet(
+            f"dataset {spec.name}: scheduled ingestion is not built yet",
+            hint="Leave `schedule` out for now.",
+            errors=broken("schedule", "not there"),
+        )
+    try:
+        read_contract(spec.contract)
+    except ContractBroken as error:
+        places = [FieldError(place=f"contract.{place}", rule=rule) for place, rule in error.errors[:50]]
+        raise InvalidSpec(
+            f"The contract of dataset {spec.name} breaks {len(error.errors)} rule(s): {error}",
+            hint="A contract is a Great Expectations suite: {name, expectations: [{type, kwargs, severity}]}.",
+            errors=places,
+        ) from error
+
+
+async def changes_to(session: ReadSession, project: str, spec: DatasetSpec) -> list[str]:
+    """One sentence per thing that registering would change."""
+    row = await session.get(DatasetRow, (project, spec.name))
+    count = len(read_contract(spec.contract))
+    if row is None:
+        return [f"dataset {spec.name}: registered, its contract has {count} expectations"]
+    before = spec_of(row)
+    found = []
+    if before.contract != spec.contract:
+        found.append(f"dataset {spec.name}: contract changed, it has {count} expectations now")
+    for name in ("source", "keys", "event_time", "known_at", "modality"):
+        old, new = getattr(before, name), getattr(spec, name)
+        if old != new:
+            found.append(f"dataset {spec.name}: {name} changed from {old} to {new}")
+    return found
+
+
+async def put_dataset(session: WriteSession, project: str, spec: DatasetSpec, now: datetime) -> list[str]:
+    """Register or change a dataset; what changed. The same again changes nothing."""
+    changes = await changes_to(session, project, spec)
+    row = await session.get(DatasetRow, (project, spec.name))
+    if row is None:
+        row = DatasetRow(project=project, name=spec.name, spec={}, latest=None, created_at=now, updated_at=now)
+        session.add(row)
+    if changes:
+        row.spec, row.updated_at = spec.model_dump(mode="json"), now
+    await session.flush()
+    return changes

@@ -1,0 +1,172 @@
+"""Take a file in: streamed to disk, kept under its sha256, and only then a batch that waits for its check."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from capstan_contracts.ids import uuid7
+from capstan_contracts.rest.ingestion import BatchState
+from capstan_ingestion.actions.lookup import dataset_row, head_of
+from capstan_ingestion.actions.start_check import start_check
+from capstan_ingestion.domain.files import Media
+from capstan_ingestion.tables import BatchRow
+from capstan_servicekit.db.idempotency import fingerprint, recall, remember
+from capstan_servicekit.db.session import ReadSession, WriteSession
+from capstan_servicekit.errors import Conflict, InvalidData, NotFound, broken
+from capstan_servicekit.objects import stream_to_file
+from capstan_servicekit.runtime import Kit
+
+_SET_ASIDE = (BatchState.QUARANTINED, BatchState.FAILED)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Where a file belongs and what it calls itself. `replaces`: the digest of the batch that it corrects."""
+
+    project: str
+    dataset: str
+    partition: str
+    filename: str
+    media: Media
+    replaces: str | None = None
+    key: str | None = None
+
+
+class ReceiveBatch:
+    """The same bytes for the same partition are the same batch, however often they come."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self._incoming = kit.settings.home / "incoming" / kit.service
+
+    async def __call__(self, upload: Upload, chunks: AsyncIterator[bytes]) -> BatchRow:
+        """Keep the bytes and record the batch. When the stream breaks off nothing remains."""
+        async with self._kit.database.read() as session:
+            await dataset_row(session, upload.project, upload.dataset)
+            await _check_replaces(session, upload)
+        digest, size = await self._keep(upload.project, chunks)
+        if upload.replaces == digest:
+            raise Conflict(
+                "The corrected batch has the bytes of the one that it replaces",
+                hint="To check the same bytes again use POST /batches/{batch}/replay.",
+            )
+        try:
+            return await self._record(upload, digest, size)
+        except IntegrityError:
+            # Somebody else recorded the same bytes at the same moment: now they are found.
+            return await self._record(upload, digest, size)
+
+    async def _keep(self, project: str, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
+        await asyncio.to_thread(self._incoming.mkdir, parents=True, exist_ok=True)
+        draft = self._incoming / uuid.uuid4().hex
+        try:
+            digest, size = await stream_to_file(chunks, draft)
+            if size == 0:
+                raise InvalidData(
+                    "The body is empty", hint="Send the file as the request body.", errors=broken("body", "not empty")
+                )
+            stored = await self._kit.objects.put_file(project, draft)
+        finally:
+            await asyncio.to_thread(draft.unlink, missing_ok=True)
+        if stored != digest:
+            raise OSError(f"the disk returned other bytes than were written: {stored[:12]}, not {digest[:12]}")
+        return digest, size
+
+    async def _record(self, upload: Upload, digest: str, size: int) -> BatchRow:
+        parts = (upload.dataset, upload.partition, upload.filename, upload.replaces or "", digest)
+        async with self._kit.database.write() as session:
+            print_ = fingerprint(*parts)
+            before = await recall(session, upload.project, upload.key, print_)
+            if before is not None and (known := await session.get(BatchRow, before["id"])) is not None:
+                return known
+            row = await session.scalar(
+                select(BatchRow).where(
+                    BatchRow.project == upload.project,
+                    BatchRow.dataset == upload.dataset,
+                    BatchRow.partition == upload.partition,
+                    BatchRow.digest == digest,
+                )
+            )
+            if row is None:
+                row = self._new(upload, digest, size)
+                session.add(row)
+                await start_check(session, self._kit.work, row)
+            else:
+                await self._again(session, row, upload)
+            remember(session, upload.project, upload.key, print_, {"id": row.id}, self._kit.clock.now())
+        return row
+
+    def _new(self, upload: Upload, digest: str, size: int) -> BatchRow:
+        return BatchRow(
+            id=uuid7(),
+            project=upload.project,
+            dataset=upload.dataset,
+            partition=upload.partition,
+            digest=digest,
+            filename=upload.filename,
+            media=upload.media,
+            bytes=size,
+            state=BatchState.RECEIVED,
+            attempt=0,
+            failing_total=0,
+            replaces=upload.replaces,
+            received_at=self._kit.clock.now(),
+        )
+
+    async def _again(self, session: WriteSession, row: BatchRow, upload: Upload) -> None:
+        """The bytes are known: go on only if their partition holds others by now, or the last attempt broke down."""
+        if upload.replaces is not None:
+            row.replaces = upload.replaces
+        if row.state == BatchState.FAILED:
+            await start_check(session, self._kit.work, row)
+        elif row.state == BatchState.COMMITTED:
+            dataset = await dataset_row(session, row.project, row.dataset)
+            head = await head_of(session, dataset)
+            if head is None or not any(file.batch == row.digest for file in head.files):
+                await start_check(session, self._kit.work, row)
+            elif row.replaces is not None:
+                await mark_replaced(session, row)
+
+
+async def mark_replaced(session: WriteSession, row: BatchRow) -> None:
+    """The batch that `row` corrects is out of quarantine: `row` has taken its place."""
+    await session.execute(
+        update(BatchRow)
+        .where(
+            BatchRow.project == row.project,
+            BatchRow.dataset == row.dataset,
+            BatchRow.digest == row.replaces,
+            BatchRow.state.in_(_SET_ASIDE),
+        )
+        .values(state=BatchState.REPLACED)
+    )
+
+
+async def _check_replaces(session: ReadSession, upload: Upload) -> None:
+    if upload.replaces is None:
+        return
+    query = select(BatchRow.state).where(
+        BatchRow.project == upload.project, BatchRow.dataset == upload.dataset, BatchRow.digest == upload.replaces
+    )
+    states = set((await session.scalars(query)).all())
+    if not states:
+        raise NotFound(f"Dataset {upload.dataset!r} has no batch {upload.replaces[:12]} to replace")
+    if not states & {*_SET_ASIDE, BatchState.REPLACED}:
+        raise Conflict(
+            f"Batch {upload.replaces[:12]} is {states.pop()}; only a quarantined batch is replaced",
+            hint="To correct committed rows send the new file for the same partition, without `replaces`.",
+        )
+
+
+def stale_incoming(folder: Path, before: float) -> list[Path]:
+    """Files of uploads that a killed process left behind: untouched since `before` (seconds since the epoch)."""
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.stat().st_mtime < before]

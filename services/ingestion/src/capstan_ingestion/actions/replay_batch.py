@@ -1,0 +1,33 @@
+"""Check the bytes of a quarantined batch again, under the contract as it is now."""
+
+from __future__ import annotations
+
+from capstan_contracts.rest.ingestion import BatchState
+from capstan_ingestion.actions.lookup import batch_row
+from capstan_ingestion.actions.start_check import start_check
+from capstan_ingestion.tables import BatchRow
+from capstan_servicekit.errors import Conflict
+from capstan_servicekit.runtime import Kit
+
+_HINTS = {
+    BatchState.COMMITTED: "Its rows are in the dataset already; send a corrected file for the partition instead.",
+    BatchState.REPLACED: "A corrected batch has taken its place.",
+}
+
+
+class ReplayBatch:
+    """A replay that is under way is the same replay."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+
+    async def __call__(self, project: str, batch: str) -> BatchRow:
+        """Start the check; Conflict when the batch is neither quarantined nor failed."""
+        async with self._kit.database.write() as session:
+            row = await batch_row(session, project, batch, alone=True)
+            state = BatchState(row.state)
+            if state in _HINTS:
+                raise Conflict(f"Batch {row.digest[:12]} is {state}", hint=_HINTS[state])
+            if state in (BatchState.QUARANTINED, BatchState.FAILED):
+                await start_check(session, self._kit.work, row)
+        return row

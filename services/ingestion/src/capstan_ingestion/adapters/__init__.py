@@ -1,0 +1,1 @@
+"""Job workers and the DVC store, behind the ports of the actions."""

@@ -1,0 +1,53 @@
+"""Composition root: settings -> adapters -> actions -> doors."""
+
+from __future__ import annotations
+
+from capstan_ingestion.actions.apply_loop import ApplyLoop
+from capstan_ingestion.actions.check_batch import CheckBatch
+from capstan_ingestion.actions.clear_incoming import ClearIncoming
+from capstan_ingestion.actions.commit_batch import CommitBatch
+from capstan_ingestion.actions.ports import Checker, VersionStore
+from capstan_ingestion.actions.pull_batch import PullBatch
+from capstan_ingestion.actions.receive_batch import ReceiveBatch
+from capstan_ingestion.actions.replay_batch import ReplayBatch
+from capstan_ingestion.actions.start_check import CHECK_BATCH
+from capstan_ingestion.adapters.dvc_store import DvcFolderStore
+from capstan_ingestion.adapters.job_checker import JobChecker
+from capstan_ingestion.routes.batches import batches_router
+from capstan_ingestion.routes.datasets import datasets_router
+from capstan_ingestion.routes.uploads import UPLOADS, uploads_router
+from capstan_ingestion.routes.versions import versions_router
+from capstan_ingestion.settings import Settings
+from capstan_ingestion.subscriptions import subscriptions
+from capstan_servicekit.egress import Egress
+from capstan_servicekit.runtime import Kit, Service
+from capstan_servicekit.settings import ServiceSettings
+
+
+def build(settings: ServiceSettings) -> Service:
+    """The service with its real parts."""
+    own = settings if isinstance(settings, Settings) else Settings(**settings.model_dump())
+    return compose(Kit.from_settings(own), own)
+
+
+def compose(
+    kit: Kit, settings: Settings, *, checker: Checker | None = None, store: VersionStore | None = None
+) -> Service:
+    """The service around a kit; tests give parts of their own."""
+    receive = ReceiveBatch(kit)
+    egress = Egress(allow_hosts=settings.allow_pull_hosts, max_bytes=settings.max_upload_bytes)
+    commit = CommitBatch(kit, store or DvcFolderStore(settings.home / "objects", kit.jobs))
+    check = CheckBatch(kit, checker or JobChecker(kit.jobs, settings), commit)
+    return Service(
+        kit=kit,
+        routers=(
+            datasets_router(kit, ApplyLoop(kit)),
+            uploads_router(kit, receive, PullBatch(egress, receive)),
+            batches_router(kit, ReplayBatch(kit)),
+            versions_router(kit),
+        ),
+        subscriptions=subscriptions(),
+        work_kinds={CHECK_BATCH: check.work_kind()},
+        tasks=(ClearIncoming(kit),),
+        uploads=UPLOADS,
+    )

@@ -1,0 +1,64 @@
+"""A version is content: the sha256 of what its manifest says of names, schema and files, and of no time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from capstan_contracts.loop import DatasetSpec
+from capstan_contracts.rest.ingestion import Manifest, ManifestFile
+
+
+def path_in_dataset(partition: str) -> str:
+    """Where the file of a partition lies inside the dataset's folder."""
+    return f"{partition}.parquet"
+
+
+def files_after(parent: Manifest | None, new: ManifestFile) -> list[ManifestFile]:
+    """The parent's files with the new one in the place of its partition, by partition."""
+    kept = [file for file in (parent.files if parent else []) if file.partition != new.partition]
+    return sorted([*kept, new], key=lambda file: file.partition)
+
+
+def earlier_columns(head: Manifest | None, partition: str) -> dict[str, str]:
+    """The schema that a batch has to keep: that of the files which stay when its partition is (re)placed."""
+    if head is None or all(file.partition == partition for file in head.files):
+        return {}
+    return dict(head.columns)
+
+
+def identity(spec: DatasetSpec, columns: Mapping[str, str], files: Sequence[ManifestFile]) -> bytes:
+    """The canonical JSON whose sha256 is the version. Where rows came from is not part of it: bytes are."""
+    document = {
+        "dataset": spec.name,
+        "keys": spec.keys,
+        "event_time": spec.event_time,
+        "columns": dict(columns),
+        "files": [
+            {
+                "partition": file.partition,
+                "path": file.path,
+                "md5": file.md5,
+                "sha256": file.sha256,
+                "bytes": file.bytes,
+                "rows": file.rows,
+            }
+            for file in files
+        ],
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def version_of(content: bytes) -> str:
+    """The version whose canonical JSON this is."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def dvc_file(manifest: Manifest) -> str:
+    """The text of the `.dvc` file with which a plain DVC user pulls this version (a YAML document)."""
+    size = sum(file.bytes for file in manifest.files)
+    return (
+        f"outs:\n- md5: {manifest.dvc_md5}\n  size: {size}\n  nfiles: {len(manifest.files)}\n"
+        f"  hash: md5\n  path: {manifest.dataset}\n"
+    )

@@ -1,0 +1,1 @@
+"""Heavy work in worker processes: reading files, Great Expectations, DVC."""

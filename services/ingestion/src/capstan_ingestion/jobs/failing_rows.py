@@ -1,0 +1,46 @@
+"""The rows that broke a check, as people read them: place in the file, keys of the checks, and the values."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from capstan_ingestion.jobs.row_rules import NO_ROWS, Found, Rows
+
+
+def write_failing_rows(table: pa.Table, checks: Sequence[Found], path: Path, *, cap: int) -> int:
+    """Write up to `cap` failing rows as a JSON list, rows of critical checks first; how many rows fail in all."""
+    failed = [check for check in checks if check.result.outcome == "failed" and len(check.rows)]
+    critical = _union([check.rows for check in failed if check.result.severity == "critical"])
+    every = _union([check.rows for check in failed])
+    chosen = np.sort(np.concatenate([critical, np.setdiff1d(every, critical)])[:cap])
+    keys: dict[int, list[str]] = {int(row): [] for row in chosen}
+    for check in failed:
+        for row in np.intersect1d(chosen, check.rows):
+            keys[int(row)].append(check.result.key)
+    values = table.take(pa.array(chosen)).to_pylist()
+    rows = [
+        {"_row": row, "_checks": keys[row], **{name: _plain(value) for name, value in each.items()}}
+        for row, each in zip(keys, values, strict=True)
+    ]
+    path.write_text(json.dumps(rows, ensure_ascii=False, separators=(",", ":"), allow_nan=False), encoding="utf-8")
+    return len(every)
+
+
+def _union(parts: list[Rows]) -> Rows:
+    return np.unique(np.concatenate(parts)) if parts else NO_ROWS
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value[:2000] if isinstance(value, str) else value

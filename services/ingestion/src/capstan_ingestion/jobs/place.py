@@ -1,0 +1,49 @@
+"""Place files into a DVC store with DVC's own library, so that a plain `dvc pull` finds them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from dvc_data.hashfile.db import HashFileDB
+from dvc_data.hashfile.hash import hash_file
+from dvc_data.hashfile.hash_info import HashInfo
+from dvc_data.hashfile.meta import Meta
+from dvc_data.hashfile.state import StateNoop
+from dvc_data.hashfile.tree import Tree
+from dvc_objects.fs.local import LocalFileSystem
+
+from capstan_servicekit.jobs.api import Job
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Input: store (the folder `files/md5`), new {path, source}, kept [{path, md5}]. Output: md5 of file and folder.
+
+    Safe to repeat and to run beside itself: objects are named by their content and appear by a rename.
+    """
+    fs = LocalFileSystem()
+    store = HashFileDB(fs, job.input["store"], state=StateNoop(), hash_name="md5", verify=True)
+    source = job.input["new"]["source"]
+    digest = str(hash_file(source, fs, "md5")[1].value)
+    store.add(source, fs, digest, hardlink=True)
+    folder = Tree()
+    for file in job.input["kept"]:
+        if not store.exists(file["md5"]):
+            raise FileNotFoundError(f"the store has lost {file['path']} ({file['md5']})")
+        folder.add((file["path"],), Meta(), HashInfo("md5", file["md5"]))
+    folder.add((job.input["new"]["path"],), Meta(), HashInfo("md5", digest))
+    folder.digest()
+    store.add(folder.path, folder.fs, folder.oid)
+    for oid in (digest, folder.oid):
+        _make_durable(Path(store.oid_to_path(oid)))
+    return {"md5": digest, "dvc_md5": folder.oid}
+
+
+def _make_durable(path: Path) -> None:
+    for place in (path, path.parent, path.parent.parent):
+        handle = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,68 @@
+"""Datasets and the part of a loop that registers them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+from sqlalchemy import select
+
+from capstan_contracts.ids import Name
+from capstan_contracts.loop import DatasetSpec, LoopPart
+from capstan_contracts.rest.common import Page, PartStatus
+from capstan_contracts.rest.ingestion import Dataset
+from capstan_ingestion.actions.apply_loop import ApplyLoop
+from capstan_ingestion.actions.lookup import dataset_row
+from capstan_ingestion.actions.put_dataset import put_dataset, validate
+from capstan_ingestion.routes.wire import dataset_wire
+from capstan_ingestion.tables import DatasetRow
+from capstan_servicekit.auth import Admin, ProjectName, ServiceIdentity, Viewer
+from capstan_servicekit.errors import Invalid, broken
+from capstan_servicekit.routing import Router
+from capstan_servicekit.runtime import Kit
+
+
+def datasets_router(kit: Kit, apply_loop: ApplyLoop) -> Router:
+    """Routes of datasets."""
+    router = Router(prefix="/v1/projects/{project}", tags=["datasets"])
+
+    @router.put("/datasets/{dataset}", response_model=Dataset)
+    async def put(project: ProjectName, dataset: Name, spec: DatasetSpec, _: Admin) -> Dataset:
+        """Register a dataset, or change it; the same again changes nothing."""
+        if spec.name != dataset:
+            raise Invalid(f"The body is dataset {spec.name!r}", errors=broken("name", "the name in the path"))
+        validate(spec)
+        async with kit.database.write() as session:
+            await put_dataset(session, project, spec, kit.clock.now())
+            return await dataset_wire(session, await dataset_row(session, project, dataset))
+
+    @router.get("/datasets", response_model=Page[Dataset])
+    async def datasets(
+        project: ProjectName,
+        _: Viewer,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        cursor: Annotated[Name | None, Query()] = None,
+    ) -> Page[Dataset]:
+        """All datasets, by name."""
+        query = select(DatasetRow).where(DatasetRow.project == project).order_by(DatasetRow.name).limit(limit + 1)
+        if cursor is not None:
+            query = query.where(DatasetRow.name > cursor)
+        async with kit.database.read() as session:
+            rows = list((await session.scalars(query)).all())
+            items = [await dataset_wire(session, row) for row in rows[:limit]]
+        return Page(items=items, next=items[-1].name if len(rows) > limit else None)
+
+    @router.get("/datasets/{dataset}", response_model=Dataset)
+    async def one(project: ProjectName, dataset: Name, _: Viewer) -> Dataset:
+        """A dataset and its newest version."""
+        async with kit.database.read() as session:
+            return await dataset_wire(session, await dataset_row(session, project, dataset))
+
+    @router.put("/loops/{loop}", response_model=PartStatus)
+    async def loops(
+        project: ProjectName, loop: Name, part: LoopPart, _: ServiceIdentity, dry_run: bool = False
+    ) -> PartStatus:
+        """Register the datasets of a loop; with `dry_run` only say what would change."""
+        return await apply_loop(project, loop, part, dry_run=dry_run)
+
+    return router

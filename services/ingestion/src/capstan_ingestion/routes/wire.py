@@ -1,0 +1,51 @@
+"""Rows as the wire has them."""
+
+from __future__ import annotations
+
+from capstan_contracts.errors import Problem
+from capstan_contracts.rest.ingestion import Batch, BatchState, Dataset, Verdict
+from capstan_contracts.work import Progress
+from capstan_ingestion.actions.lookup import head_of, spec_of
+from capstan_ingestion.actions.start_check import CHECK_BATCH, check_key
+from capstan_ingestion.tables import BatchRow, DatasetRow
+from capstan_servicekit.db.session import ReadSession
+from capstan_servicekit.work import WorkQueue
+
+OPEN = (BatchState.RECEIVED, BatchState.CHECKING)
+
+
+async def dataset_wire(session: ReadSession, row: DatasetRow) -> Dataset:
+    """A dataset with the figures of its newest version."""
+    head = await head_of(session, row)
+    return Dataset(
+        name=row.name,
+        spec=spec_of(row),
+        latest=row.latest,
+        rows=head.rows if head else 0,
+        partitions=len(head.files) if head else 0,
+    )
+
+
+async def batch_wire(session: ReadSession, work: WorkQueue, row: BatchRow) -> Batch:
+    """A batch; while its check is open, with the progress of it."""
+    progress = Progress()
+    if row.state in OPEN:
+        status = await work.status(session, CHECK_BATCH, key=check_key(row), project=row.project)
+        progress = status.progress if status else progress
+    return Batch(
+        id=row.digest,
+        dataset=row.dataset,
+        partition=row.partition,
+        filename=row.filename,
+        media="csv" if row.media == "csv" else "parquet",
+        bytes=row.bytes,
+        state=BatchState(row.state),
+        progress=progress,
+        rows=row.rows,
+        verdict=Verdict.model_validate(row.verdict) if row.verdict else None,
+        version=row.version,
+        replaces=row.replaces,
+        problem=Problem.model_validate(row.problem) if row.problem else None,
+        received_at=row.received_at,
+        finished_at=row.finished_at,
+    )

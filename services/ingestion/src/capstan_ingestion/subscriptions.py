@@ -1,0 +1,10 @@
+"""The event door. Ingestion begins the loop, so it listens to nobody."""
+
+from __future__ import annotations
+
+from capstan_servicekit.inbox import Subscriptions
+
+
+def subscriptions() -> Subscriptions:
+    """No event concerns this service."""
+    return Subscriptions({})

@@ -1,0 +1,295 @@
+"""The chain of versions, with a checker and a store that are quick: what is committed, once, in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capstan_contracts.events import BatchQuarantined, DatasetCommitted
+from capstan_contracts.loop import DatasetSpec
+from capstan_contracts.rest.ingestion import CheckResult, ManifestFile, Verdict
+from capstan_ingestion.actions.ports import Checked, Placed, Progress
+from capstan_ingestion.app import compose
+from capstan_ingestion.domain.files import Media
+from capstan_ingestion.settings import Settings
+from capstan_servicekit.errors import InvalidData
+from capstan_servicekit.runtime import Kit, Service
+from capstan_testkit.harness import Harness, running
+
+Make = Callable[..., Any]
+BASE = "/v1/projects/default"
+CSV = {"content-type": "text/csv"}
+
+
+def _text(path: Path) -> str:
+    return path.read_text()
+
+
+@dataclass
+class LineChecker:
+    """Every line is a row; a line `bad` breaks the contract; the file is its own canonical form."""
+
+    hidden_faults: int = 0
+    columns: dict[str, str] = field(default_factory=lambda: {"id": "int64"})
+    refuse: bool = False
+
+    async def check(
+        self,
+        path: Path,
+        media: Media,
+        dataset: DatasetSpec,
+        *,
+        earlier: Mapping[str, str],
+        folder: Path,
+        progress: Progress,
+    ) -> Checked:
+        if self.refuse:
+            raise InvalidData("too much memory")
+        if self.hidden_faults:
+            self.hidden_faults -= 1
+            raise OSError("the worker died")
+        text = _text(path)
+        lines = text.splitlines()
+        bad = lines.count("bad")
+        result = CheckResult(
+            key="rows", expectation="x", severity="critical", outcome="failed" if bad else "passed", failing_rows=bad
+        )
+        failing = folder / "failing.json"
+        failing.write_text('[{"_row": 0, "_checks": ["rows"]}]')
+        canonical = folder / "canonical"
+        canonical.write_text(text.rstrip())
+        verdict = Verdict(passed=not bad, rows=len(lines), engine="lines", checks=[result])
+        at = datetime(2013, 1, 1, tzinfo=UTC)
+        return Checked(verdict, dict(self.columns), at, at, None if bad else canonical, failing if bad else None, bad)
+
+
+@dataclass
+class NamedStore:
+    """A store that keeps nothing and names everything; `meanwhile` runs once while a file is placed."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+    calls: int = 0
+
+    async def place(
+        self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
+    ) -> Placed:
+        self.calls += 1
+        if self.meanwhile is not None:
+            action, self.meanwhile = self.meanwhile, None
+            await action()
+        md5 = hashlib.md5(_text(source).encode(), usedforsecurity=False).hexdigest()
+        names = "".join(sorted([f"{path}{md5}", *(f"{one.path}{one.md5}" for one in kept)]))
+        return Placed(md5, hashlib.md5(names.encode(), usedforsecurity=False).hexdigest() + ".dir")
+
+
+@pytest.fixture
+def checker() -> LineChecker:
+    return LineChecker()
+
+
+@pytest.fixture
+def store() -> NamedStore:
+    return NamedStore()
+
+
+@pytest.fixture
+async def h(tmp_path: Path, checker: LineChecker, store: NamedStore, make_spec: Make) -> AsyncIterator[Harness]:
+    def parts(kit: Kit, settings: Settings) -> Service:
+        return compose(kit, settings, checker=checker, store=store)
+
+    async with running(Settings, lambda settings: parts(Kit.from_settings(settings), settings), tmp_path) as harness:
+        answer = await harness.admin.put(f"{BASE}/datasets/trips", json=make_spec())
+        assert answer.status_code == 200
+        yield harness
+
+
+async def post(h: Harness, content: str, partition: str = "a", **query: str) -> dict[str, Any]:
+    params = {"partition": partition, **query}
+    answer = await h.operator.post(
+        f"{BASE}/datasets/trips/batches", params=params, content=content.encode(), headers=CSV
+    )
+    assert answer.status_code in (200, 202), answer.text
+    body: dict[str, Any] = answer.json()
+    return body | {"status": answer.status_code}
+
+
+async def send(h: Harness, content: str, partition: str = "a", **query: str) -> dict[str, Any]:
+    return await ended(h, (await post(h, content, partition, **query))["id"])
+
+
+async def ended(h: Harness, batch: str) -> dict[str, Any]:
+    async def done() -> dict[str, Any] | None:
+        found: dict[str, Any] = (await h.viewer.get(f"{BASE}/batches/{batch}")).json()
+        return found if found["state"] in {"committed", "quarantined", "failed"} else None
+
+    result: dict[str, Any] = await h.until(done)
+    return result
+
+
+async def versions(h: Harness) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await h.viewer.get(f"{BASE}/datasets/trips/versions")).json()["items"]
+    return found
+
+
+async def committed(h: Harness, count: int) -> list[DatasetCommitted]:
+    async def enough() -> list[DatasetCommitted]:
+        events = [event for _, event in h.published(DatasetCommitted)]
+        return events if len(events) >= count else []
+
+    await h.until(enough)
+    await asyncio.sleep(0.1)
+    return [event for _, event in h.published(DatasetCommitted)]
+
+
+async def test_files_that_did_not_change_are_shared_with_the_parent(h: Harness) -> None:
+    await send(h, "1\n2", "a")
+    await send(h, "3", "b")
+    await send(h, "1\n2\n9", "a")
+    third, second, first = await versions(h)
+    assert [one["sequence"] for one in (first, second, third)] == [1, 2, 3]
+    assert (second["parent"], third["parent"]) == (first["version"], second["version"])
+    assert second["files"][0] == first["files"][0] and third["files"][1] == second["files"][1]
+    assert [file["rows"] for file in third["files"]] == [3, 1] and third["rows"] == 4
+    dataset = (await h.viewer.get(f"{BASE}/datasets/trips")).json()
+    assert (dataset["latest"], dataset["rows"], dataset["partitions"]) == (third["version"], 4, 2)
+    events = await committed(h, 3)
+    assert [(one.parent, one.partition, one.rows, one.total_rows) for one in events] == [
+        (None, "a", 2, 2),
+        (first["version"], "b", 1, 3),
+        (second["version"], "a", 3, 4),
+    ]
+    for one in (first, second, third):
+        content = await h.kit.objects.read("default", one["version"])
+        assert hashlib.sha256(content).hexdigest() == one["version"]
+
+
+async def test_the_same_rows_again_make_no_version_and_no_event(h: Harness) -> None:
+    first = await send(h, "1\n2")
+    assert (await post(h, "1\n2"))["status"] == 200
+    same_rows = await send(h, "1\n2\n")
+    assert same_rows["id"] != first["id"] and same_rows["version"] == first["version"]
+    assert len(await versions(h)) == 1
+    assert len(await committed(h, 1)) == 1
+
+
+async def test_going_back_to_former_bytes_goes_back_to_the_former_version(h: Harness) -> None:
+    first = await send(h, "1")
+    second = await send(h, "2")
+    back = await post(h, "1")
+    assert back["status"] == 202
+    assert (await ended(h, back["id"]))["version"] == first["version"]
+    latest = (await h.viewer.get(f"{BASE}/datasets/trips")).json()["latest"]
+    assert latest == first["version"] and len(await versions(h)) == 2
+    assert [one.parent for one in await committed(h, 3)] == [None, first["version"], second["version"]]
+    fourth = await send(h, "4")
+    assert [one["sequence"] for one in await versions(h)] == [3, 2, 1]
+    assert (await versions(h))[0]["parent"] == first["version"] and fourth["version"] == (await versions(h))[0][
+        "version"
+    ]
+
+
+async def test_batches_that_come_at_once_all_end_in_the_chain(h: Harness) -> None:
+    posted = await asyncio.gather(*(post(h, f"{number}", f"p{number}") for number in range(8)))
+    for one in posted:
+        assert (await ended(h, one["id"]))["state"] == "committed"
+    chain = await versions(h)
+    assert len(chain) == 8 and len(chain[0]["files"]) == 8
+    assert [one["parent"] for one in chain] == [*(one["version"] for one in chain[1:]), None]
+
+
+async def test_a_commit_of_another_process_in_between_is_built_upon(
+    h: Harness, tmp_path: Path, store: NamedStore, checker: LineChecker
+) -> None:
+    await send(h, "1", "a")
+    held, freed = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        held.set()
+        await freed.wait()
+
+    store.meanwhile = hold
+    slow = await post(h, "2", "b")
+    await held.wait()
+    async with running(
+        Settings,
+        lambda settings: compose(Kit.from_settings(settings), settings, checker=checker, store=NamedStore()),
+        tmp_path,
+    ) as other:
+        quick = await send(other, "3", "c")
+        assert quick["state"] == "committed"
+        freed.set()
+        assert (await ended(h, slow["id"]))["state"] == "committed"
+    chain = await versions(h)
+    assert [len(one["files"]) for one in chain] == [3, 2, 1]
+    assert [file["partition"] for file in chain[0]["files"]] == ["a", "b", "c"]
+    assert chain[0]["parent"] == chain[1]["version"] == quick["version"]
+
+
+async def test_a_quarantined_batch_changes_no_version(h: Harness) -> None:
+    bad = await send(h, "bad\n1")
+    assert bad["state"] == "quarantined" and bad["verdict"]["checks"][0]["failing_rows"] == 1
+    assert await versions(h) == []
+    rows = (await h.viewer.get(f"{BASE}/batches/{bad['id'][:12]}/failing-rows")).json()
+    assert rows == {"batch": bad["id"], "total": 1, "rows": [{"_row": 0, "_checks": ["rows"]}]}
+
+    async def told() -> list[Any]:
+        return h.published(BatchQuarantined)
+
+    ((envelope, event),) = await h.until(told)
+    assert event.failed == ["rows"] and envelope.subject == f"capstan:default:batch/{bad['id']}"
+    assert (await post(h, "bad\n1"))["status"] == 200
+    good = await send(h, "1\n2", replaces=bad["id"])
+    assert good["state"] == "committed"
+    assert (await h.viewer.get(f"{BASE}/batches/{bad['id']}")).json()["state"] == "replaced"
+    replay = await h.operator.post(f"{BASE}/batches/{bad['id']}/replay")
+    assert replay.status_code == 409
+
+
+async def test_only_a_batch_that_was_set_aside_is_replaced(h: Harness) -> None:
+    good, bad = await send(h, "1"), await send(h, "bad")
+    up = f"{BASE}/datasets/trips/batches?partition=a&replaces="
+    refused = await h.operator.post(up + good["id"], content=b"2", headers=CSV)
+    assert refused.status_code == 409 and "without `replaces`" in refused.json()["hint"]
+    itself = await h.operator.post(up + bad["id"], content=b"bad", headers=CSV)
+    assert itself.status_code == 409 and "replay" in itself.json()["hint"]
+
+
+async def test_the_same_bytes_in_two_partitions_are_two_batches(h: Harness) -> None:
+    first, second = await send(h, "bad", "a"), await send(h, "bad", "b")
+    assert first["id"] == second["id"] and second["partition"] == "b"
+    refused = await h.operator.post(f"{BASE}/batches/{first['id']}/replay")
+    assert refused.status_code == 409 and "trips/a" in refused.json()["detail"]
+
+
+async def test_a_fault_is_tried_again_and_its_effect_happens_once(h: Harness, checker: LineChecker) -> None:
+    checker.hidden_faults = 1
+    assert (await send(h, "1"))["state"] == "committed"
+    assert len(await versions(h)) == 1 and len(await committed(h, 1)) == 1
+
+
+async def test_what_cannot_be_checked_has_failed_with_a_problem_until_it_is_replayed(
+    h: Harness, checker: LineChecker
+) -> None:
+    checker.refuse = True
+    failed = await send(h, "1")
+    assert failed["state"] == "failed" and failed["problem"]["detail"] == "too much memory"
+    checker.refuse = False
+    assert (await h.operator.post(f"{BASE}/batches/{failed['id']}/replay")).status_code == 202
+    again = await ended(h, failed["id"])
+    assert again["state"] == "committed" and again["problem"] is None
+
+
+async def test_a_version_is_found_by_its_first_characters(h: Harness) -> None:
+    batch = await send(h, "1")
+    whole = (await h.viewer.get(f"{BASE}/datasets/trips/versions/{batch['version']}")).json()
+    short = (await h.viewer.get(f"{BASE}/datasets/trips/versions/{batch['version'][:12]}")).json()
+    assert whole == short and whole["version"] == batch["version"]
+    text = (await h.viewer.get(f"{BASE}/datasets/trips/versions/{batch['version'][:12]}/dvc")).text
+    assert whole["dvc_md5"] in text

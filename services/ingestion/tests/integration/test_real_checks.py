@@ -1,0 +1,291 @@
+"""Through the HTTP door with the real job environment: Great Expectations and DVC in worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import pytest_asyncio
+
+from capstan_contracts.events import BatchQuarantined, DatasetCommitted
+from capstan_ingestion.app import build
+from capstan_ingestion.settings import Settings
+from capstan_testkit.harness import Harness, running
+
+# One service for the module: its warm worker imports Great Expectations once.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
+Make = Callable[..., Any]
+BASE = "/v1/projects/default"
+PARQUET = {"content-type": "application/vnd.apache.parquet"}
+ENDS = {"committed", "quarantined", "failed"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Harness]:
+    home = tmp_path_factory.mktemp("ingestion")
+    async with running(Settings, build, home, job_idle_s=200, max_columns=200, max_failing_rows=50) as harness:
+        yield harness
+
+
+@pytest.fixture
+def dataset(service: Harness, make_spec: Make, request: pytest.FixtureRequest) -> Callable[..., Any]:
+    name = request.node.name.partition("[")[0].removeprefix("test_").replace("_", "-")[:50].strip("-")
+
+    async def register(**changes: Any) -> str:
+        answer = await service.admin.put(f"{BASE}/datasets/{name}", json=make_spec(name, **changes))
+        assert answer.status_code == 200, answer.text
+        return name
+
+    return register
+
+
+async def send(h: Harness, dataset: str, content: bytes, partition: str = "one", **query: str) -> dict[str, Any]:
+    """Upload and wait for the end; the batch."""
+    headers = {} if "filename" in query else PARQUET
+    answer = await h.operator.post(
+        f"{BASE}/datasets/{dataset}/batches",
+        params={"partition": partition, **query},
+        content=content,
+        headers=headers,
+    )
+    assert answer.status_code in (200, 202), answer.text
+    return await ended(h, answer.json()["id"])
+
+
+async def ended(h: Harness, batch: str) -> dict[str, Any]:
+    async def done() -> dict[str, Any] | None:
+        found: dict[str, Any] = (await h.viewer.get(f"{BASE}/batches/{batch}")).json()
+        return found if found["state"] in ENDS else None
+
+    result: dict[str, Any] = await h.until(done, timeout=120)
+    return result
+
+
+def sentences(batch: dict[str, Any]) -> dict[str, str]:
+    return {check["key"]: check["sentence"] for check in batch["verdict"]["checks"] if check["outcome"] != "passed"}
+
+
+async def test_good_rows_become_a_version(service: Harness, dataset: Make, make_parquet: Make) -> None:
+    name = await dataset()
+    batch = await send(service, name, make_parquet(), "2013-01")
+    assert batch["state"] == "committed" and batch["rows"] == 10
+    assert batch["verdict"]["engine"].startswith("great-expectations 1.")
+    assert [check["outcome"] for check in batch["verdict"]["checks"]] == ["passed", "passed"]
+    manifest = (await service.viewer.get(f"{BASE}/datasets/{name}/versions/{batch['version'][:12]}")).json()
+    (file,) = manifest["files"]
+    assert manifest["version"] == batch["version"] and manifest["sequence"] == 1 and manifest["parent"] is None
+    assert file["event_time_max"] == "2013-01-01T00:09:00Z" and file["rows"] == 10
+    stored = pq.read_table(await service.kit.objects.local_path("default", file["sha256"]))
+    assert stored.schema.field("at").type == pa.timestamp("us", "UTC") and stored.num_rows == 10
+    rows = (await service.viewer.get(f"{BASE}/batches/{batch['id']}/failing-rows")).json()
+    assert rows == {"batch": batch["id"], "total": 0, "rows": []}
+
+
+async def test_bad_rows_are_set_aside_with_their_places(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make
+) -> None:
+    name = await dataset()
+    table = make_columns(100, distance=[9000.0 if index % 2 else 100.0 for index in range(100)])
+    table["id"][1] = table["id"][0]
+    table["note"] = [None] * 60 + ["x"] * 40
+    batch = await send(service, name, make_parquet(table))
+    assert batch["state"] == "quarantined" and batch["version"] is None
+    said = sentences(batch)
+    assert said["distance:values-to-be-between"] == "distance: 50 of 100 rows outside [17, 5000]"
+    assert said["keys:unique"] == "id: 2 of 100 rows share their key with another row"
+    assert said["note:values-to-not-be-null"] == "note: 60 of 100 rows are null (at most 0.5 of them may)"
+    found = (await service.viewer.get(f"{BASE}/batches/{batch['id']}/failing-rows")).json()
+    assert found["total"] == 80 and len(found["rows"]) == 50
+    first = found["rows"][0]
+    assert first["_row"] == 0 and first["_checks"] == ["keys:unique", "note:values-to-not-be-null"]
+    assert first["at"] == "2013-01-01T00:00:00+00:00"
+    event = next(e for _, e in service.published(BatchQuarantined) if e.dataset == name)
+    assert event.failed == ["keys:unique", "distance:values-to-be-between"] and event.failing_rows == 80
+    assert (await service.viewer.get(f"{BASE}/datasets/{name}")).json()["latest"] is None
+
+
+async def test_a_warning_is_recorded_and_does_not_block(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make
+) -> None:
+    name = await dataset()
+    batch = await send(service, name, make_parquet(make_columns(note=[None] * 9 + ["x"])))
+    assert batch["state"] == "committed"
+    await service.until(lambda: found(service, name))
+    event = (await found(service, name))[0]
+    assert event.warnings == ["note:values-to-not-be-null"]
+
+
+async def found(service: Harness, name: str) -> list[DatasetCommitted]:
+    return [event for _, event in service.published(DatasetCommitted) if event.dataset == name]
+
+
+async def test_an_expectation_that_raises_is_an_error_and_blocks(
+    service: Harness, dataset: Make, make_contract: Make, make_parquet: Make
+) -> None:
+    document = make_contract()
+    document["expectations"] += [
+        {"type": "expect_column_values_to_match_regex", "kwargs": {"column": "distance", "regex": "["}},
+        {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": "ghost", "min_value": 1},
+            "severity": "info",
+        },
+        {"type": "expect_column_values_to_be_between", "kwargs": {"column": "distance"}, "severity": "warning"},
+    ]
+    batch = await send(service, await dataset(contract=document), make_parquet())
+    outcomes = {check["key"]: (check["severity"], check["outcome"]) for check in batch["verdict"]["checks"]}
+    assert batch["state"] == "quarantined"
+    assert outcomes["distance:values-to-match-regex"] == ("critical", "error")
+    assert outcomes["ghost:values-to-be-between"] == ("warning", "error")
+    assert outcomes["distance:values-to-be-between#2"] == ("warning", "error")
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ("infinite", "distance:finite"),
+        ("null key", "id:present"),
+        ("null time", "at:present"),
+        ("missing", "missing-columns:distance"),
+        ("text", "wrong-type:distance"),
+        ("wide", "too-many-columns"),
+    ],
+)
+async def test_rows_and_columns_no_dataset_takes(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make, change: str, rule: str
+) -> None:
+    name = await dataset()
+    if (await service.viewer.get(f"{BASE}/datasets/{name}")).json()["latest"] is None:
+        assert (await send(service, name, make_parquet(), "base"))["state"] == "committed"
+    table = make_columns(5, start=50)
+    if change == "infinite":
+        table["distance"] = [20.0, float("-inf"), 30.0, float("nan"), None]
+    elif change == "null key":
+        table["id"] = [1, None, 2, 3, 4]
+    elif change == "null time":
+        table["at"] = [None, *table["at"][1:]]
+    elif change == "missing":
+        del table["distance"]
+    elif change == "text":
+        table["distance"] = ["a", "b", "c", "d", "e"]
+    else:
+        table |= {f"c{index}": [0] * 5 for index in range(300)}
+    batch = await send(service, name, make_parquet(table), "other")
+    assert batch["state"] == "quarantined"
+    assert rule in sentences(batch), batch["verdict"]
+
+
+async def test_csv_and_parquet_of_the_same_rows_are_the_same_version(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make
+) -> None:
+    name = await dataset()
+    first = await send(service, name, make_parquet())
+    table = make_columns()
+    lines = [
+        f"{i},{at:%Y-%m-%dT%H:%M:%SZ},{d},{n}"
+        for i, at, d, n in zip(*(table[c] for c in ("id", "at", "distance", "note")), strict=True)
+    ]
+    text = "\n".join(["id,at,distance,note", *lines])
+    second = await send(service, name, text.encode(), filename="trips.csv")
+    assert second["media"] == "csv" and second["state"] == "committed", second
+    assert second["id"] != first["id"] and second["version"] == first["version"]
+    versions = (await service.viewer.get(f"{BASE}/datasets/{name}/versions")).json()["items"]
+    assert len(versions) == 1 and len(await found(service, name)) == 1
+
+
+async def test_a_dvc_user_gets_the_version(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make, tmp_path: Path
+) -> None:
+    name = await dataset()
+    for number in range(3):
+        await send(service, name, make_parquet(make_columns(5, start=number * 5)), f"p{number}")
+    newest = (await service.viewer.get(f"{BASE}/datasets/{name}")).json()["latest"]
+    answer = await service.viewer.get(f"{BASE}/datasets/{name}/versions/{newest}/dvc")
+    assert answer.headers["content-type"].startswith("text/plain")
+    digest = answer.text.splitlines()[1].removeprefix("- md5: ")
+    python = service.kit.settings.job_pythons["ingestion"]
+    remote = service.home / "objects" / "default" / "dvc"
+    out = tmp_path / "out"
+    process = await asyncio.create_subprocess_exec(python, "-c", CHECKOUT, str(remote), digest, str(out))
+    assert await process.wait() == 0
+    assert sorted(path.name for path in out.iterdir()) == ["p0.parquet", "p1.parquet", "p2.parquet"]
+    manifest = (await service.viewer.get(f"{BASE}/datasets/{name}/versions/{newest}")).json()
+    for file in manifest["files"]:
+        stored = await service.kit.objects.read("default", file["sha256"])
+        assert (out / file["path"]).read_bytes() == stored
+
+
+CHECKOUT = """
+import sys
+from dvc_data.hashfile import load
+from dvc_data.hashfile.build import build
+from dvc_data.hashfile.checkout import checkout
+from dvc_data.hashfile.db import HashFileDB
+from dvc_data.hashfile.hash_info import HashInfo
+from dvc_data.hashfile.state import StateNoop
+from dvc_objects.fs.local import LocalFileSystem
+
+remote, digest, out = sys.argv[1:]
+fs = LocalFileSystem()
+store = HashFileDB(fs, remote + "/files/md5", state=StateNoop(), hash_name="md5")
+checkout(out, fs, load(store, HashInfo("md5", digest)), store)
+assert build(store, out, fs, "md5", dry_run=True)[2].hash_info.value == digest
+"""
+
+
+async def test_a_killed_worker_delays_and_doubles_nothing(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make
+) -> None:
+    name = await dataset()
+    killed = asyncio.create_task(kill_when_busy(service))
+    batch = await send(service, name, make_parquet(make_columns(4000)))
+    assert await killed > 0
+    assert batch["state"] == "committed"
+    versions = (await service.viewer.get(f"{BASE}/datasets/{name}/versions")).json()["items"]
+    assert len(versions) == 1 and len(await found(service, name)) == 1
+
+
+async def kill_when_busy(service: Harness) -> int:
+    """Kill the worker as soon as it works on something; its process id."""
+    jobs = service.kit.jobs
+    while True:
+        await asyncio.sleep(0.001)
+        worker, lock = jobs._workers.get("ingestion"), jobs._locks.get("ingestion")
+        if worker is not None and lock is not None and lock.locked():
+            await asyncio.sleep(0.03)
+            os.killpg(worker.process.pid, signal.SIGKILL)
+            return worker.process.pid
+
+
+async def test_after_a_fix_of_the_contract_a_replay_commits(
+    service: Harness, dataset: Make, make_contract: Make, make_parquet: Make, make_columns: Make
+) -> None:
+    name = await dataset()
+    content = make_parquet(make_columns(distance=[6000.0] * 10))
+    batch = await send(service, name, content)
+    assert batch["state"] == "quarantined"
+    again = await service.operator.post(f"{BASE}/batches/{batch['id']}/replay")
+    assert again.status_code == 202
+    assert (await ended(service, batch["id"]))["state"] == "quarantined"
+    await dataset(contract=make_contract(high=7000))
+    assert (await service.operator.post(f"{BASE}/batches/{batch['id']}/replay")).status_code == 202
+    assert (await ended(service, batch["id"]))["state"] == "committed"
+    refused = await service.operator.post(f"{BASE}/batches/{batch['id']}/replay")
+    assert refused.status_code == 409 and "already" in refused.json()["hint"]
+
+
+async def test_a_corrected_batch_takes_the_place_of_the_quarantined_one(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make
+) -> None:
+    name = await dataset()
+    bad = await send(service, name, make_parquet(make_columns(distance=[1.0] * 10)))
+    good = await send(service, name, make_parquet(), replaces=bad["id"])
+    assert good["state"] == "committed" and good["replaces"] == bad["id"]
+    assert (await service.viewer.get(f"{BASE}/batches/{bad['id']}")).json()["state"] == "replaced"

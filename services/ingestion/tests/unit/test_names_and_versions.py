@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capstan_contracts.loop import DatasetSpec
+from capstan_contracts.rest.ingestion import Manifest, ManifestFile
+from capstan_ingestion.domain.files import PARTITION_PATTERN, filename_of, is_filename, media_of
+from capstan_ingestion.domain.versions import (
+    dvc_file,
+    earlier_columns,
+    files_after,
+    identity,
+    path_in_dataset,
+    version_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "filename", "media"),
+    [
+        ("application/vnd.apache.parquet", None, "parquet"),
+        ("text/csv; charset=utf-8", "x.parquet", "csv"),
+        ("application/octet-stream", "A.PARQUET", "parquet"),
+        ("", "a.csv", "csv"),
+        ("", "a.pq", "parquet"),
+        ("application/json", "a.json", None),
+        ("", None, None),
+        ("", "parquetx", None),
+    ],
+)
+def test_content_type_or_file_name_tell_the_format(content_type: str, filename: str | None, media: str | None) -> None:
+    assert media_of(content_type, filename) == media
+
+
+@pytest.mark.parametrize(
+    "text", ["../x.csv", "a/b.csv", "a\\b.csv", "", "..", ".", "a\0.csv", "a\nb.csv", "x" * 256, "\x7f"]
+)
+def test_what_is_no_plain_file_name(text: str) -> None:
+    assert not is_filename(text)
+
+
+def test_the_last_part_of_an_address_is_a_name_or_nothing() -> None:
+    assert filename_of("https://example.org/a/b.csv?x=/y.parquet") == "b.csv"
+    assert filename_of("https://example.org/a/%2e%2e%2fb.csv") == "b.csv"
+    assert filename_of("https://example.org/a/b%5Cc.csv") is None
+    assert filename_of("https://example.org") is None
+
+
+@given(st.text(max_size=80))
+def test_a_partition_is_one_plain_folder_entry(text: str) -> None:
+    if re.fullmatch(PARTITION_PATTERN, text):
+        path = path_in_dataset(text)
+        assert "/" not in path and "\\" not in path and not path.startswith(".") and len(path) <= 71
+
+
+def file(partition: str, **changes: Any) -> ManifestFile:
+    base = {"batch": "a" * 64, "md5": "c" * 32, "sha256": "b" * 64, "bytes": 3, "rows": 2, "source": "x.csv"}
+    return ManifestFile(**{"partition": partition, "path": f"{partition}.parquet", **base, **changes})
+
+
+def manifest(*files: ManifestFile) -> Manifest:
+    return Manifest(
+        dataset="trips",
+        version="d" * 64,
+        sequence=1,
+        keys=["id"],
+        event_time="at",
+        columns={"id": "int64"},
+        files=list(files),
+        rows=4,
+        dvc_md5="e" * 32 + ".dir",
+        created_at="2013-01-01T00:00:00Z",
+    )
+
+
+SPEC = DatasetSpec(name="trips", contract={}, keys=["id"], event_time="at")
+
+
+def test_a_partition_is_replaced_and_the_others_stay() -> None:
+    parent = manifest(file("b"), file("a"))
+    after = files_after(parent, file("b", rows=9))
+    assert [(one.partition, one.rows) for one in after] == [("a", 2), ("b", 9)]
+    assert [one.partition for one in files_after(None, file("b"))] == ["b"]
+
+
+def test_a_version_is_its_content_and_not_where_that_came_from() -> None:
+    columns = {"id": "int64"}
+    first = version_of(identity(SPEC, columns, [file("a")]))
+    assert first == version_of(identity(SPEC, columns, [file("a", source="y.csv", batch="f" * 64)]))
+    assert first != version_of(identity(SPEC, columns, [file("a", sha256="f" * 64)]))
+    assert first != version_of(identity(SPEC, {"id": "string"}, [file("a")]))
+    assert first != version_of(identity(SPEC, columns, [file("a"), file("b")]))
+
+
+def test_only_files_that_stay_bind_the_schema() -> None:
+    assert earlier_columns(None, "a") == {}
+    assert earlier_columns(manifest(file("a")), "a") == {}
+    assert earlier_columns(manifest(file("a"), file("b")), "a") == {"id": "int64"}
+
+
+def test_the_dvc_file_is_what_dvc_writes() -> None:
+    (out,) = yaml.safe_load(dvc_file(manifest(file("a"), file("b"))))["outs"]
+    assert out == {"md5": "e" * 32 + ".dir", "size": 6, "nfiles": 2, "hash": "md5", "path": "trips"}

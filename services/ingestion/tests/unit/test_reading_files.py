@@ -1,0 +1,163 @@
+"""Files that are not what they claim to be: each is refused with its rule and a place."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from capstan_ingestion.jobs.canonical import canonical, columns_of, write
+from capstan_ingestion.jobs.check import run
+from capstan_ingestion.jobs.csv_file import read_csv
+from capstan_ingestion.jobs.file_refused import FileRefused, Limits
+from capstan_ingestion.jobs.parquet_file import read_parquet
+from capstan_servicekit.jobs.api import Job
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def refusal(tmp_path: Path, make_spec: Make) -> Callable[..., dict[str, str]]:
+    """Run the job on bytes that it refuses; rule -> sentence."""
+
+    def check(content: bytes, media: str = "parquet", earlier: dict[str, str] | None = None, **limits: int) -> Any:
+        path = tmp_path / "file"
+        path.write_bytes(content)
+        request = {"path": str(path), "media": media, "dataset": make_spec(), "earlier": earlier or {}}
+        defaults = {"max_columns": 100, "max_table_bytes": 1 << 24, "max_failing_rows": 10}
+        result = run(Job({**request, **defaults, **limits}, tmp_path))
+        assert result["canonical"] is None and result["verdict"]["passed"] is False
+        return {check["key"]: check["sentence"] for check in result["verdict"]["checks"]}
+
+    return check
+
+
+def parquet_of(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def test_parquet_that_is_none(refusal: Make, make_parquet: Make, make_columns: Make) -> None:
+    good = make_parquet()
+    assert "no bytes" in refusal(b"")["empty-file"]
+    assert "text/csv" in refusal(b"id,at\n1,2\n")["not-parquet"]
+    assert "cut off" in refusal(good[: len(good) // 2])["truncated"]
+    assert "cut off" in refusal(b"PAR1")["truncated"]
+    assert "corrupt-parquet" in refusal(b"PAR1" + b"\x00" * 40 + b"PAR1")
+    assert "corrupt-parquet" in refusal(b"PAR1" + good[4:100] + good[200:])
+    assert "no rows" in refusal(make_parquet(make_columns(0), distance=pa.array([], pa.float64())))["no-rows"]
+    assert "101 columns" in refusal(make_parquet({f"c{i}": [1] for i in range(101)}))["too-many-columns"]
+    assert "at most 64" in refusal(good, max_table_bytes=64)["too-large"]
+
+
+def test_columns_that_are_repeated_unnamed_missing_or_new(refusal: Make, make_columns: Make) -> None:
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["id", "id"])
+    assert "two columns" in refusal(parquet_of(twice))["duplicate-columns:id"]
+    assert "column 2" in refusal(parquet_of(pa.table({"id": [1], " ": [2]})))["column-names"]
+    found = refusal(parquet_of(pa.table({"id": [1]})))
+    assert "the dataset (a clock)" in found["missing-columns:at"]
+    assert "the contract (distance:values-to-be-between)" in found["missing-columns:distance"]
+    earlier = {"id": "int64", "at": "timestamp", "distance": "float64", "note": "string", "gate": "string"}
+    found = refusal(parquet_of(pa.table({**make_columns(2), "extra": [1, 2]})), earlier=earlier)
+    assert set(found) == {"missing-columns:gate", "new-columns:extra"}
+
+
+def test_types_that_a_dataset_does_not_have(refusal: Make, make_columns: Make) -> None:
+    odd = {"tags": [["a"], ["b"]], "void": pa.nulls(2), "price": pa.array([1, 2]).cast(pa.decimal128(22, 2))}
+    found = refusal(parquet_of(pa.table({**make_columns(2), **odd})))
+    assert set(found) == {"unknown-type:tags", "untyped-column:void", "unknown-type:price"}
+    found = refusal(parquet_of(pa.table(make_columns(2, at=["yesterday", "today"]))))
+    assert "tells a time" in found["wrong-type:at"]
+    earlier = {"id": "int64", "at": "timestamp", "distance": "float64", "note": "string"}
+    found = refusal(parquet_of(pa.table(make_columns(2, distance=["a", "b"], id=[1.5, 2.0]))), earlier=earlier)
+    assert found["wrong-type:distance"] == "distance: is string, but the dataset's other files have float64"
+    assert "cannot be held as int64" in found["wrong-type:id"]
+    huge = pa.array([2**63, 1], pa.uint64())
+    assert "cannot be held" in refusal(parquet_of(pa.table(make_columns(2, id=huge))))["wrong-type:id"]
+    far = pa.array([2**61, 0], pa.int64()).cast(pa.timestamp("us"))
+    assert "unit" in refusal(parquet_of(pa.table(make_columns(2, at=far))))["timestamp-range:at"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "hint"),
+    [
+        (b"id;at;distance;note\n1;2;3;4\n", "wrong-delimiter", "parted by ';'"),
+        (b"id\tat\n1\t2\n", "wrong-delimiter", "a tab"),
+        (b"id,at,id\n1,2,3\n", "duplicate-columns:id", "two columns"),
+        (b"id,at,distance,note\n", "no-rows", "no rows"),
+        (b"id,at,distance,note\n1,2\n", "row-width", "got 2"),
+        (b"id,at,distance,note\n1,2013-01-01T00:00:00Z,3,caf\xe9\n", "encoding", "0xe9"),
+        (b"\x50\x4b\x03\x04\x00\x00", "not-csv", "zero"),
+        (b",at,distance,note\n1,2,3,4\n", "column-names", "column 1"),
+        ("id,at\n1,2\n".encode("utf-16"), "not-csv", "UTF-8"),
+    ],
+)
+def test_csv_that_is_none(refusal: Make, text: bytes, rule: str, hint: str) -> None:
+    assert hint in refusal(text, "csv")[rule]
+
+
+def test_csv_names_the_row_that_has_another_type(refusal: Make) -> None:
+    rows = "".join(f"{index},2013-01-01T00:00:00Z,1.5,x\n" for index in range(30))
+    text = f"id,at,distance,note\n{rows}oops,2013-01-01T00:00:00Z,1.5,x\n"
+    earlier = {"id": "int64", "at": "timestamp", "distance": "float64", "note": "string"}
+    sentence = refusal(text.encode(), "csv", earlier)["wrong-type:id"]
+    assert "oops" in sentence and "Row #32" in sentence
+
+
+LIMITS = Limits(100, 1 << 24)
+
+
+def test_csv_has_nulls_quotes_a_mark_and_newlines(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'\xef\xbb\xbfid,at,note\r\n1,2013-01-01T05:00:00Z,"a, ""b""\nc"\r\n,2013-01-02T05:00:00Z,NA\r\n')
+    table = canonical(read_csv(path, LIMITS, {}), {}, {"at"})
+    assert columns_of(table) == {"id": "int64", "at": "timestamp", "note": "string"}
+    assert table["id"].to_pylist() == [1, None]
+    assert table["note"].to_pylist() == ['a, "b"\nc', None]
+
+
+def test_the_canonical_form_is_narrow_and_deterministic(tmp_path: Path) -> None:
+    naive = pa.array([1_500_000_000_123_456_789], pa.timestamp("ns"))
+    zoned = pa.array([1_500_000_000_000], pa.timestamp("ms", "America/New_York"))
+    table = pa.table(
+        {
+            "small": pa.array([1], pa.int8()),
+            "text": pa.array(["a"]).dictionary_encode(),
+            "real": pa.array([float("nan")], pa.float32()),
+            "naive": naive,
+            "zoned": zoned,
+            "day": pa.array([1], pa.date32()),
+            "at": pa.array([1], pa.date32()),
+        }
+    ).replace_schema_metadata({"pandas": "{}"})
+    paths = [tmp_path / "1.parquet", tmp_path / "2.parquet"]
+    for path in paths:
+        write(canonical(table, {}, {"at"}), path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    found = read_parquet(paths[0], LIMITS)
+    assert columns_of(found) == {
+        "small": "int64",
+        "text": "string",
+        "real": "float64",
+        "naive": "timestamp",
+        "zoned": "timestamp",
+        "day": "date",
+        "at": "timestamp",
+    }
+    assert found["real"].to_pylist() == [None]
+    assert found["naive"][0].as_py().isoformat() == "2017-07-14T02:40:00.123456+00:00"
+    assert found["zoned"][0].as_py().isoformat() == "2017-07-14T02:40:00+00:00"
+    assert found.schema.metadata is None
+
+
+def test_integers_that_pandas_turned_into_floats_come_back() -> None:
+    table = pa.table({"id": [1.0, float("nan")]})
+    assert canonical(table, {"id": "int64"}, set())["id"].to_pylist() == [1, None]
+    with pytest.raises(FileRefused, match="cannot be held as int64"):
+        canonical(pa.table({"id": [1.5]}), {"id": "int64"}, set())
