@@ -42,7 +42,7 @@ def compose(
         kit=kit,
         routers=(
             datasets_router(kit, ApplyLoop(kit)),
-            uploads_router(kit, receive, PullBatch(egress, receive)),
+            uploads_router(receive, PullBatch(egress, receive)),
             batches_router(kit, ReplayBatch(kit)),
             versions_router(kit),
         ),

@@ -134,7 +134,10 @@ async def test_an_empty_body_and_one_over_the_limit_leave_nothing(tmp_path: Path
 
 async def test_an_upload_that_is_cut_off_leaves_nothing(h: Harness, make_spec: Make) -> None:
     await register(h, make_spec())
-    parts = [{"type": "http.request", "body": b"id,at\n" * 1000, "more_body": True}, {"type": "http.disconnect"}]
+    parts: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"id,at\n" * 1000, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:

@@ -36,7 +36,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Har
 
 @pytest.fixture
 def dataset(service: Harness, make_spec: Make, request: pytest.FixtureRequest) -> Callable[..., Any]:
-    name = request.node.name.partition("[")[0].removeprefix("test_").replace("_", "-")[:50].strip("-")
+    name: str = request.node.name.partition("[")[0].removeprefix("test_").replace("_", "-")[:50].strip("-")
 
     async def register(**changes: Any) -> str:
         answer = await service.admin.put(f"{BASE}/datasets/{name}", json=make_spec(name, **changes))

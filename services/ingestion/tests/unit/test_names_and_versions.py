@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def manifest(*files: ManifestFile) -> Manifest:
         files=list(files),
         rows=4,
         dvc_md5="e" * 32 + ".dir",
-        created_at="2013-01-01T00:00:00Z",
+        created_at=datetime(2013, 1, 1, tzinfo=UTC),
     )
 
 

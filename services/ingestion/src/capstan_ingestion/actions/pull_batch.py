@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from capstan_contracts.rest.ingestion import PullRequest
+from capstan_contracts.rest.ingestion import Batch, PullRequest
 from capstan_ingestion.actions.receive_batch import ReceiveBatch, Upload
 from capstan_ingestion.domain.files import filename_of, media_of
-from capstan_ingestion.tables import BatchRow
 from capstan_servicekit.egress import Egress
 from capstan_servicekit.errors import UnsupportedMedia, broken
 
@@ -16,7 +15,7 @@ class PullBatch:
     def __init__(self, egress: Egress, receive: ReceiveBatch) -> None:
         self._egress, self._receive = egress, receive
 
-    async def __call__(self, project: str, dataset: str, pull: PullRequest, key: str | None) -> BatchRow:
+    async def __call__(self, project: str, dataset: str, pull: PullRequest, key: str | None) -> Batch:
         """Fetch and receive; the address's last part tells the format."""
         filename = filename_of(pull.url)
         media = media_of("", filename)

@@ -12,7 +12,8 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from capstan_contracts.ids import uuid7
-from capstan_contracts.rest.ingestion import BatchState
+from capstan_contracts.rest.ingestion import Batch, BatchState
+from capstan_ingestion.actions.describe import describe_batch
 from capstan_ingestion.actions.lookup import dataset_row, head_of
 from capstan_ingestion.actions.start_check import start_check
 from capstan_ingestion.domain.files import Media
@@ -46,7 +47,7 @@ class ReceiveBatch:
         self._kit = kit
         self._incoming = kit.settings.home / "incoming" / kit.service
 
-    async def __call__(self, upload: Upload, chunks: AsyncIterator[bytes]) -> BatchRow:
+    async def __call__(self, upload: Upload, chunks: AsyncIterator[bytes]) -> Batch:
         """Keep the bytes and record the batch. When the stream breaks off nothing remains."""
         async with self._kit.database.read() as session:
             await dataset_row(session, upload.project, upload.dataset)
@@ -58,10 +59,12 @@ class ReceiveBatch:
                 hint="To check the same bytes again use POST /batches/{batch}/replay.",
             )
         try:
-            return await self._record(upload, digest, size)
+            row = await self._record(upload, digest, size)
         except IntegrityError:
             # Somebody else recorded the same bytes at the same moment: now they are found.
-            return await self._record(upload, digest, size)
+            row = await self._record(upload, digest, size)
+        async with self._kit.database.read() as session:
+            return await describe_batch(session, self._kit.work, row)
 
     async def _keep(self, project: str, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
         await asyncio.to_thread(self._incoming.mkdir, parents=True, exist_ok=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from capstan_contracts.rest.ingestion import BatchState
+from capstan_contracts.rest.ingestion import Batch, BatchState
+from capstan_ingestion.actions.describe import describe_batch
 from capstan_ingestion.actions.lookup import batch_row
 from capstan_ingestion.actions.start_check import start_check
-from capstan_ingestion.tables import BatchRow
 from capstan_servicekit.errors import Conflict
 from capstan_servicekit.runtime import Kit
 
@@ -21,7 +21,7 @@ class ReplayBatch:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
 
-    async def __call__(self, project: str, batch: str) -> BatchRow:
+    async def __call__(self, project: str, batch: str) -> Batch:
         """Start the check; Conflict when the batch is neither quarantined nor failed."""
         async with self._kit.database.write() as session:
             row = await batch_row(session, project, batch, alone=True)
@@ -30,4 +30,4 @@ class ReplayBatch:
                 raise Conflict(f"Batch {row.digest[:12]} is {state}", hint=_HINTS[state])
             if state in (BatchState.QUARANTINED, BatchState.FAILED):
                 await start_check(session, self._kit.work, row)
-        return row
+            return await describe_batch(session, self._kit.work, row)

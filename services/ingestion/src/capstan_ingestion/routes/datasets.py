@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Query
-from sqlalchemy import select
 
 from capstan_contracts.ids import Name
 from capstan_contracts.loop import DatasetSpec, LoopPart
 from capstan_contracts.rest.common import Page, PartStatus
 from capstan_contracts.rest.ingestion import Dataset
 from capstan_ingestion.actions.apply_loop import ApplyLoop
-from capstan_ingestion.actions.lookup import dataset_row
 from capstan_ingestion.actions.put_dataset import put_dataset, validate
-from capstan_ingestion.routes.wire import dataset_wire
-from capstan_ingestion.tables import DatasetRow
+from capstan_ingestion.actions.read_datasets import read_dataset, read_datasets
 from capstan_servicekit.auth import Admin, ProjectName, ServiceIdentity, Viewer
 from capstan_servicekit.errors import Invalid, broken
 from capstan_servicekit.routing import Router
@@ -34,7 +31,7 @@ def datasets_router(kit: Kit, apply_loop: ApplyLoop) -> Router:
         validate(spec)
         async with kit.database.write() as session:
             await put_dataset(session, project, spec, kit.clock.now())
-            return await dataset_wire(session, await dataset_row(session, project, dataset))
+        return await read_dataset(kit, project, dataset)
 
     @router.get("/datasets", response_model=Page[Dataset])
     async def datasets(
@@ -44,19 +41,12 @@ def datasets_router(kit: Kit, apply_loop: ApplyLoop) -> Router:
         cursor: Annotated[Name | None, Query()] = None,
     ) -> Page[Dataset]:
         """All datasets, by name."""
-        query = select(DatasetRow).where(DatasetRow.project == project).order_by(DatasetRow.name).limit(limit + 1)
-        if cursor is not None:
-            query = query.where(DatasetRow.name > cursor)
-        async with kit.database.read() as session:
-            rows = list((await session.scalars(query)).all())
-            items = [await dataset_wire(session, row) for row in rows[:limit]]
-        return Page(items=items, next=items[-1].name if len(rows) > limit else None)
+        return await read_datasets(kit, project, limit=limit, after=cursor)
 
     @router.get("/datasets/{dataset}", response_model=Dataset)
     async def one(project: ProjectName, dataset: Name, _: Viewer) -> Dataset:
         """A dataset and its newest version."""
-        async with kit.database.read() as session:
-            return await dataset_wire(session, await dataset_row(session, project, dataset))
+        return await read_dataset(kit, project, dataset)
 
     @router.put("/loops/{loop}", response_model=PartStatus)
     async def loops(

@@ -11,15 +11,13 @@ from starlette.requests import ClientDisconnect
 from capstan_contracts.errors import Code
 from capstan_contracts.ids import Digest, Name
 from capstan_contracts.rest.ingestion import Batch, PullRequest
+from capstan_ingestion.actions.describe import OPEN
 from capstan_ingestion.actions.pull_batch import PullBatch
 from capstan_ingestion.actions.receive_batch import ReceiveBatch, Upload
 from capstan_ingestion.domain.files import PARTITION_PATTERN, Media, is_filename, media_of
-from capstan_ingestion.routes.wire import OPEN, batch_wire
-from capstan_ingestion.tables import BatchRow
 from capstan_servicekit.auth import Operator, ProjectName
 from capstan_servicekit.errors import BadRequest, Invalid, UnsupportedMedia, broken
 from capstan_servicekit.routing import Router
-from capstan_servicekit.runtime import Kit
 
 UPLOADS = r"^/v1/projects/[^/]+/datasets/[^/]+/batches$"
 """Paths whose body is streamed and may be as large as an upload."""
@@ -27,14 +25,9 @@ UPLOADS = r"^/v1/projects/[^/]+/datasets/[^/]+/batches$"
 Key = Annotated[str | None, Header(alias="Idempotency-Key")]
 
 
-def uploads_router(kit: Kit, receive: ReceiveBatch, pull_batch: PullBatch) -> Router:
+def uploads_router(receive: ReceiveBatch, pull_batch: PullBatch) -> Router:
     """Routes that take batches in."""
     router = Router(prefix="/v1/projects/{project}", tags=["batches"])
-
-    async def answer(row: BatchRow, response: Response) -> Batch:
-        response.status_code = 202 if row.state in OPEN else 200
-        async with kit.database.read() as session:
-            return await batch_wire(session, kit.work, row)
 
     @router.post("/datasets/{dataset}/batches", response_model=Batch, status_code=202)
     async def upload(
@@ -52,16 +45,21 @@ def uploads_router(kit: Kit, receive: ReceiveBatch, pull_batch: PullBatch) -> Ro
         media = _media(request, filename)
         name = filename or f"{partition}.{media}"
         batch = Upload(project, dataset, partition, name, media, replaces=replaces, key=key)
-        return await answer(await receive(batch, _body(request)), response)
+        return _answer(await receive(batch, _body(request)), response)
 
     @router.post("/datasets/{dataset}/pulls", response_model=Batch, status_code=202)
     async def pull(
         response: Response, project: ProjectName, dataset: Name, body: PullRequest, _: Operator, key: Key = None
     ) -> Batch:
         """Fetch a Parquet or CSV file from an address."""
-        return await answer(await pull_batch(project, dataset, body, key), response)
+        return _answer(await pull_batch(project, dataset, body, key), response)
 
     return router
+
+
+def _answer(batch: Batch, response: Response) -> Batch:
+    response.status_code = 202 if batch.state in OPEN else 200
+    return batch
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:

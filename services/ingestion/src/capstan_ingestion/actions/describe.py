@@ -1,4 +1,4 @@
-"""Rows as the wire has them."""
+"""Rows as callers see them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from capstan_servicekit.work import WorkQueue
 OPEN = (BatchState.RECEIVED, BatchState.CHECKING)
 
 
-async def dataset_wire(session: ReadSession, row: DatasetRow) -> Dataset:
+async def describe_dataset(session: ReadSession, row: DatasetRow) -> Dataset:
     """A dataset with the figures of its newest version."""
     head = await head_of(session, row)
     return Dataset(
@@ -26,7 +26,7 @@ async def dataset_wire(session: ReadSession, row: DatasetRow) -> Dataset:
     )
 
 
-async def batch_wire(session: ReadSession, work: WorkQueue, row: BatchRow) -> Batch:
+async def describe_batch(session: ReadSession, work: WorkQueue, row: BatchRow) -> Batch:
     """A batch; while its check is open, with the progress of it."""
     progress = Progress()
     if row.state in OPEN:

@@ -1,0 +1,29 @@
+"""Look at datasets."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from capstan_contracts.rest.common import Page
+from capstan_contracts.rest.ingestion import Dataset
+from capstan_ingestion.actions.describe import describe_dataset
+from capstan_ingestion.actions.lookup import dataset_row
+from capstan_ingestion.tables import DatasetRow
+from capstan_servicekit.runtime import Kit
+
+
+async def read_dataset(kit: Kit, project: str, name: str) -> Dataset:
+    """One dataset; NotFound."""
+    async with kit.database.read() as session:
+        return await describe_dataset(session, await dataset_row(session, project, name))
+
+
+async def read_datasets(kit: Kit, project: str, *, limit: int, after: str | None) -> Page[Dataset]:
+    """Datasets by name, from the one behind `after`."""
+    query = select(DatasetRow).where(DatasetRow.project == project).order_by(DatasetRow.name).limit(limit + 1)
+    if after is not None:
+        query = query.where(DatasetRow.name > after)
+    async with kit.database.read() as session:
+        rows = list((await session.scalars(query)).all())
+        items = [await describe_dataset(session, row) for row in rows[:limit]]
+    return Page(items=items, next=items[-1].name if len(rows) > limit else None)
