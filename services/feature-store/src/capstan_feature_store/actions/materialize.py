@@ -1,0 +1,147 @@
+"""Carry out a materialization: load, run the job outside any transaction, apply with the event in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+
+from capstan_contracts.errors import Problem
+from capstan_contracts.events import FeaturesMaterialized
+from capstan_contracts.ids import Urn, short
+from capstan_contracts.loop import ViewSpec
+from capstan_contracts.rest.ingestion import Manifest
+from capstan_contracts.work import State
+from capstan_feature_store.actions.ports import Datasets, JobLimits
+from capstan_feature_store.domain.entities import from_us
+from capstan_feature_store.domain.plans import view_plan
+from capstan_feature_store.tables import DatasetVersionRow, MaterializationRow, ViewRow
+from capstan_servicekit.db.session import Database, ReadSession, WriteSession
+from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.outbox import Outbox
+from capstan_servicekit.work import Lease, WorkItem
+
+JOB = "capstan_feature_store.jobs.materialize:run"
+
+
+@dataclass(frozen=True)
+class Materialize:
+    """The work kind `materialize`."""
+
+    database: Database
+    jobs: JobPool
+    outbox: Outbox
+    datasets: Datasets
+    limits: JobLimits
+    online_folder: Path
+
+    async def __call__(self, item: WorkItem, lease: Lease) -> None:
+        """Do one item; what is superseded ends as succeeded and says so."""
+        async with self.database.read() as session:
+            row, view = await _load(session, item)
+            reason = await _superseded(session, row, view)
+        manifest: Manifest | None = None
+        if reason is None:
+            manifest = await self.datasets.manifest(row.project, row.dataset, row.dataset_version)
+            if view.online_sequence is not None and manifest.sequence < view.online_sequence:
+                reason = f"the online store holds version {short(view.online_dataset_version or '')}, which is newer"
+        if reason is not None or manifest is None:
+            async with lease.finish() as session:
+                row, _ = await _load(session, item)
+                row.state, row.note = State.SUCCEEDED, f"skipped: {reason}"
+            return
+        result = await self._run(row, view, manifest, lease)
+        async with lease.finish() as session:
+            row, view = await _load(session, item)
+            await self._apply(session, row, view, manifest, result)
+
+    async def _run(self, row: MaterializationRow, view: ViewRow, manifest: Manifest, lease: Lease) -> dict[str, Any]:
+        files = await self.datasets.files(row.project, manifest)
+        async with self.jobs.scratch() as scratch:
+            return await self.jobs.run(
+                "platform",
+                JOB,
+                {
+                    "view": view_plan(ViewSpec.model_validate(view.spec)),
+                    "files": [str(file) for file in files],
+                    "sequence": manifest.sequence,
+                    "folder": str(self.online_folder / row.project),
+                    "memory_mb": self.limits.memory_mb,
+                    "threads": self.limits.threads,
+                },
+                scratch=scratch,
+                timeout_s=self.limits.timeout_s,
+                progress=lease.progress,
+            )
+
+    async def _apply(
+        self, session: WriteSession, row: MaterializationRow, view: ViewRow, manifest: Manifest, result: dict[str, Any]
+    ) -> None:
+        first, last, watermark = (
+            None if result[name] is None else from_us(result[name]) for name in ("event_min", "event_max", "watermark")
+        )
+        row.state, row.rows, row.watermark = State.SUCCEEDED, result["rows"], watermark
+        if result["unusable"]:
+            row.note = f"{result['unusable']} rows without key or event time were left out"
+        others = (ViewRow.project == view.project, ViewRow.name == view.name, ViewRow.version != view.version)
+        await session.execute(
+            update(ViewRow)
+            .where(*others)
+            .values(online_dataset_version=None, online_sequence=None, online_rows=0, online_watermark=None)
+        )
+        view.online_dataset_version, view.online_sequence = manifest.version, manifest.sequence
+        view.online_rows, view.online_watermark = result["rows"], watermark
+        event = FeaturesMaterialized(
+            view=view.name,
+            view_version=view.version,
+            dataset=row.dataset,
+            dataset_version=manifest.version,
+            event_time_min=first,
+            event_time_max=last,
+            rows=result["rows"],
+            online_watermark=watermark,
+        )
+        self.outbox.add(
+            session, event, project=row.project, subject=Urn(row.project, "view", view.name, short(view.version))
+        )
+
+
+async def materialization_failed(session: WriteSession, item: WorkItem, problem: Problem) -> None:
+    """Write the failure into the resource."""
+    row = await session.get(MaterializationRow, item.payload["id"])
+    if row is not None:
+        row.state, row.problem = State.FAILED, problem.model_dump(mode="json")
+
+
+async def _load(session: ReadSession, item: WorkItem) -> tuple[MaterializationRow, ViewRow]:
+    row = await session.get_one(MaterializationRow, item.payload["id"])
+    return row, await session.get_one(ViewRow, (row.project, row.view, row.view_version))
+
+
+async def _superseded(session: ReadSession, row: MaterializationRow, view: ViewRow) -> str | None:
+    """Why the item need not be done: the view was redefined, or a later version of its dataset is queued or online."""
+    if not view.current:
+        return "this definition of the view is no longer in force"
+    if row.ordinal < 0:
+        return None
+    later = (
+        select(DatasetVersionRow.version)
+        .join(
+            MaterializationRow,
+            (MaterializationRow.dataset_version == DatasetVersionRow.version)
+            & (MaterializationRow.project == DatasetVersionRow.project)
+            & (MaterializationRow.view == row.view)
+            & (MaterializationRow.view_version == row.view_version)
+            & MaterializationRow.state.in_((State.QUEUED, State.SUCCEEDED)),
+        )
+        .where(
+            DatasetVersionRow.project == row.project,
+            DatasetVersionRow.dataset == row.dataset,
+            DatasetVersionRow.parent == row.dataset_version,
+            DatasetVersionRow.ordinal > row.ordinal,
+        )
+    )
+    version = await session.scalar(later.limit(1))
+    return None if version is None else f"version {short(version)} of dataset {row.dataset!r} follows it"

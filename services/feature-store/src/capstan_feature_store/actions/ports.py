@@ -1,0 +1,59 @@
+"""What the actions need of outside systems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from capstan_contracts.rest.ingestion import Manifest
+
+
+class Datasets(Protocol):
+    """Ingestion, and the files of its versions. Never call it while a database session is open."""
+
+    async def latest(self, project: str, dataset: str) -> str:
+        """The newest version; NotFound where there is no dataset, BadRequest where it has no version yet."""
+        ...
+
+    async def manifest(self, project: str, dataset: str, version: str) -> Manifest:
+        """The manifest of a version (12 characters of it suffice)."""
+        ...
+
+    async def files(self, project: str, manifest: Manifest) -> list[Path]:
+        """The Parquet files of a version on this machine, in the manifest's order."""
+        ...
+
+
+@dataclass(frozen=True)
+class OnlineValue:
+    """What the online store says of one entity; `event_us` and `values` as far as there are any."""
+
+    status: str
+    event_us: int | None
+    values: dict[str, Any]
+
+
+class OnlineStore(Protocol):
+    """The read side of the online store."""
+
+    async def read(
+        self, project: str, view: str, version: str, keys: Sequence[Sequence[Any]], *, at_us: int
+    ) -> list[OnlineValue]:
+        """One value per key, judged at event time `at_us`; all missing while this version is not online."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of open files."""
+        ...
+
+
+@dataclass(frozen=True)
+class JobLimits:
+    """What jobs may use."""
+
+    memory_mb: int
+    threads: int
+    timeout_s: float
+    check_timeout_s: float

@@ -1,0 +1,133 @@
+"""Pin a training set and enqueue it; the same pins are the same training set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from capstan_contracts.errors import Problem
+from capstan_contracts.loop import FeatureServiceSpec, ViewSpec
+from capstan_contracts.rest.feature_store import TrainingSet, TrainingSetRequest
+from capstan_contracts.work import Progress, State
+from capstan_feature_store.actions.catalogue import feature_service, views_at
+from capstan_feature_store.actions.ports import Datasets
+from capstan_feature_store.domain.versions import service_digest, training_set_id
+from capstan_feature_store.tables import TrainingSetRow
+from capstan_servicekit.clock import Clock
+from capstan_servicekit.db.idempotency import fingerprint, recall, remember
+from capstan_servicekit.db.session import Database, ReadSession, WriteSession
+from capstan_servicekit.errors import BadRequest, NotFound, broken
+from capstan_servicekit.work import WorkQueue
+
+KIND = "training-set"
+
+
+def work_key(row: TrainingSetRow) -> str:
+    """The key of the work item; a failed set that is asked for again gets a new one."""
+    return f"{row.id}:{row.attempt}"
+
+
+@dataclass(frozen=True)
+class TrainingSets:
+    """The resource `training-sets`."""
+
+    database: Database
+    work: WorkQueue
+    datasets: Datasets
+    clock: Clock
+
+    async def request(self, project: str, asked: TrainingSetRequest, key: str | None) -> TrainingSet:
+        """The training set of these pins, enqueued when it is new or has failed."""
+        print_ = fingerprint("training-set", asked.model_dump_json())
+        async with self.database.write() as session:
+            if (known := await recall(session, project, key, print_)) is not None:
+                return await self._of(session, await _row(session, project, known["id"]))
+            service_row = await feature_service(session, project, asked.feature_service)
+            service = FeatureServiceSpec.model_validate(service_row.spec)
+            view_versions = {lookup.view: service_row.views[lookup.view] for lookup in service.lookups}
+            views = await views_at(session, project, view_versions)
+        versions = await self._pin_datasets(project, asked, views)
+        pins = {
+            "service": service_digest(service),
+            "dataset": asked.dataset,
+            "label": asked.label,
+            "as_known": asked.as_known,
+            "view_versions": view_versions,
+            "dataset_versions": versions,
+        }
+        row = TrainingSetRow(
+            project=project,
+            id=training_set_id(project, pins),
+            request=asked.model_copy(update={"dataset_version": versions[asked.dataset]}).model_dump(mode="json"),
+            service=service.model_dump(mode="json"),
+            view_versions=view_versions,
+            dataset_versions=versions,
+            attempt=1,
+            state=State.QUEUED,
+            created_at=self.clock.now(),
+        )
+        async with self.database.write() as session:
+            kept = await self._keep(session, row)
+            if await recall(session, project, key, print_) is None:
+                remember(session, project, key, print_, {"id": kept.id}, self.clock.now())
+            return await self._of(session, kept)
+
+    async def _pin_datasets(
+        self, project: str, asked: TrainingSetRequest, views: dict[str, ViewSpec]
+    ) -> dict[str, str]:
+        """Full versions of all datasets that are read."""
+        others = {view.dataset for view in views.values()} - {asked.dataset}
+        unknown = sorted(set(asked.sources) - others)
+        if unknown:
+            rule = f"one of the other datasets that the views read ({', '.join(sorted(others)) or 'none'})"
+            raise BadRequest(f"sources names {unknown[0]!r}", errors=broken(f"sources.{unknown[0]}", rule))
+        label = await self.datasets.manifest(project, asked.dataset, asked.dataset_version)
+        versions = {asked.dataset: label.version}
+        for name in sorted(others):
+            if (given := asked.sources.get(name)) is not None:
+                versions[name] = (await self.datasets.manifest(project, name, given)).version
+            else:
+                versions[name] = await self.datasets.latest(project, name)
+        return versions
+
+    async def _keep(self, session: WriteSession, row: TrainingSetRow) -> TrainingSetRow:
+        kept = await session.get(TrainingSetRow, (row.project, row.id))
+        if kept is None:
+            session.add(row)
+            kept = row
+        elif kept.state == State.FAILED:
+            kept.state, kept.problem, kept.attempt = State.QUEUED, None, kept.attempt + 1
+        await session.flush()
+        if kept.state == State.QUEUED:
+            await self.work.add(session, KIND, key=work_key(kept), project=kept.project, payload={"id": kept.id})
+        return kept
+
+    async def get(self, project: str, id_: str) -> TrainingSet:
+        """One training set; NotFound."""
+        async with self.database.read() as session:
+            return await self._of(session, await _row(session, project, id_))
+
+    async def _of(self, session: ReadSession, row: TrainingSetRow) -> TrainingSet:
+        state, progress = State(row.state), Progress()
+        if not state.finished:
+            status = await self.work.status(session, KIND, key=work_key(row), project=row.project)
+            if status is not None and not status.state.finished:
+                state, progress = status.state, status.progress
+        return TrainingSet(
+            id=row.id,
+            request=TrainingSetRequest.model_validate(row.request),
+            state=state,
+            progress=progress,
+            problem=Problem.model_validate(row.problem) if row.problem else None,
+            digest=row.digest,
+            rows=row.rows,
+            unlabelled=row.unlabelled,
+            view_versions=row.view_versions,
+            dataset_versions=row.dataset_versions,
+        )
+
+
+async def _row(session: ReadSession, project: str, id_: str) -> TrainingSetRow:
+    row = await session.get(TrainingSetRow, (project, id_))
+    if row is None:
+        raise NotFound(f"no training set {id_[:12]} in project {project!r}")
+    return row

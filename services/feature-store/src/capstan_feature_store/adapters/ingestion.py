@@ -1,0 +1,36 @@
+"""Ingestion's versions over REST, and their files from the object store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from capstan_contracts.rest.ingestion import Dataset, Manifest
+from capstan_servicekit.errors import BadRequest
+from capstan_servicekit.objects import ObjectStore
+from capstan_servicekit.peers import Peers
+
+
+class IngestionDatasets:
+    """The `Datasets` port."""
+
+    def __init__(self, peers: Peers, objects: ObjectStore) -> None:
+        self._peers, self._objects = peers, objects
+
+    async def latest(self, project: str, dataset: str) -> str:
+        """The newest version."""
+        found = await self._peers.get("ingestion", f"/v1/projects/{project}/datasets/{dataset}", Dataset)
+        if found.latest is None:
+            raise BadRequest(
+                f"dataset {dataset!r} has no version yet", hint="Upload a batch that its contract lets pass."
+            )
+        return found.latest
+
+    async def manifest(self, project: str, dataset: str, version: str) -> Manifest:
+        """The manifest of a version."""
+        return await self._peers.get(
+            "ingestion", f"/v1/projects/{project}/datasets/{dataset}/versions/{version}", Manifest
+        )
+
+    async def files(self, project: str, manifest: Manifest) -> list[Path]:
+        """The files of a version, in the manifest's order."""
+        return [await self._objects.local_path(project, file.sha256) for file in manifest.files]

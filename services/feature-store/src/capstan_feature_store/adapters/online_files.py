@@ -1,0 +1,59 @@
+"""The online store in files: one folder per project, read by the codec that the model server uses too."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from capstan_feature_store.actions.ports import OnlineValue
+from capstan_formats.online import OnlineReader, OnlineStoreError, ViewNotMaterializedError, look_up
+from capstan_servicekit.errors import NotReady
+
+
+class OnlineFiles:
+    """The `OnlineStore` port. A reader stays open per view; each read follows the writer's pointer."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._readers: dict[tuple[str, str], OnlineReader] = {}
+        self._lock = threading.Lock()
+
+    async def read(
+        self, project: str, view: str, version: str, keys: Sequence[Sequence[Any]], *, at_us: int
+    ) -> list[OnlineValue]:
+        """One value per key; all missing while the store holds nothing, or another version of the view."""
+        return await anyio.to_thread.run_sync(self._read, project, view, version, keys, at_us)
+
+    def _read(
+        self, project: str, view: str, version: str, keys: Sequence[Sequence[Any]], at_us: int
+    ) -> list[OnlineValue]:
+        try:
+            reader = self._reader(project, view)
+            rows = reader.get(keys)
+            schema = reader.schema
+        except ViewNotMaterializedError:
+            return [OnlineValue("missing", None, {})] * len(keys)
+        except OnlineStoreError as error:
+            raise NotReady(f"the online store of view {view!r} cannot be read now") from error
+        if schema.version != version:
+            return [OnlineValue("missing", None, {})] * len(keys)
+        found = [look_up(row, at_us, schema.ttl_s) for row in rows]
+        return [OnlineValue(one.status.value, one.event_ts, dict(one.values or {})) for one in found]
+
+    def _reader(self, project: str, view: str) -> OnlineReader:
+        with self._lock:
+            reader = self._readers.get((project, view))
+            if reader is None:
+                reader = self._readers[project, view] = OnlineReader(self._root / project, view)
+            return reader
+
+    async def close(self) -> None:
+        """Close all readers."""
+        with self._lock:
+            for reader in self._readers.values():
+                reader.close()
+            self._readers.clear()

@@ -1,0 +1,59 @@
+"""Composition root: settings, adapters, actions, doors."""
+
+from __future__ import annotations
+
+from capstan_feature_store.actions.build_training_set import BuildTrainingSet, training_set_failed
+from capstan_feature_store.actions.explain_value import ExplainValue
+from capstan_feature_store.actions.materialize import Materialize, materialization_failed
+from capstan_feature_store.actions.ports import JobLimits
+from capstan_feature_store.actions.queue_materialization import KIND as MATERIALIZE
+from capstan_feature_store.actions.queue_materialization import QueueMaterialization
+from capstan_feature_store.actions.read_online import ReadOnline
+from capstan_feature_store.actions.register_loop import RegisterLoop
+from capstan_feature_store.actions.request_materialization import Materializations
+from capstan_feature_store.actions.request_training_set import KIND as TRAINING_SET
+from capstan_feature_store.actions.request_training_set import TrainingSets
+from capstan_feature_store.adapters.ingestion import IngestionDatasets
+from capstan_feature_store.adapters.online_files import OnlineFiles
+from capstan_feature_store.routes.api import Actions, routers
+from capstan_feature_store.settings import Settings
+from capstan_feature_store.subscriptions import subscriptions
+from capstan_servicekit.runtime import Kit, Service
+from capstan_servicekit.work import WorkKind
+
+
+def build(settings: Settings) -> Service:
+    """The service on its real parts."""
+    return compose(Kit.from_settings(settings), settings)
+
+
+def compose(kit: Kit, settings: Settings) -> Service:
+    """The service on the given parts."""
+    datasets, online = IngestionDatasets(kit.peers, kit.objects), OnlineFiles(settings.online_folder)
+    limits = JobLimits(
+        memory_mb=settings.join_memory_mb,
+        threads=settings.join_threads,
+        timeout_s=settings.job_timeout_s,
+        check_timeout_s=settings.check_timeout_s,
+    )
+    queue = QueueMaterialization(kit.work)
+    materialize = Materialize(kit.database, kit.jobs, kit.outbox, datasets, limits, settings.online_folder)
+    build_set = BuildTrainingSet(kit.database, kit.jobs, kit.objects, datasets, limits)
+    actions = Actions(
+        database=kit.database,
+        register=RegisterLoop(kit.database, kit.jobs, datasets, queue, kit.clock, limits),
+        training_sets=TrainingSets(kit.database, kit.work, datasets, kit.clock),
+        materializations=Materializations(kit.database, kit.work, queue, datasets, kit.clock),
+        read_online=ReadOnline(kit.database, online, kit.clock, settings.max_online_rows),
+        explain=ExplainValue(kit.database, kit.jobs, datasets, limits),
+    )
+    return Service(
+        kit=kit,
+        routers=routers(actions),
+        subscriptions=subscriptions(queue, kit.clock),
+        work_kinds={
+            MATERIALIZE: WorkKind(run=materialize, failed=materialization_failed),
+            TRAINING_SET: WorkKind(run=build_set, failed=training_set_failed),
+        },
+        closers=[online.close],
+    )

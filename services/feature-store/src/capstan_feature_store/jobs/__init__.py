@@ -1,0 +1,1 @@
+"""Heavy work run in worker processes: DuckDB and pyarrow live here."""

@@ -1,0 +1,96 @@
+"""A DuckDB that reads the named files and nothing else: no other file, no extension, no network, bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import duckdb
+
+from capstan_servicekit.jobs.api import JobRefused
+
+Connection: TypeAlias = "duckdb.DuckDBPyConnection"
+FILE_INDEX = r"regexp_extract(filename, '([0-9]+)\.parquet$', 1)::BIGINT"
+"""SQL: the position of a row's file in the manifest, told by the name of the link to it."""
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def open_sandbox(
+    scratch: Path, datasets: Mapping[str, Sequence[str]], *, memory_mb: int = 1024, threads: int = 1
+) -> Connection:
+    """A connection with each dataset attached; it may touch their files and `scratch`, where it also spills."""
+    con = duckdb.connect(":memory:")
+    folder = str(scratch.resolve())
+    readable = [literal(str(Path(file).resolve())) for files in datasets.values() for file in files]
+    for setting, value in (
+        ("TimeZone", "'UTC'"),
+        ("python_enable_replacements", "false"),
+        ("autoinstall_known_extensions", "false"),
+        ("autoload_known_extensions", "false"),
+        ("memory_limit", f"'{int(memory_mb)}MB'"),
+        ("threads", str(int(threads))),
+        ("temp_directory", literal(f"{folder}/spill")),
+        ("allowed_directories", f"[{literal(folder)}]"),
+        ("allowed_paths", f"[{', '.join(readable)}]"),
+        ("enable_external_access", "false"),
+    ):
+        con.execute(f"SET {setting} = {value}")
+    con.execute("CREATE SCHEMA work")
+    con.execute("CREATE SCHEMA located")
+    for name, files in datasets.items():
+        attach(con, scratch.resolve(), name, files)
+    return con
+
+
+def link_files(scratch: Path, dataset: str, files: Sequence[str]) -> list[str]:
+    """Links to a dataset's files, in order, under names that need no escaping and carry their position."""
+    if not files:
+        raise JobRefused(f"this version of dataset {dataset!r} holds no file", errors=[(dataset, "at least one file")])
+    folder = scratch / "input" / dataset
+    folder.mkdir(parents=True)
+    links = []
+    for index, file in enumerate(files):
+        link = folder / f"{index:06d}.parquet"
+        link.symlink_to(file)
+        links.append(str(link))
+    return links
+
+
+def attach(con: Connection, scratch: Path, dataset: str, files: Sequence[str]) -> None:
+    """The dataset as a table under its own name, and as `located.<dataset>` with `filename` and `file_row_number`."""
+    links = ", ".join(literal(link) for link in link_files(scratch, dataset, files))
+    read = f"read_parquet([{links}], union_by_name = true, hive_partitioning = false"
+    try:
+        con.execute(f"CREATE VIEW main.{quoted(dataset)} AS SELECT * FROM {read})")
+        con.execute(
+            f"CREATE VIEW located.{quoted(dataset)} AS SELECT * FROM {read}, filename = true, file_row_number = true)"
+        )
+    except duckdb.Error as error:
+        raise refusal(f"dataset {dataset!r} cannot be read", dataset, error) from error
+
+
+def columns_of(con: Connection, relation: str) -> dict[str, str]:
+    """Column names and DuckDB types of a relation, or of a SELECT in parentheses."""
+    return {row[0]: row[1] for row in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+
+
+def scalar(con: Connection, query: str, parameters: Sequence[Any] = ()) -> Any:
+    """The one value of a query."""
+    row = con.execute(query, list(parameters)).fetchone()
+    return None if row is None else row[0]
+
+
+def refusal(detail: str, place: str, error: Exception) -> JobRefused:
+    """An error of DuckDB about the caller's SQL or data, in one line and without its own marker line."""
+    reason = str(error).split("\n\nLINE", 1)[0].replace("\n", " ").strip()[:500]
+    return JobRefused(f"{detail}: {reason}", errors=[(place, reason)])

@@ -1,0 +1,29 @@
+"""Settings of the feature store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from capstan_servicekit.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """What the feature store needs beyond the common settings."""
+
+    SERVICE: ClassVar[str] = "feature-store"
+
+    join_memory_mb: int = Field(default=1024, ge=64, description="DuckDB's memory in a job; beyond it spills to disk")
+    join_threads: int = Field(default=2, ge=1, le=64)
+    job_timeout_s: float = Field(default=900, gt=0)
+    check_timeout_s: float = Field(
+        default=60, gt=0, description="limit of a check or an explanation that a caller waits for"
+    )
+    max_online_rows: int = Field(default=10_000, ge=1, description="rows of one online read")
+
+    @property
+    def online_folder(self) -> Path:
+        """Where the online store lies: one folder per project."""
+        return self.home / "online"

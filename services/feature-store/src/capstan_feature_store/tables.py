@@ -1,0 +1,116 @@
+"""Rows of the feature store. Every key begins with the project."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Boolean, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from capstan_servicekit.db.tables import NAMING, InstantColumn, Json, Serial
+
+
+class Base(DeclarativeBase):
+    """This service's tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class LoopRow(Base):
+    """The part of a loop that was taken last."""
+
+    __tablename__ = "fs_loops"
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    loop: Mapped[str] = mapped_column(String(63), primary_key=True)
+    generation: Mapped[int] = mapped_column(Integer)
+    content: Mapped[str] = mapped_column(String(64))
+    service: Mapped[str] = mapped_column(String(63))
+
+
+class ViewRow(Base):
+    """A view under its content version; `current` is the version that is kept online."""
+
+    __tablename__ = "fs_views"
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    version: Mapped[str] = mapped_column(String(64), primary_key=True)
+    loop: Mapped[str] = mapped_column(String(63))
+    dataset: Mapped[str] = mapped_column(String(63), index=True)
+    spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    current: Mapped[bool] = mapped_column(Boolean)
+    online_dataset_version: Mapped[str | None] = mapped_column(String(64))
+    online_sequence: Mapped[int | None] = mapped_column(Integer)
+    online_rows: Mapped[int] = mapped_column(Integer)
+    online_watermark: Mapped[datetime | None] = mapped_column(InstantColumn)
+    registered_at: Mapped[datetime] = mapped_column(InstantColumn)
+
+
+class FeatureServiceRow(Base):
+    """A feature service and the versions of the views that it reads."""
+
+    __tablename__ = "fs_services"
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    loop: Mapped[str] = mapped_column(String(63))
+    spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    views: Mapped[dict[str, str]] = mapped_column(Json)
+
+
+class DatasetVersionRow(Base):
+    """A dataset version that ingestion told of, in the order of the telling."""
+
+    __tablename__ = "fs_dataset_versions"
+    __table_args__ = (UniqueConstraint("project", "dataset", "version", "parent"),)
+
+    ordinal: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    project: Mapped[str] = mapped_column(String(63))
+    dataset: Mapped[str] = mapped_column(String(63))
+    version: Mapped[str] = mapped_column(String(64))
+    parent: Mapped[str] = mapped_column(String(64))  # empty for the first version: NULLs are never equal
+    committed_at: Mapped[datetime] = mapped_column(InstantColumn)
+
+
+class MaterializationRow(Base):
+    """One attempt to bring a view's online store to a dataset version."""
+
+    __tablename__ = "fs_materializations"
+    __table_args__ = (UniqueConstraint("project", "view", "view_version", "dataset_version", "attempt"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    project: Mapped[str] = mapped_column(String(63), index=True)
+    view: Mapped[str] = mapped_column(String(63))
+    view_version: Mapped[str] = mapped_column(String(64))
+    dataset: Mapped[str] = mapped_column(String(63))
+    dataset_version: Mapped[str] = mapped_column(String(64))
+    attempt: Mapped[int] = mapped_column(Integer)
+    ordinal: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(String(16))
+    note: Mapped[str] = mapped_column(Text)
+    rows: Mapped[int | None] = mapped_column(Integer)
+    watermark: Mapped[datetime | None] = mapped_column(InstantColumn)
+    problem: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(InstantColumn)
+
+
+class TrainingSetRow(Base):
+    """A pinned training set; its id is the digest of its pins."""
+
+    __tablename__ = "fs_training_sets"
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    request: Mapped[dict[str, Any]] = mapped_column(Json)
+    service: Mapped[dict[str, Any]] = mapped_column(Json)
+    view_versions: Mapped[dict[str, str]] = mapped_column(Json)
+    dataset_versions: Mapped[dict[str, str]] = mapped_column(Json)
+    attempt: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[str | None] = mapped_column(String(64))
+    rows: Mapped[int | None] = mapped_column(Integer)
+    unlabelled: Mapped[int | None] = mapped_column(Integer)
+    problem: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(InstantColumn)

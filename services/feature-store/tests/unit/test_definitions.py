@@ -1,0 +1,139 @@
+"""Normal form of SQL, content versions, rules of definitions, and the entities of an online read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from capstan_contracts.loop import LoopPart, ViewSpec
+from capstan_feature_store.domain.definitions import breaches
+from capstan_feature_store.domain.derived import HOUR_US, floor_hour, source_column
+from capstan_feature_store.domain.entities import BadEntities, key_value, read_columns
+from capstan_feature_store.domain.sql_text import normalise
+from capstan_feature_store.domain.versions import training_set_id, view_version
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("SELECT  a\n\tFROM b ; ;", "SELECT a FROM b"),
+        ("SELECT a -- why\nFROM b", "SELECT a FROM b"),
+        ("SELECT/* x\n*/a FROM b", "SELECT a FROM b"),
+        ("SELECT 'a  --b' , \"c  d\" FROM b", "SELECT 'a  --b' , \"c  d\" FROM b"),
+        ("SELECT 'it''s  -- one'  FROM b", "SELECT 'it''s  -- one' FROM b"),
+        ("SELECT E'\\'  -- x'  FROM b", "SELECT E'\\'  -- x' FROM b"),
+        ("SELECT $t$a  -- b$t$  FROM b", "SELECT $t$a  -- b$t$ FROM b"),
+        ("SELECT date'2013-01-01'  - x  FROM b", "SELECT date'2013-01-01' - x FROM b"),
+        ("", ""),
+    ],
+)
+def test_the_normal_form_changes_nothing_that_is_quoted(text: str, normal: str) -> None:
+    assert normalise(text) == normal
+    assert normalise(normal) == normal
+
+
+def view(**fields: Any) -> ViewSpec:
+    return ViewSpec.model_validate(
+        {
+            "name": "v", "dataset": "d", "keys": [{"name": "k", "dtype": "string"}], "eventTime": "e", "ttl": "3h",
+            "columns": [{"name": "x", "dtype": "float64"}], "sql": "SELECT * FROM d", **fields,
+        }
+    )  # fmt: skip
+
+
+def test_a_version_tells_definitions_apart_and_not_their_layout() -> None:
+    same = view(sql="SELECT *\n  FROM d; -- all", description="words", ttl="180m")
+    assert view_version(same) == view_version(view())
+    others = [
+        view(ttl="4h"), view(ttl=None), view(sql="SELECT * FROM d WHERE true"), view(eventTime="f"),
+        view(createdTime="c"),
+        view(dataset="e"), view(name="w"), view(columns=[{"name": "x", "dtype": "int64"}]),
+    ]  # fmt: skip
+    assert len({view_version(one) for one in [view(), *others]}) == len(others) + 1
+
+
+def test_a_training_set_of_another_project_is_another_one() -> None:
+    assert training_set_id("a", {"label": "y"}) == training_set_id("a", {"label": "y"})
+    assert training_set_id("a", {"label": "y"}) != training_set_id("b", {"label": "y"})
+
+
+def found(world: Any, made: dict[str, Any]) -> set[str]:
+    part = LoopPart.model_validate(world.loop_part(1, made))
+    return {place for place, _ in breaches(part.resolved.definitions, part.resolved.loop.spec)}
+
+
+def test_sound_definitions_break_no_rule(world: Any) -> None:
+    assert found(world, world.definitions()) == set()
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"dataset": "other"}, "views[carrier_recent].dataset"),
+        ({"ttl": "0s"}, "views[carrier_recent].ttl"),
+        ({"ttl": "1.5s"}, "views[carrier_recent].ttl"),
+        ({"sql": "  "}, "views[carrier_recent].sql"),
+        ({"columns": [{"name": "Carrier", "dtype": "string"}]}, "views[carrier_recent].columns[Carrier]"),
+        ({"keys": [{"name": "carrier", "dtype": "float64"}]}, "views[carrier_recent].keys[carrier].dtype"),
+        ({"keys": [{"name": "carrier", "dtype": "int64"}]}, "service.lookups[carrier_recent].keys.carrier"),
+        ({"columns": [{"name": "event_ts", "dtype": "int64"}]}, "service"),
+    ],
+)
+def test_a_view_that_breaks_a_rule_is_named(world: Any, fields: dict[str, Any], place: str) -> None:
+    assert place in found(world, world.definitions(**fields))
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "place"),
+    [
+        ("name", "flight_v2", "service.name"),
+        ("derived", {"departs_hour": "exec(departs)"}, "service.derived.departs_hour"),
+        ("derived", {"departs_hour": "floor_hour(carrier)"}, "service.derived.departs_hour"),
+        ("derived", {"carrier": "floor_hour(departs)"}, "service.derived.carrier"),
+        ("labelTime", "item_id", "service"),
+    ],
+)
+def test_a_service_that_breaks_a_rule_is_named(world: Any, part: str, value: Any, place: str) -> None:
+    made = world.definitions()
+    made["service"][part] = value
+    assert place in found(world, made)
+
+
+def test_the_hour_before_1970_is_at_or_before_the_instant() -> None:
+    assert floor_hour(-1) == -HOUR_US
+    assert floor_hour(HOUR_US) == HOUR_US
+    assert source_column(" floor_hour( a_b ) ") == "a_b"
+    assert source_column("floor_hour(a) + 1") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        (1, "string"), ("1", "int64"), (True, "int64"), (1.0, "int64"), (1 << 63, "int64"), (1, "bool"), ([], "string"),
+        (float("inf"), "float64"), (float("nan"), "float64"), ("x", "float64"), ("2013-01-01T00:00:00", "timestamp"),
+        ("soon", "timestamp"), (5, "timestamp"),
+    ],
+)  # fmt: skip
+def test_a_value_of_a_wrong_type_is_refused(value: Any, dtype: str) -> None:
+    with pytest.raises(ValueError, match=", not "):
+        key_value(value, dtype)
+
+
+def test_bad_entities_name_every_place(world: Any) -> None:
+    service = LoopPart.model_validate(world.loop_part()).resolved.definitions.service
+    for entities, places in (
+        ({}, {"entities.carrier", "entities.tailnum", "entities"}),
+        ({"carrier": ["A"], "tailnum": ["N", "M"]}, {"entities"}),
+        ({"carrier": ["A"], "tailnum": ["N"], "x": [1]}, {"entities.x"}),
+        ({"carrier": [], "tailnum": []}, {"entities"}),
+        ({"carrier": ["A", 1], "tailnum": [None, 2.0]}, {"entities.carrier[1]", "entities.tailnum[1]"}),
+        ({"carrier": ["A"] * 6, "tailnum": ["A"] * 6}, {"entities"}),
+    ):
+        with pytest.raises(BadEntities) as caught:
+            read_columns(service, entities, max_rows=5)  # type: ignore[arg-type]
+        assert {place for place, _ in caught.value.breaches} == places
+    rows, columns = read_columns(
+        service, {"carrier": [None], "tailnum": ["N"], "departs": ["2013-01-01T05:59:59+01:00"]}, max_rows=5
+    )
+    assert (rows, columns["departs_hour"]) == (1, [1_357_012_800_000_000])
