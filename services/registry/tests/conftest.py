@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import lightgbm
 import numpy as np
 import pyarrow as pa
@@ -144,7 +146,7 @@ def loop_of(**spec: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def loop_body() -> Callable[..., dict[str, Any]]:
     """The JSON body of `PUT /loops/flight-delay`; arguments replace stations of the spec."""
     ResolvedLoop.model_validate(loop_of())
@@ -206,3 +208,49 @@ def catalogue() -> RememberedCatalogue:
 @pytest.fixture
 def server() -> RememberedServer:
     return RememberedServer()
+
+
+@dataclass
+class FakePeers:
+    """Takes loop parts like a service: idempotent by generation. `refuse` and `away` name services that do not."""
+
+    refuse: set[str] = field(default_factory=set)
+    away: set[str] = field(default_factory=set)
+    taken: dict[str, int] = field(default_factory=dict)
+    calls: list[tuple[str, bool]] = field(default_factory=list)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        ports = {7101: "ingestion", 7102: "feature-store", 7103: "training", 7105: "inference", 7106: "monitoring"}
+        service, dry_run = ports[request.url.port or 0], request.url.params.get("dry_run") == "true"
+        self.calls.append((service, dry_run))
+        if service in self.away:
+            return _problem(502, "upstream-unavailable", "it is away")
+        if service in self.refuse:
+            return _problem(400, "invalid-spec", "no such view", [{"place": "views[0]", "rule": "must exist"}])
+        generation = json.loads(request.content)["generation"]
+        changes = [] if self.taken.get(service) == generation else [f"{service} changes"]
+        if not dry_run:
+            self.taken[service] = generation
+        body = {
+            "service": service,
+            "loop": request.url.path.split("/")[-1],
+            "generation": generation,
+            "changes": changes,
+        }
+        return httpx.Response(200, json=body)
+
+
+def _problem(status: int, code: str, detail: str, errors: list[dict[str, str]] | None = None) -> httpx.Response:
+    body = {"title": "no", "status": status, "code": code, "detail": detail, "errors": errors or []}
+    return httpx.Response(status, json=body)
+
+
+@pytest.fixture
+def peers() -> FakePeers:
+    return FakePeers()
+
+
+@pytest.fixture(scope="session")
+def willing_peers() -> FakePeers:
+    """Peers for tests that are not about them."""
+    return FakePeers()

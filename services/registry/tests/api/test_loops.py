@@ -143,7 +143,7 @@ async def test_a_crash_between_storing_and_handing_out_converges_after_the_resta
                 raise ConnectionAbortedError("killed")
             return await from_store(service, path, body, into, **params)
 
-        h.kit.peers.put = crashes  # type: ignore[method-assign]
+        h.kit.peers.put = crashes
         assert (await h.admin.put(PATH, json=loop_body())).status_code == 500
         assert asked == 1
         assert (await h.viewer.get(PATH)).json()["applied"] is False

@@ -94,7 +94,7 @@ async def test_a_run_becomes_champion_and_a_worse_one_does_not(h: Harness, runs:
     assert (verified["intact"], verified["entries"], verified["head"]) == (True, 2, ledger[0]["hash"])
 
     async def shown() -> bool:
-        return catalogue.aliases == {("flight-delay", "champion"): 1}
+        return bool(catalogue.aliases == {("flight-delay", "champion"): 1})
 
     await h.until(shown)
     versions = (await h.viewer.get(f"{MODEL}/versions")).json()["items"]

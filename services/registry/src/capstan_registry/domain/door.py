@@ -102,9 +102,11 @@ DELETE model-versions/delete-tag                model-tag
 
 _API: Final = r"(?:ajax-)?api/[23]\.0/mlflow/"
 _SEGMENT: Final = r"[^/]{1,250}"
+_FILE: Final = r"[\w.@=+-][\w.@=+ -]*"
 _ARTIFACT: Final = (
     r"(?:ajax-)?api/2\.0/mlflow-artifacts/artifacts/"
-    r"\d{1,20}/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts/(?:[\w.@=+-]+(?: [\w.@=+-]+)*/)*[\w.@=+-]+"
+    r"\d{1,20}/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts/"
+    rf"(?:{_FILE}/)*{_FILE}"
 )
 _CODE_WHEN_LOADED: Final = re.compile(r"\.(?:pkl|pickle|joblib|dill|cloudpickle|pt|pth)$", re.IGNORECASE)
 

@@ -17,10 +17,10 @@ from capstan_registry.jobs.metrics import Floats, oriented, row_values
 
 SEED: Final = 20_130_101
 CELLS: Final = 2_000_000
-"""Counts held at once: batch of resamples times rows."""
+"""Drawn rows held at once: batch of resamples times rows."""
 
-Counts = npt.NDArray[np.float64]
-Statistic = Callable[[Counts], Floats]
+Rows = npt.NDArray[np.int32]
+Statistic = Callable[[Rows], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,47 +52,46 @@ def compare(
     """Resample and compare. The seed is fixed: the same rows give the same answer."""
     of_candidate, of_champion = _statistic(metric, labels, candidate), _statistic(metric, labels, champion)
     parts, done = [], 0
-    for counts in _resampled_counts(len(labels), resamples):
-        parts.append(of_candidate(counts) - of_champion(counts))
-        done += len(counts)
+    for drawn in _resampled_rows(len(labels), resamples):
+        parts.append(of_candidate(drawn) - of_champion(drawn))
+        done += len(drawn)
         progress(done, resamples)
     differences = np.concatenate(parts)
     defined = differences[~np.isnan(differences)]
     return Comparison(np.array([oriented(metric, 1.0)]) * defined, len(differences) - len(defined))
 
 
-def _resampled_counts(rows: int, resamples: int) -> Iterator[Counts]:
-    """How often each row is drawn, [batch, rows]."""
+def _resampled_rows(rows: int, resamples: int) -> Iterator[Rows]:
+    """Which rows are drawn, [batch, rows]."""
     random = np.random.default_rng(SEED)
     batch = max(1, min(resamples, CELLS // max(rows, 1)))
     for start in range(0, resamples, batch):
-        size = min(batch, resamples - start)
-        drawn = random.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
-        yield np.bincount(drawn.ravel(), minlength=size * rows).reshape(size, rows).astype(np.float64)
+        yield random.integers(0, rows, size=(min(batch, resamples - start), rows), dtype=np.int32)
 
 
 def _statistic(metric: str, labels: Floats, scores: Floats) -> Statistic:
     if metric == "auc":
-        return _weighted_auc(labels, scores)
+        return _resampled_auc(labels, scores)
     values = row_values(metric, labels, scores)
-    return lambda counts: np.asarray(counts @ values / len(values), dtype=np.float64)
+    return lambda drawn: np.asarray(values[drawn].mean(axis=1), dtype=np.float64)
 
 
-def _weighted_auc(labels: Floats, scores: Floats) -> Statistic:
-    """AUC of rows that count several times: pairs won by the positive, ties as one half, over all pairs."""
-    order = np.argsort(scores, kind="stable")
-    ordered = scores[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    is_positive = labels[order]
+def _resampled_auc(labels: Floats, scores: Floats) -> Statistic:
+    """AUC from counts per distinct score: pairs won by the positive, ties as one half, over all pairs."""
+    distinct, group = np.unique(scores, return_inverse=True)
+    width = len(distinct)
+    cell = np.where(labels == 1, group, group + width)
 
-    def statistic(counts: Counts) -> Floats:
-        drawn = counts[:, order]
-        positive = np.add.reduceat(drawn * is_positive, starts, axis=1)
-        negative = np.add.reduceat(drawn, starts, axis=1) - positive
-        below = np.cumsum(negative, axis=1) - negative
-        pairs = positive.sum(axis=1) * negative.sum(axis=1)
-        won = (positive * (below + negative / 2)).sum(axis=1)
-        shares: Floats = np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    def statistic(drawn: Rows) -> Floats:
+        size = len(drawn)
+        cells = cell[drawn]
+        cells += np.arange(size)[:, None] * (2 * width)
+        counts = np.bincount(cells.ravel(), minlength=size * 2 * width).reshape(size, 2, width)
+        positive, negative = counts[:, 0], counts[:, 1]
+        not_above = np.cumsum(negative, axis=1)
+        pairs = positive.sum(axis=1) * not_above[:, -1]
+        twice_won = (positive * (2 * not_above - negative)).sum(axis=1)
+        shares: Floats = np.divide(twice_won, 2 * pairs, out=np.full(size, np.nan), where=pairs > 0)
         return shares
 
     return statistic

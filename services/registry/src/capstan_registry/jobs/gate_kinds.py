@@ -143,7 +143,7 @@ def champion_gate(evidence: Evidence, name: str, spec: dict[str, Any]) -> GateFi
 
 
 def slice_gate(evidence: Evidence, name: str, spec: dict[str, Any]) -> GateFigure:
-    """No slice drops by more than `max_drop` against the champion on its rows, or against the candidate overall."""
+    """No slice drops by more than `max_drop` against the champion on its rows; not judged without a champion."""
     metric, limit, least = spec["metric"], spec["max_drop"], spec["min_rows"]
     candidate, champion, holdout = evidence.candidate, evidence.champion, evidence.holdout
     overall = _value(metric, holdout.labels, candidate)
@@ -155,12 +155,15 @@ def slice_gate(evidence: Evidence, name: str, spec: dict[str, Any]) -> GateFigur
             why = f"fewer than {least} rows" if len(rows) < least else f"{metric} is not defined"
             skipped.append({"value": value, "rows": len(rows), "why": why})
             continue
-        theirs = overall if champion is None else _value(metric, holdout.labels[rows], champion[rows])
-        drop = oriented(metric, theirs) - oriented(metric, mine)
-        slices.append({"value": value, "rows": len(rows), "candidate": mine, "reference": theirs, "drop": drop})
-    reference = "the champion on the same rows" if champion is not None else "the candidate over all rows"
-    figures = {"slices": slices, "not_judged": skipped, "reference": reference, "overall": overall}
+        slices.append({"value": value, "rows": len(rows), "candidate": mine})
+        if champion is not None:
+            theirs = _value(metric, holdout.labels[rows], champion[rows])
+            slices[-1] |= {"champion": theirs, "drop": oriented(metric, theirs) - oriented(metric, mine)}
+    figures = {"slices": slices, "not_judged": skipped, "overall": overall}
     tail = f" {len(skipped)} slices were not judged." if skipped else ""
+    if champion is None:
+        sentence = f"Not judged: there is no champion yet, so no slice can have dropped.{tail}"
+        return GateFigure(gate=name, passed=None, bound=limit, figures=figures, sentence=sentence)
     if not slices:
         sentence = f"No slice of {spec['slice']!r} could be judged.{tail}"
         return GateFigure(gate=name, passed=None, bound=limit, figures=figures, sentence=sentence)
@@ -172,8 +175,8 @@ def slice_gate(evidence: Evidence, name: str, spec: dict[str, Any]) -> GateFigur
         bound=limit,
         figures=figures,
         sentence=(
-            f"The largest drop of {metric} against {reference} is {worst['drop']:+.4f}, for {spec['slice']} = "
-            f"{worst['value']!r} ({worst['rows']} rows); at most {limit:g} is allowed.{tail}"
+            f"The largest drop of {metric} against the champion on the same rows is {worst['drop']:+.4f}, for "
+            f"{spec['slice']} = {worst['value']!r} ({worst['rows']} rows); at most {limit:g} is allowed.{tail}"
         ),
     )
 
