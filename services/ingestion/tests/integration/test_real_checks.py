@@ -178,8 +178,28 @@ async def test_rows_and_columns_no_dataset_takes(
     else:
         table |= {f"c{index}": [0] * 5 for index in range(300)}
     batch = await send(service, name, make_parquet(table), "other")
-    assert batch["state"] == "quarantined"
+    assert batch["state"] == "quarantined" and batch["rows"] == (0 if change == "wide" else 5)
     assert rule in sentences(batch), batch["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("content", "filename", "rule"),
+    [
+        (b"id,at\n1,2\n", "text.parquet", "not-parquet"),
+        (b"PAR1 and no end", "cut.parquet", "truncated"),
+        (b"id;at;distance;note\n1;2;3;4\n", "semicolon.csv", "wrong-delimiter"),
+        (b"id,at,distance,note\n", "header.csv", "no-rows"),
+        (b"id,id\n1,2\n", "twice.csv", "duplicate-columns:id"),
+    ],
+)
+async def test_files_that_are_not_what_they_say(
+    service: Harness, dataset: Make, content: bytes, filename: str, rule: str
+) -> None:
+    batch = await send(service, await dataset(), content, filename=filename)
+    assert batch["state"] == "quarantined" and batch["version"] is None
+    assert list(sentences(batch)) == [rule]
+    kept = await service.kit.objects.read("default", batch["id"])
+    assert kept == content
 
 
 async def test_csv_and_parquet_of_the_same_rows_are_the_same_version(

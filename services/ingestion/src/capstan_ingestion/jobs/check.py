@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +31,29 @@ def run(job: Job) -> dict[str, Any]:
     dataset = DatasetSpec.model_validate(job.input["dataset"])
     contract = read_contract(dataset.contract)
     job.progress(0, STEPS, "reading")
+    rows = 0
     try:
-        table = _table(job, dataset, contract)
+        read = _read(job)
+        rows = read.num_rows
+        table = _fit(read, dataset, contract, job.input["earlier"])
     except FileRefused as refused:
-        return _refused(refused.refusals)
+        return _refused(refused.refusals, rows)
     job.progress(1, STEPS, "checking the contract")
     checks = [*check_rows(table, dataset, contract), *_held_against(table, dataset, contract)]
     job.progress(3, STEPS, "writing")
     return _outcome(job, dataset, table, checks)
 
 
-def _table(job: Job, dataset: DatasetSpec, contract: Sequence[Expectation]) -> pa.Table:
-    earlier: dict[str, str] = job.input["earlier"]
+def _read(job: Job) -> pa.Table:
     limits = Limits(job.input["max_columns"], job.input["max_table_bytes"])
     path = Path(job.input["path"])
-    table = read_csv(path, limits, earlier) if job.input["media"] == "csv" else read_parquet(path, limits)
+    return read_csv(path, limits, job.input["earlier"]) if job.input["media"] == "csv" else read_parquet(path, limits)
+
+
+def _fit(
+    table: pa.Table, dataset: DatasetSpec, contract: Sequence[Expectation], earlier: Mapping[str, str]
+) -> pa.Table:
+    """The table in canonical form, with every column that something reads, in the order of the earlier files."""
     clocks = {column for column in (dataset.event_time, dataset.known_at) if column is not None}
     needed = {key: "the dataset (a key)" for key in dataset.keys} | dict.fromkeys(clocks, "the dataset (a clock)")
     names = table.column_names
@@ -87,7 +95,8 @@ def _outcome(job: Job, dataset: DatasetSpec, table: pa.Table, checks: Sequence[F
     }
 
 
-def _refused(refusals: Sequence[Refusal]) -> dict[str, Any]:
+def _refused(refusals: Sequence[Refusal], rows: int) -> dict[str, Any]:
+    """`rows` is 0 where the file could not be read at all."""
     checks = [
         CheckResult(
             key=f"{refusal.rule}:{refusal.column}" if refusal.column else refusal.rule,
@@ -99,7 +108,7 @@ def _refused(refusals: Sequence[Refusal]) -> dict[str, Any]:
         )
         for refusal in refusals
     ]
-    verdict = Verdict(passed=False, rows=0, engine="capstan", checks=checks)
+    verdict = Verdict(passed=False, rows=rows, engine="capstan", checks=checks)
     return {
         "verdict": verdict.model_dump(mode="json"),
         "columns": {},
