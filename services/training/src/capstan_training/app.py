@@ -15,10 +15,12 @@ from capstan_training.actions.consider_start import CONSIDER, ConsiderStart
 from capstan_training.actions.follow_log import FollowLog
 from capstan_training.actions.log_run import LOG_RUN, LogRun
 from capstan_training.actions.make_training_set import MakeTrainingSet
+from capstan_training.actions.note_commit import NoteCommit
 from capstan_training.actions.ports import Executor
 from capstan_training.actions.read_code import ReadCode
 from capstan_training.actions.read_runs import ReadRuns
 from capstan_training.actions.request_run import RequestRun
+from capstan_training.actions.retrain import Retrain
 from capstan_training.actions.run_pipeline import RunPipeline
 from capstan_training.actions.start_run import RUN, StartRun
 from capstan_training.actions.store_code import COMPILE, StoreCode
@@ -74,7 +76,7 @@ def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> S
                 FollowLog(kit, logs, poll_s=settings.poll_s),
             ),
         ],
-        subscriptions=subscriptions(kit, start),
+        subscriptions=subscriptions(Retrain(start), NoteCommit(kit.work)),
         work_kinds={
             COMPILE: CompileCode(kit, timeout_s=settings.compile_timeout_s).kind(),
             CONSIDER: ConsiderStart(kit, datasets, start).kind(),

@@ -83,6 +83,10 @@ def _check(row: RunRow, made: TrainingSet) -> None:
         raise BadRequest(f"features: {detail}", hint=problem.hint if problem else "", errors=errors)
     if made.digest is None:
         raise Upstream("The feature store made a training set without a digest")
+    service = TrainingPart.from_json(row.part).definitions.service
+    unpinned = sorted({lookup.view for lookup in service.lookups} - set(made.view_versions))
+    if unpinned:
+        raise Upstream(f"The feature store made a training set without the versions of {', '.join(unpinned)}")
     for dataset, version in row.dataset_versions.items():
         if made.dataset_versions.get(dataset, version) != version:
             raise Upstream(
