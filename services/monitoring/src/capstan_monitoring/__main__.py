@@ -1,0 +1,8 @@
+"""`python -m capstan_monitoring serve | worker | migrate`."""
+
+from capstan_monitoring.app import build
+from capstan_monitoring.settings import Settings
+from capstan_servicekit.serve import main
+
+if __name__ == "__main__":
+    main(Settings, build)

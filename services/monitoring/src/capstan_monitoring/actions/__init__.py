@@ -1,0 +1,1 @@
+"""What monitoring does: one verb per file."""

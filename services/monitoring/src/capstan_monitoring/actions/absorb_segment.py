@@ -1,0 +1,158 @@
+"""Take a segment of the prediction log in: sketches per window and version, and a row per prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from capstan_contracts.errors import Problem
+from capstan_monitoring.actions.close_windows import close_windows
+from capstan_monitoring.actions.find_monitor import monitor_row
+from capstan_monitoring.actions.measure_quality import enqueue_quality
+from capstan_monitoring.actions.write_rows import chunks, insert_scored
+from capstan_monitoring.domain.instants import instant, micros
+from capstan_monitoring.domain.join import prediction_key
+from capstan_monitoring.domain.part import MonitorPart
+from capstan_monitoring.domain.windows import Grid
+from capstan_monitoring.tables import MonitorRow, PackageRow, PartialRow, SegmentRow, WindowRow
+from capstan_servicekit.db.session import WriteSession
+from capstan_servicekit.runtime import Kit
+from capstan_servicekit.work import Lease, WorkItem, WorkKind
+
+ABSORB = "absorb"
+
+
+class GridMoved(Exception):
+    """Another segment fixed the grid of windows in between: do it again on that grid."""
+
+
+class AbsorbSegment:
+    """One segment at a time: the first one fixes the grid, and each moves the newest event time."""
+
+    def __init__(self, kit: Kit, lateness: timedelta) -> None:
+        self._kit, self._lateness = kit, lateness
+
+    def work_kind(self) -> WorkKind:
+        """Segments in order."""
+        return WorkKind(run=self.run, failed=self.failed)
+
+    async def run(self, item: WorkItem, lease: Lease) -> None:
+        """Read in a job, write in one transaction."""
+        loop, digest = item.payload["loop"], item.payload["segment"]
+        async with self._kit.database.read() as session:
+            monitor = await monitor_row(session, item.project, loop)
+            packages = await self._packages(session, item.project, loop)
+        part = MonitorPart.from_json(monitor.part)
+        segment = await self._kit.objects.local_path(item.project, digest)
+        async with self._kit.jobs.scratch() as folder:
+            given = {
+                "segment": str(segment),
+                "packages": packages,
+                "origin_us": micros(monitor.origin),
+                "length_us": part.monitoring.window // timedelta(microseconds=1),
+                "keys": list(part.keys),
+                "time_keys": list(part.time_keys),
+            }
+            found = await self._kit.jobs.run("platform", "capstan_monitoring.jobs.absorb:run", given, scratch=folder)
+            async with lease.finish() as session:
+                if await session.get(SegmentRow, (item.project, digest)) is None:
+                    await self._apply(session, item, part, found, folder / "scored.jsonl")
+
+    async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
+        """Keep why: the segment's rows are in no window."""
+        if await session.get(SegmentRow, (item.project, item.payload["segment"])) is None:
+            session.add(
+                SegmentRow(
+                    project=item.project,
+                    digest=item.payload["segment"],
+                    loop=item.payload["loop"],
+                    rows=0,
+                    unknown=0,
+                    problem=problem.detail or problem.title,
+                )
+            )
+
+    async def _packages(self, session: Any, project: str, loop: str) -> dict[str, str]:
+        """Files of the packages that the loop's runs made."""
+        known = await session.scalars(
+            select(PackageRow.package).where(PackageRow.project == project, PackageRow.loop == loop)
+        )
+        return {
+            digest: str(await self._kit.objects.local_path(project, digest))
+            for digest in known.all()
+            if await self._kit.objects.exists(project, digest)
+        }
+
+    async def _apply(
+        self, session: WriteSession, item: WorkItem, part: MonitorPart, found: Mapping[str, Any], scored: Path
+    ) -> None:
+        project, loop, digest = item.project, item.payload["loop"], item.payload["segment"]
+        session.add(
+            SegmentRow(
+                project=project, digest=digest, loop=loop, rows=found["rows"], unknown=found["unknown"], problem=""
+            )
+        )
+        if found["origin_us"] is None:
+            return
+        monitor, origin = await monitor_row(session, project, loop), instant(found["origin_us"])
+        if monitor.origin is None:
+            monitor.origin = origin
+        elif monitor.origin != origin:
+            raise GridMoved(loop)
+        grid = Grid(origin, part.monitoring.window)
+        for partial in found["partials"]:
+            await _add_partial(session, monitor, grid, digest, partial)
+        labelled = await _insert(session, monitor, scored)
+        if found["newest_us"] is not None:
+            newest = instant(found["newest_us"])
+            monitor.newest = max(monitor.newest or newest, newest)
+        for start, version in labelled:
+            await enqueue_quality(session, self._kit.work, project, loop, start, version, cause=digest)
+        await close_windows(session, self._kit.work, monitor, self._lateness)
+
+
+async def _add_partial(
+    session: WriteSession, monitor: MonitorRow, grid: Grid, digest: str, partial: Mapping[str, Any]
+) -> None:
+    start, version, rows = instant(partial["window_us"]), partial["version"], partial["rows"]
+    project, loop, package = monitor.project, monitor.loop, partial["package"]
+    session.add(
+        PartialRow(
+            project=project, segment=digest, window_start=start, version=version, loop=loop, package=package,
+            rows=rows, sketches=partial["sketches"],
+        )
+    )  # fmt: skip
+    window = await session.get(WindowRow, (project, loop, start, version))
+    if window is None:
+        window = WindowRow(
+            project=project, loop=loop, start=start, version=version, end=grid.end_of(start), package=package,
+            rows=0, state="open", figures=[], message="",
+        )  # fmt: skip
+        session.add(window)
+    window.rows += rows
+
+
+async def _insert(session: WriteSession, monitor: MonitorRow, path: Path) -> set[tuple[datetime, int]]:
+    """Insert the predictions; the windows of those whose label was there first."""
+    labelled: set[tuple[datetime, int]] = set()
+    for lines in chunks(path):
+        rows = [
+            {
+                "project": monitor.project,
+                "prediction_id": identity,
+                "loop": monitor.loop,
+                "version": version,
+                "window_start": instant(start),
+                "join_key": key,
+                "prediction": prediction,
+                "by_id": prediction_key(identity),
+            }
+            for identity, start, version, key, prediction in lines
+        ]
+        await insert_scored(session, monitor.project, monitor.loop, rows)
+        labelled |= {(row["window_start"], row["version"]) for row in rows if row["state"] == "labelled"}
+    return labelled

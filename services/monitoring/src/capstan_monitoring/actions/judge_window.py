@@ -1,0 +1,154 @@
+"""Judge a closed window: measure in a job, decide by the policy, tell, and hand the next window on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from capstan_contracts.errors import Problem
+from capstan_contracts.events import DriftCleared, DriftDetected, DriftFigure
+from capstan_contracts.ids import Urn
+from capstan_monitoring.actions.close_windows import close_windows, window_key, window_of, window_payload
+from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
+from capstan_monitoring.actions.find_monitor import monitor_row
+from capstan_monitoring.domain.drift import ColumnStatistic, evidence, judge_columns, verdict
+from capstan_monitoring.domain.part import MonitorPart
+from capstan_monitoring.domain.windows import report_path
+from capstan_monitoring.tables import MonitorRow, PartialRow, WindowRow
+from capstan_servicekit.db.session import WriteSession
+from capstan_servicekit.runtime import Kit
+from capstan_servicekit.work import Lease, WorkItem, WorkKind
+
+RENDER = "report"
+
+
+class JudgeWindow:
+    """Windows of a loop are judged in the order of time: `close_windows` gives one out at a time."""
+
+    def __init__(self, kit: Kit, lateness: timedelta, retrain: ConsiderRetrain) -> None:
+        self._kit, self._lateness, self._retrain = kit, lateness, retrain
+
+    def work_kind(self) -> WorkKind:
+        """The kind of this work."""
+        return WorkKind(run=self.run, failed=self.failed)
+
+    async def run(self, item: WorkItem, lease: Lease) -> None:
+        """Measure, then decide in one transaction."""
+        async with self._kit.database.read() as session:
+            window = await window_of(session, item.project, item.payload)
+        package = await self._kit.objects.local_path(item.project, window.package)
+        async with self._kit.jobs.scratch() as folder:
+            partials = folder / "partials.jsonl"
+            rows = await self._write_partials(window, partials)
+            given = {"package": str(package), "partials": str(partials)}
+            found = await self._kit.jobs.run("platform", "capstan_monitoring.jobs.judge:run", given, scratch=folder)
+        async with lease.finish() as session:
+            window = await window_of(session, item.project, item.payload)
+            monitor = await monitor_row(session, item.project, window.loop)
+            await self._decide(session, monitor, window, rows, found)
+            await close_windows(session, self._kit.work, monitor, self._lateness)
+
+    async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
+        """The window says why it has no verdict, and the next one gets its turn."""
+        window = await window_of(session, item.project, item.payload)
+        window.state, window.message = "failed", problem.detail or problem.title
+        monitor = await monitor_row(session, item.project, window.loop)
+        await close_windows(session, self._kit.work, monitor, self._lateness)
+
+    async def _write_partials(self, window: WindowRow, target: Path) -> int:
+        """One line of sketches per segment; how many rows they hold."""
+        query = select(PartialRow.rows, PartialRow.sketches).where(
+            PartialRow.project == window.project,
+            PartialRow.loop == window.loop,
+            PartialRow.window_start == window.start,
+            PartialRow.version == window.version,
+            PartialRow.package == window.package,
+        )
+        rows = 0
+        async with self._kit.database.read() as session:
+            with target.open("w", encoding="utf-8") as lines:
+                async for count, sketches in await session.stream(query.execution_options(yield_per=50)):
+                    rows += count
+                    lines.write(json.dumps(sketches) + "\n")
+        return rows
+
+    async def _decide(
+        self, session: WriteSession, monitor: MonitorRow, window: WindowRow, rows: int, found: Mapping[str, Any]
+    ) -> None:
+        part = MonitorPart.from_json(monitor.part)
+        policy = part.monitoring.drift
+        figures = judge_columns([ColumnStatistic(**one) for one in found["statistics"]], policy)
+        earlier = await self._earlier(session, window, policy.persistence[1] - 1)
+        state, columns = verdict(figures, rows, earlier, policy)
+        window.state, window.judged = state, rows
+        window.figures = [figure.model_dump(mode="json") for figure in figures]
+        notes = []
+        if found["absent"]:
+            notes.append(f"not in the log, hence not judged: {', '.join(sorted(found['absent']))}")
+        if state == "too-few-rows":
+            notes.append(f"{rows} rows, {policy.min_rows} are needed for a verdict")
+        else:
+            payload = window_payload(window)
+            await self._kit.work.add(session, RENDER, key=window_key(window), project=window.project, payload=payload)
+        if state == "drifted" and window.version != monitor.model_version:
+            notes.append(f"no alarm: version {window.version} is not the champion any more")
+        elif state == "drifted":
+            await self._alarm(session, monitor, window, part, [one for one in figures if one.column in columns])
+        elif state == "quiet" and monitor.alarm and window.version == monitor.model_version:
+            monitor.alarm = False
+            cleared = DriftCleared(
+                monitor=window.loop, model_version=window.version, window_start=window.start, window_end=window.end
+            )
+            self._kit.outbox.add(session, cleared, project=window.project, subject=_subject(window))
+        window.message = "; ".join(notes)
+
+    async def _earlier(self, session: WriteSession, window: WindowRow, count: int) -> list[list[DriftFigure]]:
+        """Figures of the judged windows before this one, newest first, same version."""
+        rows = await session.scalars(
+            select(WindowRow)
+            .where(
+                WindowRow.project == window.project,
+                WindowRow.loop == window.loop,
+                WindowRow.version == window.version,
+                WindowRow.start < window.start,
+                WindowRow.state.in_(("quiet", "suspect", "drifted")),
+            )
+            .order_by(WindowRow.start.desc())
+            .limit(count)
+        )
+        return [[DriftFigure.model_validate(figure) for figure in row.figures] for row in rows.all()]
+
+    async def _alarm(
+        self,
+        session: WriteSession,
+        monitor: MonitorRow,
+        window: WindowRow,
+        part: MonitorPart,
+        figures: list[DriftFigure],
+    ) -> None:
+        monitor.alarm = True
+        report = report_path(window.project, window.loop, window.start)
+        detected = DriftDetected(
+            monitor=window.loop, model_version=window.version, window_start=window.start, window_end=window.end,
+            rows=window.judged or 0, columns=figures, report=report,
+        )  # fmt: skip
+        self._kit.outbox.add(session, detected, project=window.project, subject=_subject(window))
+        effects = dict(evidence(figures, [figure.column for figure in figures]))
+        strongest = ", ".join(f"{column} {effect:.2f}" for column, effect in list(effects.items())[:3])
+        await self._retrain.after_drift(
+            session, window.project, window.loop, part, window.end,
+            f"drift in {len(figures)} column(s): {strongest} (PSI)",
+            {
+                "window_start": window.start.isoformat(), "window_end": window.end.isoformat(),
+                "model_version": window.version, "effects": effects, "report": report,
+            },
+        )  # fmt: skip
+
+
+def _subject(window: WindowRow) -> Urn:
+    return Urn(window.project, "loop", window.loop)

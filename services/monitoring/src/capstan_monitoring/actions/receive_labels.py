@@ -1,0 +1,116 @@
+"""Labels from outside the dataset: by prediction id, or by the dataset's keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import CursorResult, select, update
+
+from capstan_contracts.errors import FieldError
+from capstan_contracts.events import LabelsReceived
+from capstan_contracts.ids import Urn, uuid7
+from capstan_contracts.rest.monitoring import Label, LabelsRequest, LabelsResult
+from capstan_monitoring.actions.find_monitor import monitor_row
+from capstan_monitoring.actions.measure_quality import enqueue_quality
+from capstan_monitoring.actions.write_rows import CHUNK, Window, write_labels
+from capstan_monitoring.domain.join import key_of, prediction_key
+from capstan_monitoring.domain.part import MonitorPart
+from capstan_monitoring.tables import ScoredRow
+from capstan_servicekit.db.idempotency import fingerprint, recall, remember
+from capstan_servicekit.db.session import WriteSession
+from capstan_servicekit.errors import Invalid
+from capstan_servicekit.runtime import Kit
+
+MOST_ERRORS = 20
+
+
+class ReceiveLabels:
+    """All or none: one label that breaks a rule, and nothing is written."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+
+    async def __call__(self, project: str, request: LabelsRequest, key: str | None) -> LabelsResult:
+        """Write the labels, and give them to the predictions that are there; the others wait for theirs."""
+        print_ = fingerprint("labels", request.model_dump_json())
+        async with self._kit.database.write() as session:
+            if (known := await recall(session, project, key, print_)) is not None:
+                return LabelsResult.model_validate(known)
+            monitor = await monitor_row(session, project, request.loop)
+            by_key, by_id = _sorted_out(request.labels, MonitorPart.from_json(monitor.part))
+            joined, windows = await self._write(session, project, request.loop, by_key, by_id)
+            received = len(request.labels)
+            event = LabelsReceived(monitor=request.loop, source="api", labels=received, joined=joined, unlabelled=0)
+            self._kit.outbox.add(session, event, project=project, subject=Urn(project, "loop", request.loop))
+            cause = uuid7()
+            for start, version in sorted(windows):
+                await enqueue_quality(session, self._kit.work, project, request.loop, start, version, cause=cause)
+            found = len(by_key) + len(by_id)
+            result = LabelsResult(received=received, joined=joined, unknown=max(0, found - joined))
+            remember(session, project, key, print_, result.model_dump(mode="json"), self._kit.clock.now())
+        return result
+
+    async def _write(
+        self, session: WriteSession, project: str, loop: str, by_key: dict[str, float], by_id: dict[str, float]
+    ) -> tuple[int, set[Window]]:
+        joined, windows = 0, set[Window]()
+        pairs = list(by_key.items())
+        for start in range(0, len(pairs), CHUNK):
+            count, touched = await write_labels(session, project, loop, list(pairs[start : start + CHUNK]), None)
+            joined, windows = joined + count, windows | touched
+        ids = list(by_id.items())
+        for start in range(0, len(ids), CHUNK):
+            part = dict(ids[start : start + CHUNK])
+            # Kept under the id as well, for a prediction whose segment has not come yet.
+            kept = [(prediction_key(identity), value) for identity, value in part.items()]
+            await write_labels(session, project, loop, list(kept), None)
+            count, touched = await _by_id(session, project, loop, part)
+            joined, windows = joined + count, windows | touched
+        return joined, windows
+
+
+async def _by_id(session: WriteSession, project: str, loop: str, labels: dict[str, float]) -> tuple[int, set[Window]]:
+    mine = (ScoredRow.project == project, ScoredRow.loop == loop)
+    found = await session.execute(
+        select(ScoredRow.window_start, ScoredRow.version).where(*mine, ScoredRow.prediction_id.in_(labels)).distinct()
+    )
+    windows = {(start, version) for start, version in found}
+    joined = 0
+    for value in set(labels.values()):
+        ids = [identity for identity, one in labels.items() if one == value]
+        result = await session.execute(
+            update(ScoredRow).where(*mine, ScoredRow.prediction_id.in_(ids)).values(label=value, state="labelled")
+        )
+        joined += result.rowcount if isinstance(result, CursorResult) else 0
+    return joined, windows
+
+
+def _sorted_out(labels: list[Label], part: MonitorPart) -> tuple[dict[str, float], dict[str, float]]:
+    """Labels by join key and by prediction id; of two with the same key the last counts. Invalid names the places."""
+    by_key: dict[str, float] = {}
+    by_id: dict[str, float] = {}
+    errors: list[FieldError] = []
+    for index, label in enumerate(labels):
+        place = f"labels[{index}]"
+        if label.value not in (0.0, 1.0):
+            errors.append(FieldError(place=f"{place}.value", rule="0 or 1"))
+        elif (label.prediction_id is None) == (label.keys is None):
+            errors.append(FieldError(place=place, rule="exactly one of prediction_id and keys"))
+        elif label.prediction_id is not None:
+            by_id[label.prediction_id] = label.value
+        elif (key := _key(label.keys or {}, part)) is not None:
+            by_key[key] = label.value
+        else:
+            times = f"; {', '.join(part.time_keys)} as ISO 8601" if part.time_keys else ""
+            errors.append(FieldError(place=f"{place}.keys", rule=f"exactly {', '.join(part.keys)}, none null{times}"))
+    if errors:
+        raise Invalid(
+            f"{errors[0].place}: {errors[0].rule}" + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""),
+            errors=errors[:MOST_ERRORS],
+            hint="Nothing was written: correct these labels and send all of them again.",
+        )
+    return by_key, by_id
+
+
+def _key(keys: dict[str, Any], part: MonitorPart) -> str | None:
+    return key_of(keys, part.keys, part.time_keys) if set(keys) == set(part.keys) else None

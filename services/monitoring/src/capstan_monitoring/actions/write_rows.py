@@ -1,0 +1,95 @@
+"""Many rows in one statement, the same on both databases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import CursorResult, Table, case, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import DeclarativeBase
+
+from capstan_monitoring.tables import LabelRow, ScoredRow
+from capstan_servicekit.db.session import WriteSession
+
+CHUNK = 1000
+Label = tuple[str, float | None]
+Window = tuple[Any, int]
+
+
+def chunks(path: Path) -> Iterator[list[Any]]:
+    """JSON lines, CHUNK at a time: a file of any size in little memory."""
+    with path.open(encoding="utf-8") as lines:
+        while rows := [json.loads(line) for line in islice(lines, CHUNK)]:
+            yield rows
+
+
+def upsert(session: WriteSession, model: type[DeclarativeBase]) -> Any:
+    """INSERT that may say `on_conflict_...`."""
+    table = model.__table__
+    assert isinstance(table, Table)
+    make = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    return make(table)
+
+
+async def insert_scored(session: WriteSession, project: str, loop: str, rows: list[dict[str, Any]]) -> None:
+    """Insert predictions that are not there yet, each with its label where that came first."""
+    keys = {key for row in rows for key in (row["join_key"], row["by_id"]) if key is not None}
+    mine = (LabelRow.project == project, LabelRow.loop == loop)
+    known: dict[str, float | None] = {}
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), CHUNK):
+        part = ordered[start : start + CHUNK]
+        found = await session.execute(
+            select(LabelRow.join_key, LabelRow.value).where(*mine, LabelRow.join_key.in_(part))
+        )
+        known |= {key: value for key, value in found}
+    for row in rows:
+        by_id = row.pop("by_id")
+        key = by_id if by_id in known else row["join_key"]
+        row["label"] = known.get(key)
+        row["state"] = "awaited" if key not in known else "never" if row["label"] is None else "labelled"
+    if rows:
+        await session.execute(upsert(session, ScoredRow).on_conflict_do_nothing(), rows)
+
+
+async def write_labels(
+    session: WriteSession, project: str, loop: str, labels: list[Label], rank: int | None
+) -> tuple[int, set[Window]]:
+    """Keep labels by key and give them to the predictions of that key: how many predictions, and their windows.
+
+    `rank` None: by hand; it stands until a newer dataset version speaks of the same key.
+    """
+    if not labels:
+        return 0, set()
+    rows = [
+        {"project": project, "loop": loop, "join_key": key, "value": value, "rank": rank or 0} for key, value in labels
+    ]
+    insert = upsert(session, LabelRow)
+    new = {"value": insert.excluded.value}
+    if rank is None:
+        keep = insert.on_conflict_do_update(index_elements=["project", "loop", "join_key"], set_=new)
+    else:
+        keep = insert.on_conflict_do_update(
+            index_elements=["project", "loop", "join_key"],
+            set_=new | {"rank": insert.excluded.rank},
+            where=insert.excluded.rank >= LabelRow.__table__.c.rank,
+        )
+    await session.execute(keep, rows)
+    keys = [key for key, _ in labels]
+    scored = (ScoredRow.project == project, ScoredRow.loop == loop, ScoredRow.join_key.in_(keys))
+    found = await session.execute(select(ScoredRow.window_start, ScoredRow.version).where(*scored).distinct())
+    windows = {(start, version) for start, version in found}
+    if not windows:
+        return 0, windows
+    result = await session.execute(
+        update(ScoredRow)
+        .where(*scored, LabelRow.project == project, LabelRow.loop == loop, LabelRow.join_key == ScoredRow.join_key)
+        .where(LabelRow.join_key.in_(keys))
+        .values(label=LabelRow.value, state=case((LabelRow.value.is_(None), "never"), else_="labelled"))
+        .execution_options(synchronize_session=False)
+    )
+    return (result.rowcount if isinstance(result, CursorResult) else 0), windows

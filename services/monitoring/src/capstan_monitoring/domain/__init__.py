@@ -1,0 +1,1 @@
+"""Rules of monitoring: windows, drift verdicts, the retrain guard, join keys."""

@@ -1,0 +1,80 @@
+"""From statistics per column to a verdict on a window.
+
+A column has drifted when its p-value, corrected over all judged columns by Benjamini and Hochberg (1995), is under the
+false discovery rate AND its effect (PSI) reaches the floor: with many rows everything is significant, with few rows
+every effect is large. An alarm needs the same column to have drifted in k of the last n windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from capstan_contracts.events import DriftFigure
+from capstan_contracts.loop import DriftSpec
+
+Verdict = Literal["quiet", "suspect", "drifted", "too-few-rows"]
+
+
+@dataclass(frozen=True)
+class ColumnStatistic:
+    """What a job measured of one column: effect (PSI) and the p-value of a chi-square test on the sketch's cells."""
+
+    column: str
+    role: Literal["feature", "prediction", "label"]
+    effect: float
+    p_value: float
+
+
+def adjusted(p_values: Sequence[float]) -> list[float]:
+    """Benjamini-Hochberg adjusted p-values, in the order given (JRSS B 57, 1995; step-up, made monotone)."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    result, smallest = [0.0] * len(p_values), 1.0
+    for rank in range(len(order), 0, -1):
+        index = order[rank - 1]
+        smallest = min(smallest, p_values[index] * len(order) / rank)
+        result[index] = smallest
+    return result
+
+
+def judge_columns(statistics: Sequence[ColumnStatistic], policy: DriftSpec) -> list[DriftFigure]:
+    """A figure per column that is not ignored, largest effect first. Labels and seasonal columns are never drifted.
+
+    Seasonal columns are reported, and left out of the correction: they are not tests that could raise an alarm.
+    """
+    shown = [one for one in statistics if one.column not in policy.ignore]
+    judged = [one for one in shown if one.column not in policy.seasonal and one.role != "label"]
+    corrected = dict(zip((one.column for one in judged), adjusted([one.p_value for one in judged]), strict=True))
+    figures = [
+        DriftFigure(
+            column=one.column, role=one.role, statistic=policy.statistic, effect=one.effect, p_value=one.p_value,
+            adjusted_p=corrected.get(one.column, one.p_value), seasonal=one.column not in corrected,
+            drifted=one.column in corrected and corrected[one.column] < policy.alpha and one.effect >= policy.floor,
+        )
+        for one in shown
+    ]  # fmt: skip
+    return sorted(figures, key=lambda figure: -figure.effect)
+
+
+def verdict(
+    figures: Sequence[DriftFigure], rows: int, earlier: Sequence[Sequence[DriftFigure]], policy: DriftSpec
+) -> tuple[Verdict, list[str]]:
+    """The verdict on a window and the columns that make the alarm.
+
+    `earlier` are the figures of the windows before this one, newest first, same model version.
+    """
+    if rows < policy.min_rows:
+        return "too-few-rows", []
+    k, n = policy.persistence
+    drifted = [figure.column for figure in figures if figure.drifted]
+    recent = [{figure.column for figure in window if figure.drifted} for window in earlier[: n - 1]]
+    persistent = [column for column in drifted if 1 + sum(column in window for window in recent) >= k]
+    if persistent:
+        return "drifted", persistent
+    return ("suspect" if drifted else "quiet"), []
+
+
+def evidence(figures: Sequence[DriftFigure], columns: Sequence[str]) -> Mapping[str, float]:
+    """Effects of the columns that made the alarm."""
+    return {figure.column: round(figure.effect, 4) for figure in figures if figure.column in columns}

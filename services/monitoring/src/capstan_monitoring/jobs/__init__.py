@@ -1,0 +1,1 @@
+"""Heavy work: sketches, verdict figures, live quality, reports. Runs in worker processes."""

@@ -1,0 +1,105 @@
+"""The drift report that people read, rendered by Evidently: a window against the training set of its version."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from capstan_formats.segments import read_segment
+from capstan_formats.sketches import CategorySketch, NumericSketch
+from capstan_monitoring.domain.columns import find
+from capstan_monitoring.jobs.baselines import ABSENT, RowReader, baseline_of
+from capstan_servicekit.jobs.api import Job, JobRefused
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Input: package, training_set, segments (paths), start_us, end_us, version, rows, floor, ignore.
+
+    `report.html` in the scratch folder. Output: columns shown and columns left out (empty or unknown on a side).
+    """
+    import pandas as pd
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    given, baseline = job.input, baseline_of(job.input["package"])
+    names = [name for name in baseline if name not in given["ignore"]]
+    current = _window(given, RowReader(baseline), names)
+    reference = _training_set(Path(given["training_set"]), names, given["rows"])
+    shown = [name for name in names if _has_values(current.get(name)) and _has_values(reference.get(name))]
+    if not shown:
+        raise JobRefused("no column has values both in the window and in the training set")
+    numeric = [name for name in shown if isinstance(baseline[name], NumericSketch)]
+    words = [name for name in shown if isinstance(baseline[name], CategorySketch)]
+    definition = DataDefinition(numerical_columns=numeric, categorical_columns=words)
+
+    def frame(columns: dict[str, list[Any]]) -> Any:
+        made = {name: pd.Series([_number(value) for value in columns[name]], dtype="float64") for name in numeric}
+        made |= {name: pd.Series([_word(value) for value in columns[name]], dtype="object") for name in words}
+        return Dataset.from_pandas(pd.DataFrame(made), data_definition=definition)
+
+    floor = given["floor"]
+    preset = DataDriftPreset(
+        columns=shown, num_method="psi", num_threshold=floor, cat_method="psi", cat_threshold=floor
+    )
+    job.progress(1, 2, "rendering")
+    snapshot = Report([preset], include_tests=True).run(current_data=frame(current), reference_data=frame(reference))
+    snapshot.save_html(str(job.scratch / "report.html"))
+    return {"shown": shown, "left_out": [name for name in names if name not in shown]}
+
+
+def _rows(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for segment in given["segments"]:
+        for record in read_segment(Path(segment)):
+            if record.get("version") == given["version"]:
+                yield from (
+                    dict(row) for row in record["rows"] if given["start_us"] <= row["event_time"] < given["end_us"]
+                )
+
+
+def _window(given: dict[str, Any], reader: RowReader, names: list[str]) -> dict[str, list[Any]]:
+    """A sample that is the same each time: the rows whose ids have the smallest hashes."""
+    rows = heapq.nsmallest(given["rows"], _rows(given), key=_place)
+    columns: dict[str, list[Any]] = {}
+    for name in names:
+        values = [reader.value(row, name) for row in rows]
+        columns[name] = [None if value is ABSENT else value for value in values]
+    return columns
+
+
+def _place(row: dict[str, Any]) -> bytes:
+    return hashlib.blake2b(str(row.get("prediction_id")).encode(), digest_size=8).digest()
+
+
+def _training_set(path: Path, names: list[str], rows: int) -> dict[str, list[Any]]:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            have = file.schema_arrow.names
+            wanted = {name: column for name in names if (column := find(name, have)) is not None}
+            table = file.read(columns=sorted(set(wanted.values())))
+    except pa.ArrowException as error:
+        raise JobRefused(f"the training set cannot be read: {error}", errors=[("training_set", "Parquet")]) from error
+    if table.num_rows > rows:
+        chosen = np.random.default_rng(7).choice(table.num_rows, rows, replace=False)
+        table = table.take(pa.array(np.sort(chosen)))
+    return {name: table.column(column).to_pylist() for name, column in wanted.items()}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return None if value is None or value != value else str(value)
+
+
+def _has_values(values: list[Any] | None) -> bool:
+    return values is not None and any(value is not None and value == value for value in values)

@@ -1,0 +1,6 @@
+"""Alembic's entry."""
+
+from capstan_monitoring.tables import Base
+from capstan_servicekit.db.migrate import run
+
+run(Base.metadata)

@@ -1,0 +1,1 @@
+"""The HTTP door: parse, authorize, call one action, map."""
