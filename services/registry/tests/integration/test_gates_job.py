@@ -50,7 +50,7 @@ async def test_a_good_first_candidate(
 ) -> None:
     package, holdout = make_package(tmp_path / "a"), make_holdout(tmp_path / "holdout.parquet")
     figures, items = await decide(pool, tmp_path / "out", candidate=package, holdout=holdout)
-    assert [figure["passed"] for figure in figures] == [True] * 5
+    assert [figure["passed"] for figure in figures] == [True, True, True, None, True]  # no champion, no drop
     assert 0.7 < figures[0]["observed"] < 0.95
     assert "no champion yet" in figures[2]["sentence"]
     skipped = figures[3]["figures"]["not_judged"]
@@ -69,6 +69,9 @@ async def test_a_worse_candidate_is_refused_and_a_better_one_is_not(
     worse, items = await decide(pool, tmp_path / "one", candidate=bad, champion=good, holdout=holdout)
     assert worse[2]["passed"] is False
     assert worse[2]["figures"]["upper"] < 0
+    slices = worse[3]["figures"]["slices"]
+    assert [found["value"] for found in slices] == ["AA", "B6", "UA"]
+    assert worse[3]["observed"] == max(found["champion"] - found["candidate"] for found in slices)
     assert items is not None
     assert pq.read_table(items).column_names[-1] == "score_champion"
     better, _ = await decide(pool, tmp_path / "two", candidate=good, champion=bad, holdout=holdout)
