@@ -11,7 +11,7 @@ from pathlib import Path
 
 from environments import LIBS, ROOT, SERVICES
 
-SKIPPED = {"node_modules", "__pycache__", "build", "dist"}
+SKIPPED = {"node_modules", "__pycache__", "build", "dist", "data", "demo-report"}
 KEPT_HIDDEN = {".ci", ".github"}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from demo.story import LOOP, TRAIN
+from demo.chapter import LOOP, TRAIN
 from demo.traffic import ask, questions
 
 from capstan_client.cli.loop import hand_in
@@ -122,8 +122,7 @@ async def the_loop_goes_on(capstan: Capstan, month: Path, version: int | None) -
     answered = await ask(capstan, LOOP, questions(month, columns, 200))
     assert answered.versions == {version}
     for prediction in answered.ids[::50]:
-        record = await until(lambda one=prediction: capstan.inference.prediction(one), bool)
-        assert record.model_version == version
+        assert (await capstan.inference.prediction(prediction)).model_version == version
     await capstan.inference.flush(LOOP)
     monitored = await until(lambda: capstan.monitoring.monitor(LOOP), lambda found: found.predictions >= answered.rows)
     assert monitored.predictions == answered.rows

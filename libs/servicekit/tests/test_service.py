@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from capstan_contracts.base import Wire
@@ -20,7 +21,7 @@ from capstan_contracts.ids import Urn
 from capstan_servicekit.auth import Operator, ProjectName, Viewer
 from capstan_servicekit.bus.memory import MemoryBus
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.db.tables import DeadLetterRow, InboxRow, KitBase, WorkRow
+from capstan_servicekit.db.tables import DeadLetterRow, InboxRow, InstantColumn, KitBase, WorkRow
 from capstan_servicekit.errors import BadRequest, NotFound
 from capstan_servicekit.inbox import Subscriptions
 from capstan_servicekit.routing import Router
@@ -258,8 +259,8 @@ async def test_a_worker_that_lost_its_lease_cannot_apply(h: Harness, toy: Toy) -
         await session.execute(sa.update(WorkRow).values(fence=WorkRow.fence + 1))
     toy.hold.set()
     await asyncio.sleep(0.3)
-    async with h.kit.database.read() as session:
-        assert (await session.scalars(sa.select(WorkRow.state))).all() == ["running"]
+    async with h.kit.database.read() as reading:
+        assert (await reading.scalars(sa.select(WorkRow.state))).all() == ["running"]
     assert issubclass(LeaseLost, Exception)
 
 
@@ -295,9 +296,7 @@ async def test_open_work_is_taken_up_after_a_restart(toy: Toy, tmp_path: Path) -
 
 
 def test_times_without_a_zone_cannot_be_stored() -> None:
-    column = WorkRow.__table__.c.created_at.type
+    column, dialect = InstantColumn(), sqlite.dialect()
     with pytest.raises(ValueError, match="zone"):
-        column.process_bind_param(datetime(2026, 1, 1), sa.dialects.sqlite.dialect())
-    assert column.process_result_value(datetime(2026, 1, 1), sa.dialects.sqlite.dialect()) == datetime(
-        2026, 1, 1, tzinfo=UTC
-    )
+        column.process_bind_param(datetime(2026, 1, 1), dialect)
+    assert column.process_result_value(datetime(2026, 1, 1), dialect) == datetime(2026, 1, 1, tzinfo=UTC)

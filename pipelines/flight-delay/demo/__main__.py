@@ -20,10 +20,12 @@ from capstan_client.platform.home import Home, Record
 from capstan_client.platform.processes import end, same_process
 from capstan_client.sdk import Capstan
 from capstan_client.settings import FOLDER
+from capstan_servicekit.objects import sha256_file
 from demo import report
+from demo.chapter import LOOP, TRAIN, Chapter, Plan, Seen
 from demo.screen import Terminal
 from demo.steps import Step, StepFailed, play
-from demo.story import LOOP, TRAIN, Plan, Seen, Story
+from demo.story import Story
 
 RECIPE = Path(__file__).resolve().parent.parent
 ROOT = RECIPE.parent.parent
@@ -79,16 +81,17 @@ def _start_clean(home: Home) -> None:
 
 def _data(arguments: argparse.Namespace, screen: Terminal) -> Plan:
     """The year as batches, made once."""
-    data, done = RECIPE / "data" / "batches", RECIPE / "data" / "batches" / "done"
+    data, done = RECIPE / "data" / "batches", RECIPE / "data" / "batches" / "made-by"
+    maker = sha256_file(Path(prepare.__file__))
     broken = RECIPE / "data" / "broken"
-    if not done.exists() or done.read_text() != prepare.__file__ + str(Path(prepare.__file__).stat().st_mtime_ns):
+    if not done.exists() or done.read_text() != maker:
         screen.busy("reading 336,776 flights, and weather and planes")
         shutil.rmtree(data, ignore_errors=True)
         prepare.prepare(data)
         broken.mkdir(parents=True, exist_ok=True)
         prepare.break_month(data / "flights" / f"{TRAIN[1]}.parquet", broken / "broken.parquet")
         prepare.drop_column(data / "flights" / f"{TRAIN[1]}.parquet", broken / "missing-column.parquet")
-        done.write_text(prepare.__file__ + str(Path(prepare.__file__).stat().st_mtime_ns))
+        done.write_text(maker)
     return Plan(recipe=RECIPE, data=data, broken=broken, rows_per_month=arguments.rows)
 
 
@@ -140,9 +143,9 @@ class Telling:
         step.check("it stopped", not same_process(record.supervisor, record.supervisor_started))
         record = await self._start()
         async with Capstan.connect(self._home.folder) as capstan:
-            story = Story(capstan, self._plan, self._screen)
-            served = await story.serving(before.version)
-            answer = await story.one_prediction()
+            again = Chapter(capstan, self._plan, self._screen, self._seen)
+            served = await again.serving(before.version)
+            answer = await again.one_prediction()
         await asyncio.sleep(2)
         held = memory(record)
         ready = record.ready_s or float("inf")

@@ -52,11 +52,11 @@ def chart(labels: Sequence[str], lines: Sequence[Line], *, bound: float | None =
         )
     for number, line in enumerate(lines):
         parts += _line(line, COLOURS[number % len(COLOURS)], x, y)
-        where = HEIGHT + 18 * number + 6
+        below = HEIGHT + 18 * number + 6
         parts.append(
-            f'<rect x="{LEFT}" y="{where - 9}" width="10" height="10" fill="{COLOURS[number % len(COLOURS)]}"/>'
+            f'<rect x="{LEFT}" y="{below - 9}" width="10" height="10" fill="{COLOURS[number % len(COLOURS)]}"/>'
         )
-        parts.append(f'<text x="{LEFT + 16}" y="{where}" class="axis">{escape(line.name)}</text>')
+        parts.append(f'<text x="{LEFT + 16}" y="{below}" class="axis">{escape(line.name)}</text>')
     return "".join([*parts, "</svg>"])
 
 

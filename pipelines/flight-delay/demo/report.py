@@ -9,9 +9,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from capstan_contracts.rest.monitoring import QualityWindow
+from demo.chapter import Seen
 from demo.pictures import Line, chart
 from demo.steps import Step
-from demo.story import Seen
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:860px;margin:2rem auto;padding:0 1rem;color:#1d2330;background:#fff}
@@ -107,9 +108,13 @@ def _quality(seen: Seen) -> str:
     for version in versions:
         mine = {one.start: one for one in found if one.model_version == version}
         values = [mine[start].value if start in mine else None for start in labels]
-        pairs = [(mine[start].low, mine[start].high) if start in mine else None for start in labels]
+        pairs = [_interval(mine.get(start)) for start in labels]
         lines.append(Line(f"version {version}, AUC with 95 % interval", values, pairs))
     return chart([f"{start:%d %b}" for start in labels], lines)
+
+
+def _interval(one: QualityWindow | None) -> tuple[float, float] | None:
+    return None if one is None or one.low is None or one.high is None else (one.low, one.high)
 
 
 def _timeline(seen: Seen) -> str:

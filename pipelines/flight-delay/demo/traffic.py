@@ -37,7 +37,7 @@ def questions(month: Path, columns: list[str], rows: int) -> list[dict[str, Any]
     table = pq.read_table(month, columns=columns)
     table = table.take(pc.sort_indices(table, sort_keys=[("scheduled_departure", "ascending")]))
     every = max(1, -(-table.num_rows // rows))
-    asked = table.take(list(range(0, table.num_rows, every))).to_pylist()
+    asked: list[dict[str, Any]] = table.take(list(range(0, table.num_rows, every))).to_pylist()
     for row in asked:
         for name, value in row.items():
             if isinstance(value, datetime):

@@ -20,6 +20,8 @@ class PredictionRow(TypedDict):
     feature_times: dict[str, int | None]
     #: Status per view: present, expired, missing.
     feature_status: NotRequired[dict[str, str]]
+    #: What each view was asked by: key -> value, per view; timestamps as ISO-8601 text.
+    lookup_keys: NotRequired[dict[str, dict[str, Any]]]
     #: Values looked up, by column, before preprocessing.
     looked_up: NotRequired[dict[str, Any]]
     prediction: float

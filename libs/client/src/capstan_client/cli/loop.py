@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 async def hand_in(capstan: Capstan, file: Path, *, dry_run: bool = False) -> LoopStatus:
     """Resolve a recipe, send its code, and apply (or dry-run) the loop."""
-    resolved, archive = resolve(file)
+    resolved, archive = resolve(file, project=capstan.project)
     await capstan.training.upload_code(resolved.code, archive)
     return await capstan.registry.apply(resolved, dry_run=dry_run)
 

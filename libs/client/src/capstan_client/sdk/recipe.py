@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,15 +25,31 @@ MAX_ARCHIVE = 32 << 20
 _LEFT_OUT = {"__pycache__", ".git", ".venv", "data", "demo", "tests", ".capstan", ".mypy_cache", ".ruff_cache"}
 
 
-def resolve(loop_file: Path) -> tuple[ResolvedLoop, bytes]:
+class Yaml12(yaml.SafeLoader):
+    """SafeLoader with the booleans of YAML 1.2: `true` and `false`. In YAML 1.1 the key `on` would mean true."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+Yaml12.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
+def resolve(loop_file: Path, *, project: str = "default") -> tuple[ResolvedLoop, bytes]:
     """Read `loop.yaml` with everything it names; (the resolved loop, its code archive as tar.gz bytes).
 
-    InvalidSpec names the file, the place in it and the rule.
+    A loop that names no project belongs to `project`. InvalidSpec names the file, the place in it and the rule.
     """
     folder = loop_file.parent
     raw = _yaml(loop_file)
     if not isinstance(raw, dict):
         raise InvalidSpec(f"{loop_file.name} is not a Loop object", errors=broken(loop_file.name, "a YAML mapping"))
+    if isinstance(raw.get("metadata"), dict):
+        raw["metadata"].setdefault("project", project)
     spec = raw.get("spec")
     if isinstance(spec, dict):
         for place, dataset in _datasets(spec):
@@ -125,7 +142,7 @@ def _text(path: Path, place: str) -> str:
 
 def _yaml(file: Path) -> Any:
     try:
-        return yaml.safe_load(_text(file, file.name))
+        return yaml.load(_text(file, file.name), Loader=Yaml12)  # a subclass of SafeLoader
     except yaml.YAMLError as error:
         raise InvalidSpec(f"{file.name} is not YAML: {error}", errors=broken(file.name, "YAML")) from error
 

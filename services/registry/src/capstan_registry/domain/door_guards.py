@@ -99,7 +99,7 @@ def _alias(look: Look) -> Refusal | None:
     return Refusal(
         f"The alias {CHAMPION_ALIAS!r} of {name!r} follows the ledger and is not moved by hand",
         f"Ask for a promotion: POST /v1/projects/{project}/models/{model}/versions/{version}/promotions "
-        f"(`capstan promote {model} {version}`).",
+        f"(`capstan models promote {model} {version}`).",
     )
 
 
@@ -108,7 +108,7 @@ def _new_version(look: Look) -> Refusal | None:
     if look.ours(name):
         return Refusal(
             f"Versions of {name!r} are registered by the runs of its loop",
-            "Start a run: POST /v1/projects/{project}/runs of the training service (`capstan run`).",
+            "Start a run: POST /v1/projects/{project}/runs of the training service (`capstan runs start LOOP`).",
         )
     if not isinstance(source, str) or not _OWN_SOURCE.fullmatch(source) or ".." in source.split("/"):
         return Refusal(

@@ -1,0 +1,98 @@
+"""The first champion, the retrain that starts by itself, the sabotaged run, and one prediction explained."""
+
+from __future__ import annotations
+
+from capstan_client.sdk.lineage import trace
+from capstan_contracts.ids import short
+from capstan_contracts.rest.registry import LedgerEntry
+from capstan_contracts.rest.training import RunRequest
+from demo.chapter import LOOP, Chapter
+from demo.steps import Step
+
+
+class ModelChapter(Chapter):
+    """Train, decide, serve, explain."""
+
+    async def first(self, step: Step) -> None:
+        runs = await self.until(self.capstan.training.runs, bool)
+        run = await self.capstan.training.wait_for_run(runs[0].id, timeout_s=self.plan.patience_s)
+        step.check("the run started by itself", run.reason == "first")
+        step.check("the run succeeded", run.state.value == "succeeded")
+        ledger = await self.until(lambda: self.capstan.registry.ledger(LOOP), bool)
+        refused = [gate["sentence"] for gate in ledger[0].gates if gate["passed"] is False]
+        if ledger[0].decision != "approved":
+            raise AssertionError(f"the gates refused the first candidate: {refused}")
+        deployment = await self.serving(1)
+        version = await self.capstan.registry.version(LOOP, deployment.model_version or 0)
+        champion = await self.capstan.registry.champion(LOOP)
+        entry = next(e for e in await self.capstan.registry.ledger(LOOP) if e.sequence == champion.ledger_sequence)
+        step.check("the champion is what serves", deployment.package == champion.package == version.package)
+        step.check("every gate passed", all(gate["passed"] is not False for gate in entry.gates))
+        self.seen.champion = champion.version
+        step.figures = {
+            "metrics": run.metrics, "package": short(version.package), "gates": entry.gates, "run": run.id,
+            "training_set": short(run.training_set or ""),
+        }  # fmt: skip
+        auc = run.metrics.get("auc", float("nan"))
+        step.observed = f"version {champion.version} serves, holdout AUC {auc:.3f}, {len(entry.gates)} gates"
+
+    async def retrain(self, step: Step) -> None:
+        done = {"promoted", "refused", "failed", "withheld"}
+        retrains = await self.until(
+            lambda: self.capstan.monitoring.retrains(LOOP), lambda found: any(r.state in done for r in found)
+        )
+        retrain = next(one for one in reversed(retrains) if one.state in done)
+        step.check("the retrain was asked for by monitoring and promoted", retrain.state == "promoted")
+        run = await self.capstan.training.run(retrain.run or "")
+        deployment = await self.serving(self.seen.champion + 1)
+        champion = await self.capstan.registry.champion(LOOP)
+        step.check("the run names drift as its reason", run.reason == "drift")
+        step.check(
+            "it was pinned to the version whose labels are complete", run.dataset_version == retrain.dataset_version
+        )
+        step.check("the new champion serves", deployment.model_version == champion.version > self.seen.champion)
+        entry = next(e for e in await self.capstan.registry.ledger(LOOP) if e.sequence == champion.ledger_sequence)
+        self.seen.champion = champion.version
+        step.figures = {"run": run.id, "metrics": run.metrics, "gates": entry.gates, "evidence": retrain.evidence}
+        versus = next((gate for gate in entry.gates if "champion" in gate["gate"].lower()), {"sentence": ""})
+        step.observed = f"version {champion.version} serves; {versus['sentence']}"
+
+    async def sabotage(self, step: Step) -> None:
+        request = RunRequest(loop=LOOP, parameters={"shuffle_labels": True})
+        run = await self.capstan.training.start(request)
+        run = await self.capstan.training.wait_for_run(run.id, timeout_s=self.plan.patience_s)
+
+        async def decided() -> LedgerEntry | None:
+            versions = {v.run: v.version for v in await self.capstan.registry.versions(LOOP)}
+            entries = await self.capstan.registry.ledger(LOOP)
+            return next((entry for entry in entries if entry.version == versions.get(run.id)), None)
+
+        entry = await self.until(decided, lambda found: found is not None)
+        assert entry is not None
+        champion = await self.capstan.registry.champion(LOOP)
+        failed = [gate for gate in entry.gates if gate["passed"] is False]
+        step.check("the run itself succeeded", run.state.value == "succeeded")
+        step.check("the gates refused it", entry.decision == "refused" and bool(failed))
+        step.check("every gate has a sentence with its figures", all(gate["sentence"] for gate in entry.gates))
+        step.check("the champion stayed", champion.version == self.seen.champion)
+        for gate in failed:
+            self.screen.say(f"refused: {gate['sentence']}")
+        step.figures = {"gates": entry.gates, "ledger_sequence": entry.sequence}
+        step.observed = f"version {entry.version} refused by {len(failed)} of {len(entry.gates)} gates"
+
+    async def explain(self, step: Step) -> None:
+        found = await trace(self.capstan, self.seen.sample_prediction)
+        verified = await self.capstan.registry.verify_ledger()
+        then = await self.capstan.registry.champion(LOOP, found.prediction.answered_at)
+        explained = [origin.explanation for origin in found.features if origin.explanation and origin.explanation.rows]
+        step.check("the id leads to version, run and dataset", found.run.id == found.version.run)
+        step.check("source files and rows are named", bool(explained) and bool(found.dataset.files))
+        step.check("the ledger names the same version for that moment", then.version == found.prediction.model_version)
+        step.check("the ledger is intact", verified.intact and verified.entries >= 3)
+        step.figures = {
+            "prediction": found.prediction.prediction_id, "urns": found.urns,
+            "files": [f"{file.source} ({file.rows:,} rows)" for file in found.dataset.files],
+            "rows": [f"{row.dataset} {row.file} row {row.row}" for why in explained for row in why.rows[:1]],
+            "ledger_entries": verified.entries,
+        }  # fmt: skip
+        step.observed = f"{' <- '.join(found.urns[:3])}; ledger of {verified.entries} entries intact"
