@@ -79,7 +79,9 @@ def make_part() -> PartMaker:
     ) -> LoopPart:
         spec = {
             "dataset": {"name": "flights", "contract": {}, "keys": ["id"], "eventTime": "sched"},
-            "sources": [{"name": "weather", "contract": {}, "keys": ["id"], "eventTime": "at"}],
+            "sources": [
+                {"name": name, "contract": {}, "keys": ["id"], "eventTime": "at"} for name in ("planes", "weather")
+            ],
             "features": {"service": "tiny_v1"},
             "training": {"pipeline": "pipeline.py:train", "label": "late", "holdout": {"days": 4}, **training},
             "gates": [{"format": "native"}],

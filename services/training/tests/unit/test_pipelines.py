@@ -172,5 +172,9 @@ def test_changes_are_sentences(make_part: Callable[..., LoopPart]) -> None:
     ]
 
 
+def test_sources_are_what_the_views_read(make_part: Callable[..., LoopPart]) -> None:
+    assert TrainingPart.of(make_part("c" * 64)).datasets == ("flights", "weather")
+
+
 def test_the_pipeline_is_called_as_in_the_archive(make_part: Callable[..., LoopPart]) -> None:
     assert TrainingPart.of(make_part("c" * 64, pipeline="./pipeline.py:train")).pipeline_name == "pipeline.py:train"

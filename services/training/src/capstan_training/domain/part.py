@@ -12,7 +12,7 @@ from capstan_contracts.loop import FeatureDefinitions, LoopPart, TrainingSpec
 
 @dataclass(frozen=True)
 class TrainingPart:
-    """What a run needs to know of its loop. `sources` are the further datasets that views read."""
+    """What a run needs to know of its loop. `sources` are the other datasets that the looked-up views read."""
 
     loop: str
     dataset: str
@@ -24,13 +24,15 @@ class TrainingPart:
     @classmethod
     def of(cls, part: LoopPart) -> TrainingPart:
         """Cut training's part out of the whole."""
-        loop = part.resolved.loop
+        loop, definitions = part.resolved.loop, part.resolved.definitions
+        looked_up = {lookup.view for lookup in definitions.service.lookups}
+        read = {view.dataset for view in definitions.views if view.name in looked_up}
         return cls(
             loop=loop.metadata.name,
             dataset=loop.spec.dataset.name,
-            sources=tuple(source.name for source in loop.spec.sources),
+            sources=tuple(sorted(read - {loop.spec.dataset.name})),
             training=loop.spec.training,
-            definitions=part.resolved.definitions,
+            definitions=definitions,
             code=part.resolved.code,
         )
 
