@@ -1,10 +1,12 @@
-"""The training pipeline of the loop: split by time, train, evaluate, package. Compiled by KFP, run step by step.
+"""The training pipeline: split by time, train, evaluate, sketch, package. Compiled by KFP and run step by step.
 
 KFP ships the source text of each component alone: what a step needs is imported inside it, and it calls nothing else of
-this file. It reads annotations as objects, so they are not postponed here. Only `train_booster` imports LightGBM (2 s); scoring goes through its C library as in serving.
+this file. It reads annotations as objects, so they are not postponed here. Only `train_booster` imports LightGBM (2 s);
+scoring goes through LightGBM's C library, as in serving.
 """
 
 # ruff: noqa: PLC0415
+# mypy: disable-error-code="untyped-decorator"
 
 from kfp import dsl
 
@@ -51,7 +53,7 @@ def split_by_time(
     parts = {learn: table.filter(pc.invert(late)), holdout: table.filter(late)}
     for artifact, part in parts.items():
         if not 0 < pc.sum(part[label]).as_py() < part.num_rows:
-            raise ValueError(f"{artifact.name}: {part.num_rows} rows do not hold both labels; holdout_days={holdout_days}")
+            raise ValueError(f"{artifact.name}: {part.num_rows} rows do not hold both labels ({holdout_days=})")
         pq.write_table(part, artifact.path, compression="zstd")
         artifact.metadata["rows"] = part.num_rows
         print(f"{artifact.name}: {part.num_rows} rows, {pc.mean(part[label]).as_py():.3f} late")
@@ -80,20 +82,21 @@ def train_booster(
     import numpy as np
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
-    from capstan_formats.preprocess import Preprocessor
+
+    from capstan_formats.preprocess import Operation, Preprocessor
 
     plan = json.loads(manifest)
     table = pq.read_table(learn.path)
-    words = ("carrier", "origin", "dest")
+    time, words = plan["label_time"], ("carrier", "origin", "dest")
     numbers = ["distance", *(f"{one['view']}__{c['name']}" for one in plan["lookups"] for c in one["columns"])]
-    features = [
-        *({"op": "category", "column": name, "vocabulary": sorted(pc.unique(table[name]).drop_null().to_pylist())} for name in words),
-        *({"op": "numeric", "column": name} for name in numbers),
-        *({"op": part, "column": plan["label_time"], "tz": "America/New_York"} for part in ("hour", "minute", "weekday")),
-    ]  # fmt: skip
-    preprocessor = Preprocessor.from_spec(features)
+    seen = {name: sorted(pc.unique(table[name]).drop_null().to_pylist()) for name in words}
+    preprocessor = Preprocessor([
+        *(Operation("category", name, name, tuple(seen[name])) for name in words),
+        *(Operation("numeric", name, name) for name in numbers),
+        *(Operation(op, time, f"{time}_{op}", tz="America/New_York") for op in ("hour", "minute", "weekday")),
+    ])  # fmt: skip
     columns = {n: table[n].to_pylist() if n in words else table[n].to_numpy() for n in preprocessor.inputs}
-    matrix = preprocessor.transform(columns, table.num_rows)
+    matrix, named = preprocessor.transform(columns, table.num_rows), preprocessor.columns
     labels = table[label].to_numpy().astype(np.float64)
     if shuffle_labels:
         labels = np.random.default_rng(seed).permutation(labels)
@@ -102,7 +105,7 @@ def train_booster(
         "feature_fraction": 0.8, "bagging_fraction": 0.8, "bagging_freq": 1, "cat_smooth": 50.0,
         "seed": seed, "deterministic": True, "force_row_wise": True, "num_threads": 2, "verbosity": -1,
     }  # fmt: skip
-    rows = lgb.Dataset(matrix, labels, feature_name=preprocessor.columns, categorical_feature=list(words), params=parameters)
+    rows = lgb.Dataset(matrix, labels, feature_name=named, categorical_feature=list(words), params=parameters)
     model = lgb.train(parameters, rows, num_boost_round=num_rounds)
     folder = Path(booster.path)
     folder.mkdir(parents=True)
@@ -120,13 +123,14 @@ def evaluate_booster(
     metrics: dsl.Output[dsl.Metrics],
     slices: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Scores the holdout: AUC, log loss and Brier score overall and per carrier, and the item-level table behind them."""
+    """AUC, log loss and Brier score on the holdout, overall and per carrier, and the item-level table behind them."""
     import json
     from pathlib import Path
 
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
+
     from capstan_formats.lightgbm_engine import Booster
     from capstan_formats.preprocess import Preprocessor
 
@@ -152,7 +156,8 @@ def evaluate_booster(
     with Booster((folder / "model.txt").read_bytes()) as model:
         scores = model.predict(preprocessor.transform(columns, table.num_rows))
     labels, carriers = table[label].to_numpy(), np.array(columns["carrier"])
-    pq.write_table(pa.table({"item_id": table["item_id"], "carrier": table["carrier"], "label": table[label], "score": scores}), items.path)
+    kept = {"item_id": table["item_id"], "carrier": table["carrier"], "label": table[label], "score": scores}
+    pq.write_table(pa.table(kept), items.path)
     overall = measure(labels, scores)
     by_carrier = {str(one): measure(labels[carriers == one], scores[carriers == one]) for one in np.unique(carriers)}
     for name, value in overall.items():
@@ -163,18 +168,16 @@ def evaluate_booster(
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def package_model(
+def sketch_baseline(
     booster: dsl.Input[dsl.Artifact],
     learn: dsl.Input[dsl.Dataset],
     holdout: dsl.Input[dsl.Dataset],
     items: dsl.Input[dsl.Dataset],
-    slices: dsl.Input[dsl.Artifact],
     label: str,
     manifest: str,
-    parameters: dict,  # type: ignore[type-arg]
-    package: dsl.Output[dsl.Model],
+    baseline: dsl.Output[dsl.Artifact],
 ) -> None:
-    """The folder of a model package: booster, manifest with signature, lookups and pins, and the drift baseline.
+    """What the data looked like: sketches of the columns that the model reads, its predictions and the label.
 
     The baseline holds every row that was learned from or held out, but a view's columns only from the first moment at
     which the view had anything to say: before the first month had landed there was no history, and there will never be
@@ -186,60 +189,83 @@ def package_model(
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
-    from capstan_formats.manifest import REQUEST, EntityLookup, InputField, Metrics, ModelManifest, OutputField, Pins
-    from capstan_formats.preprocess import KeySource, Preprocessor
+
+    from capstan_formats.preprocess import Preprocessor
     from capstan_formats.sketches import Baseline, BaselineColumn, CategorySketch, NumericSketch, Role
 
     plan = json.loads(manifest)
-    features = json.loads((Path(booster.path) / "features.json").read_text())
     table = pa.concat_tables([pq.read_table(learn.path), pq.read_table(holdout.path)])
-    time = plan["label_time"]
+    time, views = table[plan["label_time"]], {lookup["view"] for lookup in plan["lookups"]}
+    columns = {}
+    spec = json.loads((Path(booster.path) / "features.json").read_text())
+    for operation in Preprocessor.from_spec(spec).operations:
+        name, view = operation.column, operation.column.partition("__")[0]
+        if name == plan["label_time"]:
+            continue
+        seen = table[name]
+        if view in views:
+            first = pc.min(time.filter(pc.is_valid(table[f"{view}__event_ts"])))
+            seen = seen.filter(pc.greater_equal(time, first)) if first.is_valid else seen
+        values = seen.to_pylist()
+        sketch = CategorySketch.build(values) if operation.op == "category" else NumericSketch.build(values)
+        columns[name] = BaselineColumn(Role.FEATURE, sketch)
+    scores = pq.read_table(items.path)["score"].to_numpy()
+    columns["prediction"] = BaselineColumn(Role.PREDICTION, NumericSketch.build(scores))
+    columns[label] = BaselineColumn(Role.LABEL, NumericSketch.build(table[label].to_numpy()))
+    Path(baseline.path).write_bytes(Baseline(columns).to_bytes())
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def package_model(
+    booster: dsl.Input[dsl.Artifact],
+    baseline: dsl.Input[dsl.Artifact],
+    slices: dsl.Input[dsl.Artifact],
+    label: str,
+    manifest: str,
+    parameters: dict,  # type: ignore[type-arg]
+    package: dsl.Output[dsl.Model],
+) -> None:
+    """The folder of a model package: booster, drift baseline, and the manifest with signature, lookups and pins."""
+    import json
+    from pathlib import Path
+
+    from capstan_formats.manifest import EntityLookup, InputField, Metrics, ModelManifest, OutputField, Pins
+    from capstan_formats.preprocess import KeySource
+
+    plan = json.loads(manifest)
 
     def key(column: str) -> KeySource:
+        """The request column itself, or the one whose full hour the derived column is."""
         rule = plan["derived"].get(column)
-        return KeySource(column) if rule is None else KeySource(rule.removeprefix("floor_hour(").removesuffix(")"), "floor_hour")
+        hour = rule and rule.removeprefix("floor_hour(").removesuffix(")")
+        return KeySource(hour, "floor_hour") if hour else KeySource(column)
 
     inputs = [InputField(column["name"], column["dtype"]) for column in plan["request"]]
-    lookups, starts = [], {}
+    lookups = []
     for lookup in plan["lookups"]:
         view, ttl = lookup["view"], lookup["ttl_s"]
         names = {f"{view}__{column['name']}": column["dtype"] for column in lookup["columns"]}
         inputs += [InputField(name, dtype, view) for name, dtype in names.items()]
         keys = {name: key(source) for name, source in lookup["keys"].items()}
         lookups.append(EntityLookup(view, lookup["version"], keys, tuple(names), None if ttl is None else int(ttl)))
-        start = pc.min(table[time].filter(pc.is_valid(table[f"{view}__event_ts"])))
-        starts |= dict.fromkeys(names, start)
-
-    baseline = {}
-    for operation in Preprocessor.from_spec(features).operations:
-        name = operation.column
-        if name == time:
-            continue
-        start = starts.get(name)
-        seen = table[name].filter(pc.greater_equal(table[time], start)) if start is not None and start.is_valid else table[name]
-        sketch = CategorySketch.build(seen.to_pylist()) if operation.op == "category" else NumericSketch.build(seen.to_pylist())
-        baseline[name] = BaselineColumn(Role.FEATURE, sketch)
-    scores = pq.read_table(items.path)["score"].to_numpy()
-    baseline["prediction"] = BaselineColumn(Role.PREDICTION, NumericSketch.build(scores))
-    baseline[label] = BaselineColumn(Role.LABEL, NumericSketch.build(table[label].to_numpy()))
-
-    pins, figures = plan["pins"], json.loads(Path(slices.path).read_text())
+    folder, pins, figures = Path(booster.path), plan["pins"], json.loads(Path(slices.path).read_text())
+    settings = {**pins["parameters"], **parameters}
     model = ModelManifest(
         name=plan["loop"],
         inputs=tuple(inputs),
         outputs=(OutputField("prediction", "float64"),),
-        features=tuple(features),
+        features=tuple(json.loads((folder / "features.json").read_text())),
         lookups=tuple(lookups),
         label=label,
         metrics=Metrics(figures["overall"], figures["slices"]),
-        pins=Pins(pins["dataset_version"], pins["view_versions"], pins["code"], pins["parameters"] | parameters, pins["seed"]),
+        pins=Pins(pins["dataset_version"], pins["view_versions"], pins["code"], settings, pins["seed"]),
         licence="CC0-1.0",
-    )  # fmt: skip
-    folder = Path(package.path)
-    folder.mkdir(parents=True)
-    (folder / "model.json").write_bytes(model.to_bytes())
-    (folder / "model.txt").write_bytes((Path(booster.path) / "model.txt").read_bytes())
-    (folder / "baseline.json").write_bytes(Baseline(baseline).to_bytes())
+    )
+    target = Path(package.path)
+    target.mkdir(parents=True)
+    (target / "model.json").write_bytes(model.to_bytes())
+    (target / "model.txt").write_bytes((folder / "model.txt").read_bytes())
+    (target / "baseline.json").write_bytes(Path(baseline.path).read_bytes())
 
 
 @dsl.pipeline(name="flight-delay-train")
@@ -267,11 +293,17 @@ def train(
         shuffle_labels=shuffle_labels,
     )
     judged = evaluate_booster(booster=trained.output, holdout=rows.outputs["holdout"], label=label)
-    package_model(
+    sketched = sketch_baseline(
         booster=trained.output,
         learn=rows.outputs["learn"],
         holdout=rows.outputs["holdout"],
         items=judged.outputs["items"],
+        label=label,
+        manifest=manifest,
+    )
+    package_model(
+        booster=trained.output,
+        baseline=sketched.output,
         slices=judged.outputs["slices"],
         label=label,
         manifest=manifest,

