@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capstan_feature_store.jobs import training_set
-from capstan_servicekit.jobs.api import Job
+from capstan_servicekit.jobs.api import Job, JobRefused
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 INSTANT = pa.timestamp("us", "UTC")
@@ -35,6 +35,7 @@ def run_join(
     ttl_s: int | None,
     as_known: bool,
     created: bool = True,
+    memory_mb: int = 256,
 ) -> dict[str, Any]:
     """Write the data as files (labels may be several) and run the real job function; its result with the rows read."""
     files = []
@@ -70,7 +71,7 @@ def run_join(
                 },
                 "views": [view],
                 "as_known": as_known,
-                "memory_mb": 256,
+                "memory_mb": memory_mb,
                 "threads": 2,
             },
             scratch,
@@ -219,3 +220,9 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
         result = run_join(tmp_path / name, [labels, labels], rows, ttl_s=100, as_known=True)
         digests.add(hashlib.sha256(Path(result["path"]).read_bytes()).hexdigest())
     assert len(digests) == 1
+
+
+def test_data_that_needs_more_memory_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    rows = [feature(i % 50, i % 60, i * 0.1) for i in range(20_000)]
+    with pytest.raises(JobRefused, match="JOIN_MEMORY_MB"):
+        run_join(tmp_path, [[label(i % 70) for i in range(20_000)]], rows, ttl_s=100, as_known=True, memory_mb=3)

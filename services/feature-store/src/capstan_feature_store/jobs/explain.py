@@ -3,7 +3,8 @@
 Rule: each key and the event time of the view are followed back to an expression over one row of the dataset
 (`lineage`). The rows sought are those whose key expressions equal the given keys and whose event time equals the given
 one; where there is none, those of the newest event time before it. A key that cannot be followed is left out of the
-comparison and named in the answer; when no key, or not the event time, can be followed, the question is refused.
+comparison and named in the answer; when no key, or not the event time, can be followed, the question is refused. The
+view's own filters are not applied: a row that the view skips is shown when it has the same keys and event time.
 """
 
 from __future__ import annotations

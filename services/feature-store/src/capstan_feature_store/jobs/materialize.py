@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from capstan_feature_store.jobs import view_rows
-from capstan_feature_store.jobs.sandbox import Connection, open_sandbox, scalar
+from capstan_feature_store.jobs.sandbox import Connection, open_sandbox, scalar, within_memory
 from capstan_formats.online import EntityRow, OnlineCodecError, OnlineColumn, OnlineSchema, OnlineWriter
 from capstan_servicekit.jobs.api import Job, JobRefused
 
@@ -20,7 +20,11 @@ def run(job: Job) -> dict[str, Any]:
     An entity keeps the row with the newest event time, then created time; where both are equal the later dataset
     version wins, so a corrected value replaces the wrong one and no value ever moves back in time.
     """
-    given = job.input
+    with within_memory(job.input["memory_mb"]):
+        return _materialize(job, job.input)
+
+
+def _materialize(job: Job, given: dict[str, Any]) -> dict[str, Any]:
     view = view_rows.ViewPlan.from_json(given["view"])
     files = {view.dataset: given["files"]}
     con = open_sandbox(job.scratch, files, memory_mb=given["memory_mb"], threads=given["threads"])

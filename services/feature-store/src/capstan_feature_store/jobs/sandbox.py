@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -50,6 +51,16 @@ def open_sandbox(
     for name, files in datasets.items():
         attach(con, scratch.resolve(), name, files)
     return con
+
+
+@contextmanager
+def within_memory(memory_mb: int) -> Iterator[None]:
+    """Say what to do when the data needs more memory than it may have, instead of trying the same again."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        rule = f"fits into {memory_mb} MB and the disk; raise CAPSTAN_FEATURE_STORE_JOIN_MEMORY_MB"
+        raise JobRefused(f"the data needs more memory: {rule}", errors=[("memory", rule)], code="overloaded") from error
 
 
 def link_files(scratch: Path, dataset: str, files: Sequence[str]) -> list[str]:

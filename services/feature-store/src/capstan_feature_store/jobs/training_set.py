@@ -12,7 +12,16 @@ import pyarrow.parquet as pq
 
 from capstan_feature_store.domain.derived import HOUR_US
 from capstan_feature_store.jobs import point_in_time, view_rows
-from capstan_feature_store.jobs.sandbox import FILE_INDEX, Connection, columns_of, open_sandbox, quoted, refusal, scalar
+from capstan_feature_store.jobs.sandbox import (
+    FILE_INDEX,
+    Connection,
+    columns_of,
+    open_sandbox,
+    quoted,
+    refusal,
+    scalar,
+    within_memory,
+)
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 ROW_GROUP = 65_536
@@ -30,7 +39,11 @@ def run(job: Job) -> dict[str, Any]:
 
     Output: rows, unlabelled, the file `training.parquet` in scratch, and per view rows, unusable rows and matches.
     """
-    given = job.input
+    with within_memory(job.input["memory_mb"]):
+        return _build(job, job.input)
+
+
+def _build(job: Job, given: dict[str, Any]) -> dict[str, Any]:
     threads = int(given["threads"])
     con = open_sandbox(job.scratch, given["datasets"], memory_mb=given["memory_mb"], threads=threads)
     views = [view_rows.ViewPlan.from_json(view) for view in given["views"]]
