@@ -94,7 +94,8 @@ def run(recipe: Path, environments: Path, views: list[dict[str, Any]], training_
         command = [str(python), str(recipe / "tests" / "run_pipeline.py"), str(order)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=root, check=False)
         assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-        return json.loads(done.stdout.splitlines()[-1]) | {"package": package}
+        told = json.loads(done.stdout.splitlines()[-1])
+        return {**told, "package": package}
 
     return once
 

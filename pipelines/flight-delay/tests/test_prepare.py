@@ -93,16 +93,16 @@ def test_timestamps_are_microseconds_in_utc(year: Path) -> None:
         assert kinds == {pa.timestamp("us", "UTC")}, path.name
 
 
-def test_a_flight_that_lands_too_late_stops_the_preparation(prepare: ModuleType, year: Path) -> None:
+def test_a_flight_that_lands_too_late_stops_the_preparation(
+    prepare: ModuleType, year: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     month = pq.read_table(year / "flights" / "2013-01.parquet")
+    monkeypatch.setattr(prepare, "TOTAL_FLIGHTS", month.num_rows)
+    prepare._check_flights(month)
     place = month.schema.get_field_index("recorded_at")
     early = pa.array([datetime(2013, 1, 15, tzinfo=UTC)] * month.num_rows, pa.timestamp("us", "UTC"))
-    prepare.TOTAL_FLIGHTS, kept = month.num_rows, prepare.TOTAL_FLIGHTS
-    try:
-        with pytest.raises(ValueError, match="after its month was recorded"):
-            prepare._check_flights(month.set_column(place, "recorded_at", early))
-    finally:
-        prepare.TOTAL_FLIGHTS = kept
+    with pytest.raises(ValueError, match="after its month was recorded"):
+        prepare._check_flights(month.set_column(place, "recorded_at", early))
 
 
 def test_a_broken_month_is_broken_as_it_says(prepare: ModuleType, year: Path, tmp_path: Path) -> None:
