@@ -95,4 +95,8 @@ class ModelChapter(Chapter):
             "rows": [f"{row.dataset} {row.file} row {row.row}" for why in explained for row in why.rows[:1]],
             "ledger_entries": verified.entries,
         }  # fmt: skip
-        step.observed = f"{' <- '.join(found.urns[:3])}; ledger of {verified.entries} entries intact"
+        moment = f"{found.prediction.answered_at:%H:%M:%S}"
+        step.observed = (
+            f"{' <- '.join(found.urns[:5])}: {len(explained)} views down to a row of a file; "
+            f"production at {moment} was version {then.version}; ledger of {verified.entries} entries intact"
+        )

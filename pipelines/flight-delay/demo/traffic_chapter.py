@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from capstan_client.sdk import CapstanProblem
 from capstan_contracts.rest.feature_store import View
-from capstan_contracts.rest.monitoring import Monitor, Window
+from capstan_contracts.rest.monitoring import Monitor, Retrain, Window
 from demo.chapter import LOOP, Chapter, window_figures
 from demo.steps import Step
 from demo.traffic import Answered, ask, questions
@@ -64,10 +64,41 @@ class TrafficChapter(Chapter):
         step.check(
             "Evidently's report can be read", b"<html" in report[:2000].lower() or b"<!doctype" in report[:200].lower()
         )
-        self.seen.links["report"] = window.report or ""
+        shown = next(one for one in await self.capstan.monitoring.windows(LOOP) if one.start == window.start)
+        self.seen.links["report"] = shown.report or ""
+        step.check("the window names its report", bool(shown.report))
         step.figures = {"window": window_figures(window), "report_bytes": len(report)}
         named = ", ".join(f"{figure.column} (PSI {figure.effect:.2f})" for figure in alarmed[:4])
         step.observed = f"window {window.start:%d %b} to {window.end:%d %b}: {named}"
+
+    async def after(self, step: Step) -> None:
+        """The month after the retrain is answered by the new champion, and its outcomes are joined."""
+        left = [month for month in self.plan.months if month not in self.seen.months_played]
+        answered = await self._month(left[0])
+        quality = await self.until(
+            lambda: self.capstan.monitoring.quality(LOOP),
+            lambda found: any(one.model_version == self.seen.champion and one.value is not None for one in found),
+        )
+        mine = [one for one in quality if one.model_version == self.seen.champion and one.value is not None]
+        best = max(mine, key=lambda one: one.labelled)
+        step.check("every answer came from the new champion", answered.versions == {self.seen.champion})
+        step.check("its live quality has a confidence interval", best.low is not None and best.high is not None)
+        self.seen.sample_prediction = answered.ids[len(answered.ids) // 2]
+        step.figures = {"predictions": answered.rows, "auc": best.value, "low": best.low, "high": best.high}
+        retrains = await self._at_rest()
+        step.figures["retrains"] = [f"{one.state}: {one.reason}" for one in retrains]
+        interval = f"AUC {best.value:.3f} [{best.low or 0:.3f}, {best.high or 0:.3f}]"
+        more = f"; the season goes on: {len(retrains)} retrains so far" if len(retrains) > 1 else ""
+        step.observed = f"{left[0]}: {answered.rows:,} predictions by version {self.seen.champion}, {interval}{more}"
+
+    async def _at_rest(self) -> list[Retrain]:
+        """Wait until no retrain is under way: the loop may go round again by itself."""
+        under_way = {"waiting", "requested", "running"}
+        await self._settled()
+        return await self.until(
+            lambda: self.capstan.monitoring.retrains(LOOP),
+            lambda found: not any(one.state in under_way for one in found),
+        )
 
     async def _report(self, window: Window) -> bytes:
         try:
