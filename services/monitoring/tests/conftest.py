@@ -110,6 +110,7 @@ class Day:
     start: datetime
     rows: list[dict[str, Any]]
     late: list[int]
+    flights: list[int]
     package: str
     version: int = 1
 
@@ -130,7 +131,7 @@ class Day:
         """Write the day as a batch of the label dataset; the first `never` rows have no outcome."""
         outcome = [None if index < never else (1 - late if flip else late) for index, late in enumerate(self.late)]
         table = pa.table({
-            "flight": pa.array([row["inputs"]["flight"] for row in self.rows], pa.int64()),
+            "flight": pa.array(self.flights, pa.int64()),
             "departure": pa.array([row["event_time"] for row in self.rows], pa.timestamp("us", "UTC")),
             "late": pa.array(outcome, pa.int64()),
         })  # fmt: skip
@@ -155,7 +156,8 @@ def make_day(package: str, number: int, *, rows: int = 600, shift: float = 0.0, 
             "prediction": values["prediction"][index],
         })  # fmt: skip
     late = (random.random(rows) < np.array(values["prediction"])).astype(int).tolist()
-    return Day(start, made, late, package, version)
+    flights = [row["inputs"]["flight"] for row in made]
+    return Day(start, made, late, flights, package, version)
 
 
 @pytest.fixture

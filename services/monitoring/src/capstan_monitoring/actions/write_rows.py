@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import CursorResult, Table, case, select, update
+from sqlalchemy import Table, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase
 
@@ -79,17 +79,14 @@ async def write_labels(
             where=insert.excluded.rank >= LabelRow.__table__.c.rank,
         )
     await session.execute(keep, rows)
-    keys = [key for key, _ in labels]
-    scored = (ScoredRow.project == project, ScoredRow.loop == loop, ScoredRow.join_key.in_(keys))
-    found = await session.execute(select(ScoredRow.window_start, ScoredRow.version).where(*scored).distinct())
-    windows = {(start, version) for start, version in found}
-    if not windows:
-        return 0, windows
+    scored, told = ScoredRow.__table__, LabelRow.__table__
     result = await session.execute(
-        update(ScoredRow)
-        .where(*scored, LabelRow.project == project, LabelRow.loop == loop, LabelRow.join_key == ScoredRow.join_key)
-        .where(LabelRow.join_key.in_(keys))
-        .values(label=LabelRow.value, state=case((LabelRow.value.is_(None), "never"), else_="labelled"))
-        .execution_options(synchronize_session=False)
+        update(ScoredRow.__table__)  # type: ignore[arg-type]
+        .where(scored.c.project == project, scored.c.loop == loop)
+        .where(scored.c.join_key.in_([key for key, _ in labels]))
+        .where(told.c.project == project, told.c.loop == loop, told.c.join_key == scored.c.join_key)
+        .values(label=told.c.value, state=case((told.c.value.is_(None), "never"), else_="labelled"))
+        .returning(scored.c.window_start, scored.c.version)
     )
-    return (result.rowcount if isinstance(result, CursorResult) else 0), windows
+    touched = [(start, version) for start, version in result]
+    return len(touched), set(touched)

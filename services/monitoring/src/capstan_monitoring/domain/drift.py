@@ -49,7 +49,7 @@ def judge_columns(statistics: Sequence[ColumnStatistic], policy: DriftSpec) -> l
     figures = [
         DriftFigure(
             column=one.column, role=one.role, statistic=policy.statistic, effect=one.effect, p_value=one.p_value,
-            adjusted_p=corrected.get(one.column, one.p_value), seasonal=one.column not in corrected,
+            adjusted_p=corrected.get(one.column, one.p_value), seasonal=one.column in policy.seasonal,
             drifted=one.column in corrected and corrected[one.column] < policy.alpha and one.effect >= policy.floor,
         )
         for one in shown

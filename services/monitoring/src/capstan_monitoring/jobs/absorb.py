@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from capstan_formats.sketches import Baseline
 from capstan_monitoring.domain.instants import instant, micros
 from capstan_monitoring.domain.join import key_of
 from capstan_monitoring.domain.windows import Grid
-from capstan_monitoring.jobs.baselines import ABSENT, RowReader, baseline_of, count
+from capstan_monitoring.jobs.baselines import ABSENT, RowReader, baseline_of, count, number
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 BUFFERED = 4096
@@ -114,11 +115,12 @@ class Absorber:
     def _take(self, record: PredictionRecord, row: PredictionRow) -> list[Any] | None:
         """The line of a row; None when its package is not known or it is no prediction."""
         logged: dict[str, Any] = {**record, **row}  # whatever the types promise: a log line may come from anywhere
-        version, package = logged.get("version"), logged.get("package")
+        version, package = logged.get("version"), str(logged.get("package"))
         prediction, identity = logged.get("prediction"), logged.get("prediction_id")
-        if not isinstance(version, int) or not isinstance(package, str) or package not in self._given["packages"]:
+        if type(version) is not int or not 0 < version < 2**31 or package not in self._given["packages"]:
             return None
-        if type(prediction) not in (int, float) or not isinstance(identity, str) or len(identity) > 36:
+        score = number(prediction)
+        if score is None or not math.isfinite(score) or not isinstance(identity, str) or len(identity) > 36:
             return None
         start = micros(self._grid.start_of(instant(row["event_time"])))
         assert start is not None
@@ -130,7 +132,7 @@ class Absorber:
         if row["event_time"] <= record.get("ts", 0) + DAY_US:
             self._newest = max(self._newest or row["event_time"], row["event_time"])
         key = key_of(row.get("inputs") or {}, self._given["keys"], self._given["time_keys"])
-        return [identity, start, version, key, prediction]
+        return [identity, start, version, key, score]
 
     def _partial(self, start: int, version: int, package: str) -> Partial | None:
         """None when the version's rows in this window come from another package: one of the two is not this version."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -65,9 +66,17 @@ def count(sketch: NumericSketch | CategorySketch, values: list[Any]) -> None:
         sketch.update([_fitting(sketch, value) for value in values])
 
 
+def number(value: Any) -> float | None:
+    """A number of any size or kind as a float, infinite where it is too large for one; None for anything else."""
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def _fitting(sketch: NumericSketch | CategorySketch, value: Any) -> Any:
     if isinstance(sketch, NumericSketch):
-        return float(value) if isinstance(value, int | float) else None
+        return number(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, str | int | bool) else None

@@ -11,7 +11,7 @@ from typing import Any
 from capstan_formats.segments import read_segment
 from capstan_formats.sketches import CategorySketch, NumericSketch
 from capstan_monitoring.domain.columns import find
-from capstan_monitoring.jobs.baselines import ABSENT, RowReader, baseline_of
+from capstan_monitoring.jobs.baselines import ABSENT, RowReader, baseline_of, number
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 
@@ -36,7 +36,7 @@ def run(job: Job) -> dict[str, Any]:
     definition = DataDefinition(numerical_columns=numeric, categorical_columns=words)
 
     def frame(columns: dict[str, list[Any]]) -> Any:
-        made = {name: pd.Series([_number(value) for value in columns[name]], dtype="float64") for name in numeric}
+        made = {name: pd.Series([number(value) for value in columns[name]], dtype="float64") for name in numeric}
         made |= {name: pd.Series([_word(value) for value in columns[name]], dtype="object") for name in words}
         return Dataset.from_pandas(pd.DataFrame(made), data_definition=definition)
 
@@ -89,10 +89,6 @@ def _training_set(path: Path, names: list[str], rows: int) -> dict[str, list[Any
         chosen = np.random.default_rng(7).choice(table.num_rows, rows, replace=False)
         table = table.take(pa.array(np.sort(chosen)))
     return {name: table.column(column).to_pylist() for name, column in wanted.items()}
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
 
 
 def _word(value: Any) -> str | None:

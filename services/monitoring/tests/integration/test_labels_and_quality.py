@@ -1,0 +1,300 @@
+"""Labels late, early, twice, corrected and never; live quality; redelivered events; damaged and strange segments."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from capstan_contracts.events import LabelsReceived, QualityDegraded
+from capstan_formats.segments import SegmentWriter
+from capstan_monitoring.tables import PartialRow, ScoredRow, SegmentRow
+from capstan_servicekit.db.tables import DeadLetterRow, WorkRow
+
+pytestmark = pytest.mark.integration
+DAY = timedelta(days=1)
+
+
+async def labelled(driver: Any, count: int) -> dict[str, Any]:
+    async def there() -> Any:
+        found = await driver.monitor()
+        return found if found["labelled"] == count else None
+
+    found: dict[str, Any] = await driver.h.until(there)
+    return found
+
+
+async def quality(driver: Any, count: int) -> list[dict[str, Any]]:
+    """The quality list, once its labelled rows sum to `count`."""
+
+    async def there() -> Any:
+        found = await driver.get("/quality")
+        return found if sum(one["labelled"] for one in found) == count else None
+
+    found: list[dict[str, Any]] = await driver.h.until(there)
+    return found
+
+
+@pytest.fixture
+async def watching(driver: Any, made: Any, make_part: Any) -> Any:
+    await driver.apply(make_part(quality={"metric": "auc", "min": 0.6}))
+    await driver.promote(made)
+    return driver
+
+
+async def test_late_labels_are_joined_by_the_datasets_keys(watching: Any, day: Any) -> None:
+    one = day(watching.package, 0)
+    await watching.log(one)
+    await watching.seen(600)
+    assert (await watching.get("/quality")) == []
+    await watching.commit(one, never=30)
+    monitor = await labelled(watching, 570)
+    assert monitor["unlabelled"] == 30
+    [window] = await quality(watching, 570)
+    assert (window["rows"], window["metric"], window["coverage"]) == (600, "auc", 0.95)
+    assert 0.6 < window["low"] < window["value"] < window["high"] < 0.9
+    [(_, event)] = watching.h.published(LabelsReceived)
+    assert (event.labels, event.joined, event.unlabelled) == (570, 600, 30)
+    assert watching.h.published(QualityDegraded) == []
+
+
+async def test_labels_before_their_predictions_wait_for_them(watching: Any, day: Any) -> None:
+    one = day(watching.package, 0)
+    await watching.commit(one)
+
+    async def received() -> Any:
+        return watching.h.published(LabelsReceived)
+
+    [(_, event)] = await watching.h.until(received)
+    assert (event.labels, event.joined) == (600, 0)
+    await watching.log(one)
+    await labelled(watching, 600)
+    [window] = await quality(watching, 600)
+    assert window["value"] > 0.6
+
+
+async def test_a_correction_counts_and_an_older_version_never_takes_it_back(watching: Any, day: Any) -> None:
+    one = day(watching.package, 0)
+    await watching.log(one)
+    await watching.seen(600)
+    await watching.commit(one, flip=True)
+    [wrong] = await quality(watching, 600)
+    assert wrong["value"] < 0.4
+
+    # A model that is wrong with confidence is told once.
+    async def degraded() -> Any:
+        return watching.h.published(QualityDegraded)
+
+    [(_, event)] = await watching.h.until(degraded)
+    assert event.bound == 0.6 and event.high < 0.6
+
+    await watching.commit(one)
+
+    async def corrected() -> Any:
+        [window] = await watching.get("/quality")
+        return window["value"] > 0.6
+
+    await watching.h.until(corrected)
+    watching.batches = -1
+    await watching.commit(one, flip=True)
+
+    async def third() -> Any:
+        return len(watching.h.published(LabelsReceived)) == 3
+
+    await watching.h.until(third)
+    assert await corrected()
+    assert len(watching.h.published(QualityDegraded)) == 1
+
+
+async def test_redelivered_and_repeated_events_do_nothing(watching: Any, day: Any) -> None:
+    one = day(watching.package, 0)
+    logged = await watching.log(one)
+    await watching.seen(600)
+    envelope = logged.envelope(project="default", subject="capstan:default:loop/delay")
+    await watching.h.deliver(envelope)
+    await watching.h.deliver(envelope)
+    committed = await watching.commit(one)
+    await labelled(watching, 600)
+    await watching.tell(committed)
+    await watching.log(day(watching.package, 1))
+    await watching.seen(1200)
+    assert len(watching.h.published(LabelsReceived)) == 1
+    assert [window["rows"] for window in await watching.windows()] == [600, 600]
+
+
+async def test_rows_after_the_verdict_are_counted_and_not_judged_again(watching: Any, day: Any) -> None:
+    one = day(watching.package, 0)
+    await watching.log(one, rows=slice(0, 500), name="early")
+    await watching.seen(500)
+    await watching.advance(one.start + DAY)
+    [before] = await watching.judged(1)
+    await watching.log(one, rows=slice(500, 600), name="late")
+    await watching.seen(600)
+    [after] = await watching.windows()
+    assert (after["rows"], after["state"], after["columns"]) == (600, before["state"], before["columns"])
+    assert "100 row(s) came after the verdict" in after["message"]
+
+
+async def test_few_rows_get_no_verdict(watching: Any, day: Any) -> None:
+    await watching.log(one := day(watching.package, 0, rows=50, shift=8.0))
+    await watching.seen(50)
+    await watching.advance(one.start + DAY)
+    [window] = await watching.judged(1)
+    assert window["state"] == "too-few-rows"
+    assert window["message"] == "50 rows, 200 are needed for a verdict"
+
+
+async def test_unknown_packages_are_counted_and_damage_is_kept_as_a_problem(watching: Any, day: Any) -> None:
+    one = day(watching.package, 0)
+    await watching.log(one, package="f" * 64, name="unknown")
+    torn = one.segment(watching.folder / "torn.seg")
+    content = bytearray(torn.read_bytes())
+    content[200] ^= 0xFF
+    torn.write_bytes(content)
+    await watching.log_file(torn)
+    empty = watching.folder / "empty.seg"
+    SegmentWriter(empty).close()
+    await watching.log_file(empty)
+
+    async def three() -> Any:
+        async with watching.h.kit.database.read() as session:
+            rows = list((await session.scalars(select(SegmentRow))).all())
+        return rows if len(rows) == 3 else None
+
+    rows = await watching.h.until(three)
+    assert sorted((row.rows, row.unknown, bool(row.problem)) for row in rows) == [
+        (0, 0, False),
+        (0, 0, True),
+        (600, 600, False),
+    ]
+    assert await watching.windows() == []
+
+
+async def test_rows_of_odd_types_are_taken_as_they_can_be(watching: Any, day: Any) -> None:
+    one = day(watching.package, 0)
+    odd = [
+        {"delay": "late", "origin": 7, "flight": None},
+        {"delay": True, "origin": 1.5, "flight": {"a": 1}},
+        {"delay": 10**400, "origin": None, "flight": [1]},
+        {},
+    ]
+    for row, inputs in zip(one.rows, odd, strict=False):
+        row["inputs"] = inputs
+    one.rows[5]["looked_up"], one.rows[6]["event_time"] = None, 253_402_300_800_000_000 * 9
+    one.rows[7]["prediction"], one.rows[8]["event_time"] = None, one.rows[8]["event_time"] + 10**15
+    await watching.log(one)
+    # One time is none at all, one prediction is none, one clock runs 30 years ahead and must not close the rest.
+    await watching.seen(598)
+    await watching.commit(one)
+    await labelled(watching, 593)
+    assert [(window["rows"], window["state"]) for window in await watching.windows()] == [(597, "open"), (1, "open")]
+
+
+async def test_labels_by_hand_by_id_and_by_keys(watching: Any, day: Any) -> None:
+    one = day(watching.package, 0)
+    await watching.log(one, rows=slice(0, 300), name="half")
+    await watching.seen(300)
+    ids = [row["prediction_id"] for row in one.rows]
+    by_id = [{"prediction_id": identity, "value": late} for identity, late in zip(ids, one.late, strict=True)]
+    by_keys = [
+        {"keys": {key: row["inputs"][key] for key in ("flight", "departure")}, "value": late}
+        for row, late in zip(one.rows, one.late, strict=True)
+    ]
+    body = {"loop": "delay", "labels": [*by_id[:100], *by_id[400:500], *by_keys[100:200], *by_keys[500:600]]}
+    headers = {"idempotency-key": "once"}
+    first = await watching.h.operator.post("/v1/projects/default/labels", json=body, headers=headers)
+    assert first.status_code == 200, first.text
+    assert first.json() == {"received": 400, "joined": 200, "unknown": 200}
+    again = await watching.h.operator.post("/v1/projects/default/labels", json=body, headers=headers)
+    assert again.json() == first.json()
+    assert len(watching.h.published(LabelsReceived)) <= 1
+    await watching.log(one, rows=slice(300, 600), name="other-half")
+    await watching.seen(600)
+    await labelled(watching, 400)
+    [window] = await quality(watching, 400)
+    assert window["labelled"] == 400 and window["value"] > 0.6
+
+
+async def test_a_log_of_no_loop_is_set_aside(driver: Any, made: Any, day: Any) -> None:
+    await driver.log(day("0" * 64, 0))
+
+    async def letter() -> Any:
+        async with driver.h.kit.database.read() as session:
+            return await session.scalar(select(DeadLetterRow.reason))
+
+    assert "no monitor of a loop delay" in await driver.h.until(letter)
+
+
+async def test_a_report_that_cannot_be_made_changes_no_verdict(watching: Any, day: Any) -> None:
+    training_set = await watching.h.kit.objects.local_path("default", watching.training_set)
+    training_set.unlink()
+    await watching.log(one := day(watching.package, 0))
+    await watching.seen(600)
+    await watching.advance(one.start + DAY)
+    [window] = await watching.judged(1)
+    assert window["state"] == "quiet"
+
+    async def told() -> Any:
+        return (await watching.windows())[0]["message"]
+
+    assert "the report could not be made" in await watching.h.until(told)
+    path = f"/v1/projects/default/monitors/delay/windows/{window['start']}/report"
+    response = await watching.h.viewer.get(path)
+    assert response.status_code == 404
+    assert "could not be made" in response.json()["detail"]
+
+
+async def test_a_whole_month_is_joined_without_holding_others_up(watching: Any, day: Any) -> None:
+    month = day(watching.package, 0, rows=30_000)
+    await watching.log(month)
+
+    async def there() -> bool:
+        return bool((await watching.monitor())["predictions"] == 30_000)
+
+    await watching.h.until(there, timeout=50)
+    await watching.commit(month)
+    clock = watching.h.kit.clock
+    began = clock.now()
+    waits = []
+
+    async def joined() -> bool:
+        # What another transaction waits while the labels are written.
+        asked = clock.now()
+        async with watching.h.kit.database.write() as session:
+            await session.execute(select(func.count()).select_from(WorkRow))
+        waits.append((clock.now() - asked).total_seconds())
+        return bool((await watching.monitor())["labelled"] == 30_000)
+
+    await watching.h.until(joined, timeout=50)
+    took = (clock.now() - began).total_seconds()
+    print(f"absorbed and joined 30,000 in {took:.2f} s, longest wait {max(waits):.2f} s")
+    assert max(waits) < 10
+
+
+async def test_what_was_half_done_when_the_process_died_is_done_once(watching: Any, day: Any) -> None:
+    """The guarded transaction holds everything: run the same work again, and nothing is counted twice."""
+    one = day(watching.package, 0)
+    await watching.log(one)
+    await watching.seen(600)
+    async with watching.h.kit.database.write() as session:
+        item = await session.scalar(select(WorkRow).where(WorkRow.kind == "absorb"))
+        assert item is not None
+        item.state, item.finished_at = "queued", None
+
+    async def done() -> Any:
+        async with watching.h.kit.database.read() as session:
+            return await session.scalar(select(WorkRow.state).where(WorkRow.kind == "absorb")) == "succeeded"
+
+    await watching.h.until(done)
+    async with watching.h.kit.database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(ScoredRow)) == 600
+        assert await session.scalar(select(func.sum(PartialRow.rows))) == 600
+    assert (
+        json.loads((await watching.h.viewer.get("/v1/projects/default/monitors/delay/windows")).text)["items"][0][
+            "rows"
+        ]
+        == 600
+    )
