@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -64,13 +64,19 @@ class SegmentWriter:
 
         OSError where the disk refuses: the segment is then as before. SegmentError for a payload that is no record.
         """
+        self.append_all([(payload, times)])
+
+    def append_all(self, records: Sequence[tuple[bytes, tuple[int, int] | None]]) -> None:
+        """Adds a group of records in one write: all of them, or none where it raises as `append` does."""
         self._need_open()
-        if not 0 < len(payload) <= MAX_PAYLOAD:
-            raise SegmentError(self.path, f"a payload has 1 to {MAX_PAYLOAD} bytes, not {len(payload)}")
-        found = times or event_times(self.path, payload, self._size)
-        frame = frame_bytes(payload)
-        self._write(frame)
-        self._tally.add(frame, found)
+        frames = []
+        for payload, times in records:
+            if not 0 < len(payload) <= MAX_PAYLOAD:
+                raise SegmentError(self.path, f"a payload has 1 to {MAX_PAYLOAD} bytes, not {len(payload)}")
+            frames.append((frame_bytes(payload), times or event_times(self.path, payload, self._size)))
+        self._write(b"".join(frame for frame, _ in frames))
+        for frame, found in frames:
+            self._tally.add(frame, found)
 
     def sync(self) -> None:
         """Waits until all appended records are on the disk."""

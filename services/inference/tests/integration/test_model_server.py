@@ -103,7 +103,9 @@ async def test_a_promoted_version_answers_and_its_predictions_can_be_traced(
         assert found["view_versions"] == {"weather": "ab" * 32}
         assert found["event_time"] == "2013-01-01T12:30:00Z"
         assert found["run"] == RUN and found["package"] == make_package(lookups=True).digest
-        assert found["entity"] == {"origin": "JFK", "departure": row["departure"], "flight": 1545}
+        weather = {"origin": "JFK", "time_hour": "2013-01-01T12:00:00+00:00"}
+        keys = {"origin": "JFK", "departure": row["departure"], "flight": 1545}
+        assert found["entity"] == {**keys, "weather": weather}
         assert found["inputs"] == row
 
         flushed = (await p.h.operator.post("/v1/projects/default/deployments/delay/flush")).json()
@@ -181,12 +183,14 @@ async def test_kill_9_loses_no_answered_prediction_and_ships_each_once(
             task.cancel()
         await asyncio.gather(*loads, return_exceptions=True)
         assert len(answered) > 50
-        await p.h.operator.post("/v1/projects/default/deployments/delay/flush")
+        assert (await p.predict(row)).status_code == 200
+        last = (await p.h.operator.post("/v1/projects/default/deployments/delay/flush")).json()["segment"]
 
-        async def shipped() -> bool:
-            return len(p.h.published(PredictionsLogged)) >= 3
+        async def shipped() -> bool:  # the outbox keeps order, and the last segment is the youngest
+            return last in {event.segment for _, event in p.h.published(PredictionsLogged)}
 
         await p.h.until(shipped)
+        assert not list(tmp_path.glob("spool/inference/*/*/*"))
         events = [event for _, event in p.h.published(PredictionsLogged)]
         assert len({event.segment for event in events}) == len(events)
         kept: list[str] = []

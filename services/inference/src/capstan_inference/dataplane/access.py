@@ -21,12 +21,21 @@ class Access:
 
     def __init__(self, file: Path) -> None:
         self._principals = Principals(file)
-        self._known: dict[bytes, Principal] = {}
+        self._allowed: set[tuple[bytes, Role, str | None]] = set()
         self._until = 0.0
 
     def check(self, headers: Headers, role: Role, project: str | None) -> None:
         """Refusal unless the caller has the role in the project (anywhere, when none is named)."""
-        header = next((value for name, value in headers if name == b"authorization"), b"")
+        header = b""
+        for name, value in headers:
+            if name == b"authorization":
+                header = value
+                break
+        now = time.monotonic()
+        if now > self._until or len(self._allowed) > _MOST_REMEMBERED:
+            self._allowed, self._until = set(), now + _REMEMBERED_S
+        if (header, role, project) in self._allowed:
+            return
         principal = self._identify(header)
         roles = principal.roles.values()
         allowed = principal.may(role, project) if project is not None else any(one.includes(role) for one in roles)
@@ -34,19 +43,13 @@ class Access:
             where = f"in project {project!r}" if project is not None else "in any project"
             hint = "Ask an administrator of the project for the role, or use another token."
             raise Refusal(FORBIDDEN, f"{principal.id} is not {role.value} {where}", hint=hint)
+        self._allowed.add((header, role, project))
 
     def _identify(self, header: bytes) -> Principal:
-        now = time.monotonic()
-        if now > self._until or len(self._known) > _MOST_REMEMBERED:
-            self._known, self._until = {}, now + _REMEMBERED_S
-        found = self._known.get(header)
-        if found is not None:
-            return found
         scheme, _, token = header.decode("latin-1").partition(" ")
         principal = self._principals.authenticate(token.strip()) if scheme.lower() == "bearer" else None
         if principal is None:
             detail = "No valid token came with the request" if header else "The request carries no token"
             hint = "Send `Authorization: Bearer <token>`; on a laptop the token is in secrets/token of the home folder."
             raise Refusal(UNAUTHENTICATED, detail, hint=hint)
-        self._known[header] = principal
         return principal

@@ -16,13 +16,13 @@ from capstan_inference.dataplane.access import Access
 from capstan_inference.dataplane.bodies import Batch, parse_json, v1_batch, v2_batch
 from capstan_inference.dataplane.config import Limits
 from capstan_inference.dataplane.counters import Counters
+from capstan_inference.dataplane.deadlines import Deadlines
 from capstan_inference.dataplane.ids import IdSource
 from capstan_inference.dataplane.log import PredictionLog
 from capstan_inference.dataplane.models import Models
 from capstan_inference.dataplane.paths import Paths, Route
 from capstan_inference.dataplane.refusals import (
     BODY_TOO_LARGE,
-    DEADLINE,
     INTERNAL,
     OVERLOADED,
     UNSUPPORTED_MEDIA,
@@ -50,7 +50,7 @@ class ModelApp:
     def __init__(self, models: Models, prediction_log: PredictionLog, access: Access, limits: Limits) -> None:
         self._models, self._log, self._access, self._limits = models, prediction_log, access, limits
         self._counters: Counters = prediction_log.counters
-        self._paths, self._ids = Paths(), IdSource()
+        self._paths, self._ids, self._deadlines = Paths(), IdSource(), Deadlines()
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._large = 0
 
@@ -93,11 +93,7 @@ class ModelApp:
                 raise Refusal(UNSUPPORTED_MEDIA, "binary tensor data is not taken; send `data` as JSON")
         if length > self._limits.max_body_bytes:
             raise self._too_large()
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._answer(route, await self._body(receive))
-        except TimeoutError:
-            raise Refusal(DEADLINE, f"no answer within {seconds:g} s") from None
+        return await self._deadlines.within(seconds, self._answer(route, receive))
 
     async def _body(self, receive: Receive) -> bytes:
         message = await receive()
@@ -111,7 +107,8 @@ class ModelApp:
             raise self._too_large()
         return body
 
-    async def _answer(self, route: Route, body: bytes) -> bytes:
+    async def _answer(self, route: Route, receive: Receive) -> bytes:
+        body = await self._body(receive)
         served = self._models.get(route.project, route.model, route.version)
         counters = self._counters
         if counters.waiting >= self._limits.max_waiting:

@@ -88,6 +88,7 @@ class PredictionLog:
     spool: Path
     limits: Limits
     counters: Counters
+    _coming: list[_Entry] = field(default_factory=list)
     _queue: list[_Entry] = field(default_factory=list)
     _segments: dict[tuple[str, str], _Segment] = field(default_factory=dict)
     _stopping: bool = False
@@ -116,10 +117,17 @@ class PredictionLog:
         self._thread.join()
 
     def _put(self, entry: _Entry) -> asyncio.Future[Any]:
-        with self._wake:
-            self._queue.append(entry)
-            self._wake.notify()
+        """All entries of one turn of the loop go to the writer together: fewer wake-ups, fewer syncs."""
+        if not self._coming:
+            self._loop.call_soon(self._hand_over)
+        self._coming.append(entry)
         return entry.waiter
+
+    def _hand_over(self) -> None:
+        coming, self._coming = self._coming, []
+        with self._wake:
+            self._queue += coming
+            self._wake.notify()
 
     def _run(self) -> None:
         while True:
@@ -144,30 +152,36 @@ class PredictionLog:
             log.warning("log.answers_dropped %d", len(entries))
 
     def _write(self, entries: list[_Entry]) -> None:
-        dirty: dict[tuple[str, str], SegmentWriter] = {}
+        """Groups of one segment are written and synced together; a flush ends its segment's group."""
+        groups: dict[tuple[str, str], list[_Entry]] = {}
         for entry in entries:
+            if not entry.flush:
+                groups.setdefault(entry.key, []).append(entry)
+                continue
+            self._commit(entry.key, groups.pop(entry.key, []))
             try:
-                if entry.flush:
-                    entry.result = self._seal(entry.key)
-                    dirty.pop(entry.key, None)
-                    continue
-                segment = self._segment(entry.key)
-                for payload, times in entry.records:
-                    segment.writer.append(payload, times=times)
-                segment.rows += entry.rows
-                dirty[entry.key] = segment.writer
+                entry.result = self._seal(entry.key)
             except (OSError, SegmentError) as error:
                 entry.error = error
-        for key, writer in dirty.items():
-            try:
-                writer.sync()
-            except OSError as error:
-                for entry in entries:
-                    if entry.key == key and entry.error is None:
-                        entry.error = error
-                self._abandon(key)
-            self.counters.syncs += 1
-        self.counters.records += sum(len(entry.records) for entry in entries)
+        for key, group in groups.items():
+            self._commit(key, group)
+
+    def _commit(self, key: tuple[str, str], group: list[_Entry]) -> None:
+        if not group:
+            return
+        try:
+            segment = self._segment(key)
+            segment.writer.append_all([record for entry in group for record in entry.records])
+            segment.rows += sum(entry.rows for entry in group)
+            segment.writer.sync()
+        except (OSError, SegmentError) as error:
+            # After a failed write or sync nothing is certain of the file: it is recovered at the next start.
+            self._abandon(key)
+            for entry in group:
+                entry.error = error
+            return
+        self.counters.syncs += 1
+        self.counters.records += sum(len(entry.records) for entry in group)
 
     def _segment(self, key: tuple[str, str]) -> _Segment:
         found = self._segments.get(key)
@@ -199,7 +213,7 @@ class PredictionLog:
         return {"file": sealed.name, "rows": segment.rows}
 
     def _abandon(self, key: tuple[str, str]) -> None:
-        """After a failed sync nothing is known of the file: the next start recovers it, new records go elsewhere."""
+        """Let go of a file as it is; new records go to another one."""
         segment = self._segments.pop(key, None)
         if segment is not None:
             segment.writer.abandon()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from capstan_formats.manifest import EntityLookup
+from capstan_formats.moments import datetime_of
 from capstan_formats.online import (
     Lookup,
     OnlineCodecError,
@@ -60,6 +62,7 @@ class Found:
     times: dict[str, list[int | None]] = field(default_factory=dict)
     status: dict[str, list[str]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class _Plan:
 
     schema: OnlineSchema
     keys: tuple[str, ...]
+    times: tuple[bool, ...]  # whether a key is a timestamp
     stored: tuple[tuple[str, str, bool], ...]  # column of the model, column of the store, whether a bool is a number
 
 
@@ -115,9 +119,10 @@ class Lookups:
             return [_MISSING] * len(event_times), _by_name(lookup)
         plan = self._plan(lookup, reader.schema)
         found.versions[lookup.view] = plan.schema.version
-        parts = [_key_column(lookup, key, values) for key in plan.keys]
+        keys = list(zip(*(_key_column(lookup, key, values) for key in plan.keys), strict=True))
+        found.keys[lookup.view] = [_written(plan, key) for key in keys]
         try:
-            rows = reader.get(list(zip(*parts, strict=True)))
+            rows = reader.get(keys)
         except OnlineCodecError as error:
             raise wrong(f"keys of view {lookup.view}", str(error)) from None
         ttl = lookup.ttl_s
@@ -137,8 +142,23 @@ class Lookups:
             stored.append((column, name, dtypes.get(name) == "bool"))
         if lookup.version is not None and schema.version != lookup.version:
             self._counters.foreign_views += 1
-        plan = self._plans[lookup.view] = _Plan(schema, keys, tuple(stored))
+        plan = self._plans[lookup.view] = _Plan(
+            schema, keys, tuple(key.dtype == "timestamp" for key in schema.keys), tuple(stored)
+        )
         return plan
+
+
+def _written(plan: _Plan, key: tuple[Any, ...]) -> dict[str, Any]:
+    """A key as the log has it, so that the feature store can explain the value by it."""
+    return {
+        name: _iso(part) if is_time and type(part) is int else part
+        for name, is_time, part in zip(plan.keys, plan.times, key, strict=True)
+    }
+
+
+@lru_cache(maxsize=1024)
+def _iso(us: int) -> str:
+    return datetime_of(us).isoformat()
 
 
 def _key_column(lookup: EntityLookup, key: str, values: Mapping[str, list[Any]]) -> list[Any]:

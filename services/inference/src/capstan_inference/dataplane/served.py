@@ -103,6 +103,7 @@ class Served:
             "features": {},
             "feature_times": {view: times[row] for view, times in found.times.items()},
             "feature_status": {view: status[row] for view, status in found.status.items()},
+            "lookup_keys": {view: keys[row] for view, keys in found.keys.items()},
             "prediction": scored.predictions[row],
         }
         if self.placement.log_features:

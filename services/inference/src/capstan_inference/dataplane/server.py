@@ -7,6 +7,7 @@ until then connections wait in the backlog of the socket, which it inherits.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -69,6 +70,7 @@ class ModelServer:
                 access_log=False,
                 server_header=False,
                 date_header=False,
+                proxy_headers=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=max(1, int(config.limits.grace_s)),
             )
@@ -83,6 +85,9 @@ class ModelServer:
         serving = asyncio.create_task(self._server.serve([socket.socket(fileno=self._config.socket_fd)]))
         while not self._server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
+        # What is loaded by now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         self._tell({"ready": os.getpid(), "refused": refused})
         await serving
         self._app.close()

@@ -33,7 +33,7 @@ def id_millis(prediction: str) -> int:
 
 
 def on_the_wire(found: Logged, run: str | None) -> PredictionRecord:
-    """What `GET /predictions/{id}` answers."""
+    """What `GET /predictions/{id}` answers; the entity has key columns by name, and each view's own keys by view."""
     record, row = found.record, found.row
     return PredictionRecord(
         prediction_id=row["prediction_id"],
@@ -43,7 +43,7 @@ def on_the_wire(found: Logged, run: str | None) -> PredictionRecord:
         run=run,
         event_time=instant(row["event_time"]),
         answered_at=instant(record["ts"]),
-        entity=row["entity"],
+        entity={**row["entity"], **row.get("lookup_keys", {})},
         inputs=row["inputs"],
         features=row.get("looked_up", {}),
         feature_times={view: None if at is None else instant(at) for view, at in row["feature_times"].items()},
