@@ -116,7 +116,7 @@ def open_page(
 
     async def link(capstan: Capstan) -> str:
         if page is Page.mlflow:
-            return (await capstan.registry.session_link("/mlflow/")).url
+            return (await capstan.registry.session_link("/mlflow/#/models")).url
         if page is Page.docs:
             return (await capstan.service(service).session_link("/docs")).url
         return (await capstan.monitoring.session_link(await newest_report(capstan, loop))).url
