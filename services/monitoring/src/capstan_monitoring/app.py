@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from capstan_monitoring.actions.absorb_segment import ABSORB, AbsorbSegment
+from capstan_monitoring.actions.absorb_segment import AbsorbSegment
 from capstan_monitoring.actions.advance_watermark import AdvanceWatermark
-from capstan_monitoring.actions.close_windows import JUDGE
+from capstan_monitoring.actions.close_windows import ABSORB, JUDGE
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
 from capstan_monitoring.actions.follow_versions import FollowVersions
 from capstan_monitoring.actions.join_labels import JOIN_LABELS, JoinLabels

@@ -12,7 +12,7 @@ from capstan_contracts.events import (
     VersionPromoted,
 )
 from capstan_monitoring.actions import follow_retrains
-from capstan_monitoring.actions.absorb_segment import ABSORB
+from capstan_monitoring.actions.close_windows import ABSORB, absorb_key
 from capstan_monitoring.actions.find_monitor import monitor_row
 from capstan_monitoring.actions.follow_versions import FollowVersions
 from capstan_monitoring.actions.note_commit import NoteCommit
@@ -28,7 +28,9 @@ def subscriptions(kit: Kit, versions: FollowVersions, commits: NoteCommit) -> Su
         # A deployment has the name of its loop; one of no loop is set aside, to be replayed when the loop is there.
         monitor = await monitor_row(session, envelope.project, event.deployment)
         payload = {"loop": monitor.loop, "segment": event.segment}
-        await kit.work.add(session, ABSORB, key=event.segment, project=envelope.project, payload=payload)
+        await kit.work.add(
+            session, ABSORB, key=absorb_key(monitor.loop, event.segment), project=envelope.project, payload=payload
+        )
 
     async def finished(session: WriteSession, envelope: Envelope, event: RunFinished) -> None:
         await versions.finished(session, envelope, event)

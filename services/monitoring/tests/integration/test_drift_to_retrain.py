@@ -48,6 +48,28 @@ async def test_quiet_days_raise_no_alarm_and_have_a_report(driver: Any, made: An
     assert page.text.lstrip().lower().startswith("<") and "weather__temp" in page.text and "plotly" in page.text.lower()
     by_start = await driver.h.viewer.get(path.partition("?")[0])
     assert by_start.content == page.content
+    assert "Dataset Drift is NOT detected" in page.text
+
+
+async def test_the_report_says_what_the_verdict_says(driver: Any, made: Any, make_part: Any, day: Any) -> None:
+    await driver.apply(make_part(drift={"minRows": 200, "seasonal": ["weather__temp"]}))
+    await driver.promote(made)
+    shifted = day(driver.package, 0, shift=8.0)
+    for row in shifted.rows:
+        row["inputs"]["origin"] = "EWR"  # a constant column
+    for row in shifted.rows[:560]:
+        row["looked_up"]["weather__temp"] = None
+    await driver.log(shifted)
+    await driver.seen(600)
+    await driver.advance(shifted.start + DAY)
+    await driver.judged(1)
+
+    async def reported() -> Any:
+        return (await driver.windows())[0]["report"]
+
+    page = await driver.h.viewer.get(await driver.h.until(reported, timeout=50))
+    assert "Dataset Drift is detected" in page.text
+    assert "weather__temp" in page.text
 
 
 async def test_shifted_data_waits_for_labels_and_then_asks_for_a_retrain(

@@ -23,8 +23,6 @@ from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.runtime import Kit
 from capstan_servicekit.work import Lease, WorkItem, WorkKind
 
-ABSORB = "absorb"
-
 
 class GridMoved(Exception):
     """Another segment fixed the grid of windows in between: do it again on that grid."""
@@ -75,6 +73,9 @@ class AbsorbSegment:
                     problem=problem.detail or problem.title,
                 )
             )
+        # Windows do not wait for it any longer.
+        monitor = await monitor_row(session, item.project, item.payload["loop"])
+        await close_windows(session, self._kit.work, monitor, self._lateness)
 
     async def _packages(self, session: Any, project: str, loop: str) -> dict[str, str]:
         """Files of the packages that the loop's runs made."""
@@ -91,14 +92,21 @@ class AbsorbSegment:
         self, session: WriteSession, item: WorkItem, part: MonitorPart, found: Mapping[str, Any], scored: Path
     ) -> None:
         project, loop, digest = item.project, item.payload["loop"], item.payload["segment"]
+        monitor = await monitor_row(session, project, loop)
         session.add(
             SegmentRow(
                 project=project, digest=digest, loop=loop, rows=found["rows"], unknown=found["unknown"], problem=""
             )
         )
-        if found["origin_us"] is None:
-            return
-        monitor, origin = await monitor_row(session, project, loop), instant(found["origin_us"])
+        if found["origin_us"] is not None:
+            await self._add(session, monitor, part, digest, found, scored)
+        await close_windows(session, self._kit.work, monitor, self._lateness)
+
+    async def _add(
+        self, session: WriteSession, monitor: MonitorRow, part: MonitorPart, digest: str, found: Mapping[str, Any],
+        scored: Path,
+    ) -> None:  # fmt: skip
+        project, loop, origin = monitor.project, monitor.loop, instant(found["origin_us"])
         if monitor.origin is None:
             monitor.origin = origin
         elif monitor.origin != origin:
@@ -112,7 +120,6 @@ class AbsorbSegment:
             monitor.newest = max(monitor.newest or newest, newest)
         for start, version in labelled:
             await enqueue_quality(session, self._kit.work, project, loop, start, version, cause=digest)
-        await close_windows(session, self._kit.work, monitor, self._lateness)
 
 
 async def _add_partial(

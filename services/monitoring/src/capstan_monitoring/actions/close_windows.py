@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
+from capstan_contracts.work import State
 from capstan_monitoring.tables import MonitorRow, WindowRow
 from capstan_servicekit.db.session import ReadSession, WriteSession
+from capstan_servicekit.db.tables import WorkRow
 from capstan_servicekit.work import WorkQueue
 
 JUDGE = "judge"
+ABSORB = "absorb"
 
 
 def watermark(row: MonitorRow, lateness: timedelta) -> datetime | None:
@@ -20,11 +23,21 @@ def watermark(row: MonitorRow, lateness: timedelta) -> datetime | None:
 
 
 async def close_windows(session: WriteSession, work: WorkQueue, row: MonitorRow, lateness: timedelta) -> None:
-    """Enqueue the oldest closed window, unless one of this loop is being judged: its end calls this again."""
+    """Enqueue the oldest closed window.
+
+    Not while one of this loop is being judged, or a segment of it waits to be taken in: their ends call this again.
+    """
     until = watermark(row, lateness)
     if until is None:
         return
     await session.flush()
+    waiting = select(WorkRow.id).where(
+        WorkRow.kind == ABSORB,
+        WorkRow.state.in_((State.QUEUED, State.RUNNING)),
+        WorkRow.key.startswith(f"{ABSORB}:{row.project}:{row.loop}:", autoescape=True),
+    )
+    if await session.scalar(waiting.limit(1)) is not None:
+        return
     mine = (WindowRow.project == row.project, WindowRow.loop == row.loop)
     if await session.scalar(select(WindowRow.start).where(*mine, WindowRow.state == "evaluating").limit(1)) is not None:
         return
@@ -34,6 +47,11 @@ async def close_windows(session: WriteSession, work: WorkQueue, row: MonitorRow,
         window.state = "evaluating"
         payload = window_payload(window)
         await work.add(session, JUDGE, key=window_key(window), project=row.project, payload=payload)
+
+
+def absorb_key(loop: str, segment: str) -> str:
+    """What a segment is called in work items."""
+    return f"{loop}:{segment}"
 
 
 def window_key(window: WindowRow) -> str:

@@ -68,6 +68,7 @@ class RenderReport:
             "version": window.version,
             "rows": self._rows,
             "floor": part.monitoring.drift.floor,
+            "seasonal": list(part.monitoring.drift.seasonal),
             "ignore": list(part.monitoring.drift.ignore),
         }
 

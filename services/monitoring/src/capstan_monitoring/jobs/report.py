@@ -16,12 +16,13 @@ from capstan_servicekit.jobs.api import Job, JobRefused
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Input: package, training_set, segments (paths), start_us, end_us, version, rows, floor, ignore.
+    """Input: package, training_set, segments (paths), start_us, end_us, version, rows, floor, seasonal, ignore.
 
     `report.html` in the scratch folder. Output: columns shown and columns left out (empty or unknown on a side).
     """
     import pandas as pd
     from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
     from evidently.presets import DataDriftPreset
 
     given, baseline = job.input, baseline_of(job.input["package"])
@@ -40,12 +41,13 @@ def run(job: Job) -> dict[str, Any]:
         made |= {name: pd.Series([_word(value) for value in columns[name]], dtype="object") for name in words}
         return Dataset.from_pandas(pd.DataFrame(made), data_definition=definition)
 
-    floor = given["floor"]
-    preset = DataDriftPreset(
-        columns=shown, num_method="psi", num_threshold=floor, cat_method="psi", cat_threshold=floor
-    )
+    floor, judged = given["floor"], [name for name in shown if name not in given["seasonal"]]
+    psi: dict[str, Any] = {"num_method": "psi", "num_threshold": floor, "cat_method": "psi", "cat_threshold": floor}
+    # One column is enough for an alarm, so one is enough for the page; seasonal ones are shown apart.
+    parts: list[Any] = [DataDriftPreset(columns=judged, drift_share=1 / len(judged), **psi)] if judged else []
+    parts += [ValueDrift(column=name, method="psi", threshold=floor) for name in shown if name not in judged]
     job.progress(1, 2, "rendering")
-    snapshot = Report([preset], include_tests=True).run(current_data=frame(current), reference_data=frame(reference))
+    snapshot = Report(parts, include_tests=True).run(current_data=frame(current), reference_data=frame(reference))
     snapshot.save_html(str(job.scratch / "report.html"))
     return {"shown": shown, "left_out": [name for name in names if name not in shown]}
 
