@@ -190,7 +190,7 @@ async def test_kill_9_loses_no_answered_prediction_and_ships_each_once(
             return last in {event.segment for _, event in p.h.published(PredictionsLogged)}
 
         await p.h.until(shipped)
-        assert not list(tmp_path.glob("spool/inference/*/*/*"))
+        assert await asyncio.to_thread(lambda: list(tmp_path.glob("spool/inference/*/*/*"))) == []
         events = [event for _, event in p.h.published(PredictionsLogged)]
         assert len({event.segment for event in events}) == len(events)
         kept: list[str] = []

@@ -35,6 +35,8 @@ class Batch:
     event_times: list[Any] | None = None
     request_id: str | None = None
     outputs: list[str] = field(default_factory=list)
+    #: The rows as objects, where they came so and nothing was taken out of them: the log takes them as they are.
+    instances: list[dict[str, Any]] | None = None
 
     def place(self, column: str, row: int) -> str:
         """How the caller finds a cell in what was sent."""
@@ -69,7 +71,8 @@ def v1_batch(body: Any, names: Sequence[str], max_rows: int) -> Batch:
     parameters = _object(body, "parameters")
     event_time = body.get(EVENT_TIME, parameters.get(EVENT_TIME))
     event_times = columns.pop(EVENT_TIME, None) if EVENT_TIME not in names else None
-    return Batch(columns, rows, event_time=event_time, event_times=event_times)
+    whole = instances if event_times is None and rows == 1 and type(instances[0]) is dict else None
+    return Batch(columns, rows, event_time=event_time, event_times=event_times, instances=whole)
 
 
 def v2_batch(body: Any, names: Sequence[str], max_rows: int) -> Batch:
@@ -106,10 +109,8 @@ def _columns_of(instances: list[Any], names: Sequence[str]) -> dict[str, list[An
     if kinds != {dict}:
         row = next(i for i, one in enumerate(instances) if type(one) is not type(instances[0]) or type(one) is not dict)
         raise wrong(f"instances[{row}]", "each row is an object of columns, or each is a list of values in order")
-    columns: dict[str, list[Any]] = {}
     try:
-        for name in names:
-            columns[name] = [instance[name] for instance in instances]
+        columns = {name: [instance[name] for instance in instances] for name in names}
     except KeyError as error:
         missing = error.args[0]
         row = next(i for i, instance in enumerate(instances) if missing not in instance)
@@ -117,6 +118,8 @@ def _columns_of(instances: list[Any], names: Sequence[str]) -> dict[str, list[An
             f"instances[{row}].{missing}", "the column is missing", "Send null where it has no value."
         ) from None
     extras = {name for instance in instances if len(instance) > len(names) for name in instance} - columns.keys()
+    if not extras:
+        return columns
     for name in sorted(extras):
         columns[name] = [instance.get(name) for instance in instances]
     _check_extras(columns, extras, v2=False)

@@ -75,7 +75,9 @@ class Served:
         for start in range(0, scored.rows.count, ROWS_PER_RECORD):
             end = min(start + ROWS_PER_RECORD, scored.rows.count)
             lines = [self._row(scored, prediction_ids[row], row) for row in range(start, end)]
-            payload = orjson.dumps(self._record(ids.new(millis), millis * 1000, lines, scored.found.versions))
+            # A record is known by its first prediction: both are unique, and one id is enough.
+            record = self._record(prediction_ids[start], millis * 1000, lines, scored.found.versions)
+            payload = orjson.dumps(record)
             records.append((payload, (min(times[start:end]), max(times[start:end]))))
         return prediction_ids, records
 
@@ -94,12 +96,12 @@ class Served:
         }
 
     def _row(self, scored: Scored, prediction_id: str, row: int) -> dict[str, Any]:
-        sent, found = scored.rows.sent, scored.found
+        sent, found, instances = scored.rows.sent, scored.found, scored.rows.instances
         line = {
             "prediction_id": prediction_id,
             "event_time": scored.rows.event_times[row],
             "entity": {name: sent[name][row] for name in self._entity if name in sent},
-            "inputs": {name: column[row] for name, column in sent.items()},
+            "inputs": instances[row] if instances else {name: column[row] for name, column in sent.items()},
             "features": {},
             "feature_times": {view: times[row] for view, times in found.times.items()},
             "feature_status": {view: status[row] for view, status in found.status.items()},

@@ -36,6 +36,7 @@ class Rows:
     sent: dict[str, list[Any]]
     values: dict[str, list[Any]]
     event_times: list[int]
+    instances: list[dict[str, Any]] | None = None
 
 
 class Signature:
@@ -61,7 +62,7 @@ class Signature:
                 values[name] = _moments(batch, name, column)
             elif dtype == "int64":
                 _within_int64(batch, name, column)
-        return Rows(batch.rows, sent, values, self._event_times(batch, values))
+        return Rows(batch.rows, sent, values, self._event_times(batch, values), batch.instances)
 
     def _event_times(self, batch: Batch, values: dict[str, list[Any]]) -> list[int]:
         """Per row: the column of the label's time, else the row's own event_time, else the request's, else now."""

@@ -1,0 +1,34 @@
+"""The model server's process stays small, and speaks the codes of the platform."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+from capstan_contracts.errors import Code
+from capstan_contracts.ids import UUID_PATTERN, uuid7_instant
+from capstan_inference.dataplane.ids import IdSource
+from capstan_inference.dataplane.refusals import KINDS
+
+
+def test_it_imports_no_framework_and_nothing_else_of_the_service() -> None:
+    code = (
+        "import sys, capstan_inference.dataplane.server; "
+        "own = [n for n in sys.modules if n.startswith('capstan_inference.') and '.dataplane' not in n]; "
+        "print(own, sorted({'pydantic', 'fastapi', 'sqlalchemy', 'lightgbm', 'httpx'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] []"
+
+
+def test_its_codes_are_those_of_the_contracts() -> None:
+    assert set(KINDS) <= set(Code)
+
+
+def test_ids_are_uuid7_of_their_millisecond_and_do_not_repeat() -> None:
+    source = IdSource()
+    made = [source.new(1_700_000_000_123) for _ in range(5000)]
+    assert len(set(made)) == 5000
+    assert all(re.fullmatch(UUID_PATTERN, one) for one in made)
+    assert uuid7_instant(made[0]).timestamp() == 1_700_000_000.123
