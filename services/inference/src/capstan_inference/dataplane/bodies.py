@@ -71,7 +71,7 @@ def v1_batch(body: Any, names: Sequence[str], max_rows: int) -> Batch:
     parameters = _object(body, "parameters")
     event_time = body.get(EVENT_TIME, parameters.get(EVENT_TIME))
     event_times = columns.pop(EVENT_TIME, None) if EVENT_TIME not in names else None
-    whole = instances if event_times is None and rows == 1 and type(instances[0]) is dict else None
+    whole = instances if event_times is None and type(instances[0]) is dict else None
     return Batch(columns, rows, event_time=event_time, event_times=event_times, instances=whole)
 
 
