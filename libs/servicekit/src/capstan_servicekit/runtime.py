@@ -130,9 +130,12 @@ class Service:
 
     async def stop(self) -> None:
         """Stop the loops and close everything; open work is taken up again after the next start."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        pending = set(self._tasks)
+        while pending:
+            for task in pending:
+                task.cancel()
+            # again until it works: Python 3.11's wait_for, which the broker's client uses, can lose a cancellation
+            _, pending = await asyncio.wait(pending, timeout=1)
         for close in (
             *self.closers,
             self.kit.jobs.close,

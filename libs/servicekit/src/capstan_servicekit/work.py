@@ -206,7 +206,9 @@ class WorkLoop:
                 self._wake.clear()
                 if not await self._claim_some():
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), timeout=1.0)
+                        # not wait_for: in Python 3.11 it can lose a cancellation, and stopping would hang
+                        async with asyncio.timeout(1.0):
+                            await self._wake.wait()
         finally:
             tasks = [task for group in self._running.values() for task in group]
             for task in tasks:

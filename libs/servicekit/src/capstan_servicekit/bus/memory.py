@@ -105,6 +105,7 @@ class MemoryBus:
     async def _wait(self, seconds: float | None) -> None:
         async with self._arrived:
             try:
-                await asyncio.wait_for(self._arrived.wait(), None if seconds is None else max(seconds, 0.0))
+                async with asyncio.timeout(None if seconds is None else max(seconds, 0.0)):
+                    await self._arrived.wait()
             except TimeoutError:
                 return
