@@ -105,7 +105,8 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
                 await connection.run_sync(KitBase.metadata.create_all)
             await engine.dispose()
 
-        Path(sa.make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
+        if url.startswith("sqlite"):
+            Path(sa.make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
         asyncio.run(make())
 
     monkeypatch.setattr(harness_module, "upgrade", create)
@@ -114,8 +115,15 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
 
 @pytest.fixture
 async def h(toy: Toy, tmp_path: Path) -> AsyncIterator[Harness]:
-    """The running toy."""
+    """The running toy, for what has nothing to do with its database."""
     async with running(Settings, toy.build, tmp_path) as harness:
+        yield harness
+
+
+@pytest.fixture
+async def either(toy: Toy, tmp_path: Path, database_url: str) -> AsyncIterator[Harness]:
+    """The running toy, once on each database."""
+    async with running(Settings, toy.build, tmp_path, database_url=database_url) as harness:
         yield harness
 
 
@@ -180,104 +188,104 @@ async def test_a_browser_session_reads_once_redeemed_and_never_writes(h: Harness
     assert (await h.admin.post("/v1/session-links?path=//evil.example")).status_code == 422
 
 
-async def test_events_have_their_effect_once(h: Harness, toy: Toy) -> None:
-    envelope = await h.publish(quarantined("flights"), subject=Urn("default", "dataset", "flights"))
-    await h.deliver(envelope)
-    await h.publish(quarantined("weather"), subject=Urn("default", "dataset", "weather"))
+async def test_events_have_their_effect_once(either: Harness, toy: Toy) -> None:
+    envelope = await either.publish(quarantined("flights"), subject=Urn("default", "dataset", "flights"))
+    await either.deliver(envelope)
+    await either.publish(quarantined("weather"), subject=Urn("default", "dataset", "weather"))
 
     async def both() -> bool:
         return toy.seen[-1:] == ["weather"]
 
-    await h.until(both)
+    await either.until(both)
     assert toy.seen == ["flights", "weather"]
 
 
-async def test_a_failing_event_is_retried_and_a_hopeless_one_set_aside(h: Harness, toy: Toy) -> None:
+async def test_a_failing_event_is_retried_and_a_hopeless_one_set_aside(either: Harness, toy: Toy) -> None:
     toy.fail_times = 1
-    await h.publish(quarantined("flaky"), subject=Urn("default", "dataset", "flaky"))
-    await h.publish(quarantined("hopeless"), subject=Urn("default", "dataset", "hopeless"))
+    await either.publish(quarantined("flaky"), subject=Urn("default", "dataset", "flaky"))
+    await either.publish(quarantined("hopeless"), subject=Urn("default", "dataset", "hopeless"))
 
     async def letters() -> Any:
-        found = (await h.viewer.get("/v1/projects/default/dead-letters")).json()["items"]
+        found = (await either.viewer.get("/v1/projects/default/dead-letters")).json()["items"]
         return found if toy.seen.count("flaky") == 2 else None
 
-    (letter,) = await h.until(letters)
+    (letter,) = await either.until(letters)
     assert "cannot take it" in letter["reason"] and letter["event_type"] == "batch.quarantined.v1"
-    answer = await h.operator.post(f"/v1/projects/default/dead-letters/{letter['id']}/replay")
+    answer = await either.operator.post(f"/v1/projects/default/dead-letters/{letter['id']}/replay")
     assert answer.status_code == 400
-    async with h.kit.database.read() as session:
+    async with either.kit.database.read() as session:
         assert await session.scalar(sa.select(sa.func.count()).select_from(InboxRow)) == 1
 
 
-async def test_an_unreadable_event_does_not_stop_the_consumer(h: Harness, toy: Toy) -> None:
-    await h.bus.publish("capstan.default.batch.quarantined.v1", b"\x00garbage", message_id="garbage")
-    await h.publish(quarantined("after"), subject=Urn("default", "dataset", "after"))
+async def test_an_unreadable_event_does_not_stop_the_consumer(either: Harness, toy: Toy) -> None:
+    await either.bus.publish("capstan.default.batch.quarantined.v1", b"\x00garbage", message_id="garbage")
+    await either.publish(quarantined("after"), subject=Urn("default", "dataset", "after"))
 
     async def after() -> bool:
         return toy.seen == ["after"]
 
-    await h.until(after)
-    async with h.kit.database.read() as session:
+    await either.until(after)
+    async with either.kit.database.read() as session:
         assert await session.scalar(sa.select(sa.func.count()).select_from(DeadLetterRow)) == 1
 
 
-async def test_an_event_waits_for_a_broken_bus(h: Harness) -> None:
-    h.bus.break_down()
-    assert (await h.operator.post("/v1/projects/default/things", json={"value": 1})).status_code == 200
-    assert (await h.anonymous.get("/readyz")).status_code == 503
+async def test_an_event_waits_for_a_broken_bus(either: Harness) -> None:
+    either.bus.break_down()
+    assert (await either.operator.post("/v1/projects/default/things", json={"value": 1})).status_code == 200
+    assert (await either.anonymous.get("/readyz")).status_code == 503
     await asyncio.sleep(0.2)
-    assert h.published(LabelsReceived) == []
-    h.bus.mend()
+    assert either.published(LabelsReceived) == []
+    either.bus.mend()
 
     async def published() -> bool:
-        return len(h.published(LabelsReceived)) == 1
+        return len(either.published(LabelsReceived)) == 1
 
-    await h.until(published)
+    await either.until(published)
 
 
-async def test_work_is_done_once_per_key_and_failures_are_told(h: Harness, toy: Toy) -> None:
+async def test_work_is_done_once_per_key_and_failures_are_told(either: Harness, toy: Toy) -> None:
     for value, added in ((1, True), (1, False), (13, True)):
-        answer = await h.operator.post("/v1/projects/default/things", json={"value": value})
+        answer = await either.operator.post("/v1/projects/default/things", json={"value": value})
         assert answer.json() == {"added": added}
 
     async def failed() -> bool:
         return bool(toy.failed)
 
-    await h.until(failed)
+    await either.until(failed)
     assert toy.failed == ["13.0: internal"]
     assert sorted(toy.seen) == ["toil 1.0 1", "toil 13.0 1", "toil 13.0 2"]
 
 
-async def test_a_worker_that_lost_its_lease_cannot_apply(h: Harness, toy: Toy) -> None:
-    await h.operator.post("/v1/projects/default/things", json={"value": 7})
+async def test_a_worker_that_lost_its_lease_cannot_apply(either: Harness, toy: Toy) -> None:
+    await either.operator.post("/v1/projects/default/things", json={"value": 7})
 
     async def started() -> bool:
         return bool(toy.seen)
 
-    await h.until(started)
-    async with h.kit.database.write() as session:  # somebody else claims it
+    await either.until(started)
+    async with either.kit.database.write() as session:  # somebody else claims it
         await session.execute(sa.update(WorkRow).values(fence=WorkRow.fence + 1))
     toy.hold.set()
     await asyncio.sleep(0.3)
-    async with h.kit.database.read() as reading:
+    async with either.kit.database.read() as reading:
         assert (await reading.scalars(sa.select(WorkRow.state))).all() == ["running"]
     assert issubclass(LeaseLost, Exception)
 
 
-async def test_cancelled_work_ends_and_says_so(h: Harness, toy: Toy) -> None:
-    await h.operator.post("/v1/projects/default/things", json={"value": 7})
-    async with h.kit.database.write() as session:
-        assert await h.kit.work.cancel(session, "toil", key="7.0", project="default")
+async def test_cancelled_work_ends_and_says_so(either: Harness, toy: Toy) -> None:
+    await either.operator.post("/v1/projects/default/things", json={"value": 7})
+    async with either.kit.database.write() as session:
+        assert await either.kit.work.cancel(session, "toil", key="7.0", project="default")
 
     async def cancelled() -> bool:
         return toy.failed == ["7.0: conflict"]
 
-    await h.until(cancelled)
+    await either.until(cancelled)
 
 
-async def test_open_work_is_taken_up_after_a_restart(toy: Toy, tmp_path: Path) -> None:
+async def test_open_work_is_taken_up_after_a_restart(toy: Toy, tmp_path: Path, database_url: str) -> None:
     bus = MemoryBus()
-    async with running(Settings, toy.build, tmp_path, bus=bus) as first:
+    async with running(Settings, toy.build, tmp_path, bus=bus, database_url=database_url) as first:
         await first.operator.post("/v1/projects/default/things", json={"value": 7})
 
         async def started() -> bool:
@@ -285,7 +293,7 @@ async def test_open_work_is_taken_up_after_a_restart(toy: Toy, tmp_path: Path) -
 
         await first.until(started)
     toy.hold.set()
-    async with running(Settings, toy.build, tmp_path, bus=bus) as second:
+    async with running(Settings, toy.build, tmp_path, bus=bus, database_url=database_url) as second:
 
         async def done() -> bool:
             async with second.kit.database.read() as session:

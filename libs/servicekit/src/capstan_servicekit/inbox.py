@@ -98,8 +98,8 @@ class Inbox:
         tokens = message.subject.split(".")
         project = envelope.project if envelope else (tokens[1] if len(tokens) > 2 else "default")
         event_type = envelope.type if envelope else ".".join(tokens[2:])
-        letter_id, reason = uuid7(), redact_text(reason)[:2000]
-        body = message.body.decode("utf-8", "replace")
+        letter_id, reason = uuid7(), _storable(redact_text(reason)[:2000])
+        body = _storable(message.body.decode("utf-8", "replace"))
         async with self._database.write() as session:
             session.add(
                 DeadLetterRow(
@@ -140,3 +140,8 @@ class Inbox:
             row = await session.get(DeadLetterRow, letter_id)
             if row is not None:
                 row.replayed = True
+
+
+def _storable(text: str) -> str:
+    """The text without the one character that PostgreSQL has no place for."""
+    return text.replace("\x00", "\ufffd")

@@ -14,7 +14,7 @@ from capstan_contracts.events import Event, bus_subject
 from capstan_contracts.ids import Urn
 from capstan_servicekit.bus.port import Bus, BusUnavailable
 from capstan_servicekit.clock import Clock
-from capstan_servicekit.db.session import Database, WriteSession
+from capstan_servicekit.db.session import RELAYING, Database, WriteSession
 from capstan_servicekit.db.tables import OutboxRow
 from capstan_servicekit.telemetry import Metrics, logger
 from capstan_servicekit.trace import child_of, traceparent
@@ -64,17 +64,24 @@ class Relay:
                 sent, pause = 0, min(pause * 2, 5.0)
                 await asyncio.sleep(pause)
                 continue
-            if sent < BATCH:
+            if sent is None:
+                await asyncio.sleep(0.1)
+            elif sent < BATCH:
                 await self._sleep()
 
     async def _sleep(self) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), timeout=2.0)
+            async with asyncio.timeout(2.0):
+                await self._wake.wait()
         except TimeoutError:
             return
 
-    async def relay_once(self) -> int:
-        """Publish one batch; how many rows were published."""
+    async def relay_once(self) -> int | None:
+        """Publish one batch; how many rows were published. None: another replica is at it, and order needs one."""
+        async with self._database.alone(RELAYING) as mine:
+            return await self._relay() if mine else None
+
+    async def _relay(self) -> int:
         async with self._database.read() as session:
             query = select(OutboxRow).where(OutboxRow.published_at.is_(None)).order_by(OutboxRow.sequence).limit(BATCH)
             rows = list((await session.scalars(query)).all())

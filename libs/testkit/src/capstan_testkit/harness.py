@@ -1,4 +1,4 @@
-"""A service inside the test: real lifespan and database (SQLite), memory bus, one HTTP client per kind of caller."""
+"""A service inside the test: real lifespan and database, memory bus, one HTTP client per kind of caller."""
 
 from __future__ import annotations
 
@@ -35,6 +35,23 @@ ROLES: Mapping[str, tuple[str, dict[str, str]]] = {
     "foreign": ("user", {"elsewhere": "admin"}),
     "service": ("service", {"*": "service"}),
 }
+
+
+class Databases:
+    """Which database a service gets that is not told one: SQLite below its home, or what `make` makes for the home."""
+
+    def __init__(self) -> None:
+        self.make: Callable[[], str] | None = None
+        self._made: dict[Path, str] = {}
+
+    def url(self, home: Path) -> str:
+        """The same for the same home: a restart finds its rows."""
+        if self.make is None:
+            return ""
+        return self._made.get(home) or self._made.setdefault(home, self.make())
+
+
+DATABASES = Databases()
 
 
 def write_principals(file: Path) -> dict[str, str]:
@@ -138,6 +155,7 @@ async def running(
         write_secret(tokens_file, json.dumps(tokens))
         for name in SERVICES:
             write_secret(secrets / f"{name}.token", tokens["service"])
+    fields.setdefault("database_url", DATABASES.url(home))
     settings = settings_type(
         home=home,
         bus_url="memory:",

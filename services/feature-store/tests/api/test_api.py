@@ -17,8 +17,8 @@ P = "/v1/projects/default"
 World = Any
 
 
-def test_migrations_are_the_models(tmp_path: Path) -> None:
-    assert_migrations_match(Settings, Base, tmp_path)
+def test_migrations_are_the_models(tmp_path: Path, database_url: str) -> None:
+    assert_migrations_match(Settings, Base, tmp_path, database_url)
 
 
 async def test_every_route_is_guarded(h: Harness) -> None:

@@ -45,8 +45,8 @@ async def test_every_route_is_guarded(h: Harness) -> None:
     assert await assert_every_route_is_guarded(h) >= 14
 
 
-async def test_migrations_match_the_models(tmp_path: Path) -> None:
-    await asyncio.to_thread(assert_migrations_match, Settings, Base, tmp_path)
+async def test_migrations_match_the_models(tmp_path: Path, database_url: str) -> None:
+    await asyncio.to_thread(assert_migrations_match, Settings, Base, tmp_path, database_url)
 
 
 async def test_roles(h: Harness, make_spec: Make) -> None:

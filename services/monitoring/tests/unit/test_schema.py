@@ -9,5 +9,5 @@ from capstan_monitoring.tables import Base
 from capstan_testkit.schema import assert_migrations_match
 
 
-def test_the_revisions_make_what_the_models_say(tmp_path: Path) -> None:
-    assert_migrations_match(Settings, Base, tmp_path)
+def test_the_revisions_make_what_the_models_say(tmp_path: Path, database_url: str) -> None:
+    assert_migrations_match(Settings, Base, tmp_path, database_url)

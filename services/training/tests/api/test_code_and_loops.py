@@ -48,8 +48,8 @@ async def put_part(h: Harness, part: LoopPart, **params: Any) -> Any:
     return await h.service.put(LOOP, content=part.model_dump_json(by_alias=True), headers=headers, params=params)
 
 
-def test_migrations_equal_the_models(tmp_path: Path) -> None:
-    assert_migrations_match(Settings, Base, tmp_path)
+def test_migrations_equal_the_models(tmp_path: Path, database_url: str) -> None:
+    assert_migrations_match(Settings, Base, tmp_path, database_url)
 
 
 async def test_every_route_is_guarded(h: Harness) -> None:

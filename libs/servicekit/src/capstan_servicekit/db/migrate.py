@@ -12,9 +12,11 @@ import re
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, func, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from capstan_servicekit.db.session import MIGRATING
 
 
 def newest_revision(package: str) -> str:
@@ -51,15 +53,20 @@ def run(metadata: MetaData) -> None:
     url: URL = context.config.attributes["url"]
 
     def migrate(connection: Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            # Replicas start together: the second one waits here, and finds the work done.
+            connection.execute(select(func.pg_advisory_xact_lock(MIGRATING)))
         context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
         with context.begin_transaction():
             context.run_migrations()
 
     async def connect() -> None:
         engine = create_async_engine(url)
-        async with engine.begin() as connection:
-            await connection.run_sync(migrate)
-        await engine.dispose()
+        try:
+            async with engine.begin() as connection:
+                await connection.run_sync(migrate)
+        finally:
+            await engine.dispose()
 
     asyncio.run(connect())
 

@@ -2,21 +2,57 @@
 
 `async with database.read() as session` gives a `ReadSession`; `async with database.write() as session` a
 `WriteSession`, committed when the block ends and rolled back when it raises. Nothing else commits.
+
+Both databases promise the same. A read sees one moment. Writes happen one after the other, so what a write has read
+stays true until it commits: numbers may be counted on, "there is none yet" may be acted on, and the outbox is in the
+order of the commits. SQLite has one writer by nature; PostgreSQL gets an advisory lock that the replicas share. Writes
+are short (no call leaves the process inside one), and prediction traffic never writes here, so one writer suffices.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NewType
 
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from capstan_servicekit.errors import Invalid, broken
 
 ReadSession = NewType("ReadSession", AsyncSession)
 WriteSession = NewType("WriteSession", ReadSession)
+
+
+WRITING, MIGRATING, RELAYING = 1, 2, 3
+"""Keys of advisory locks; they count within one database, and each service has its own."""
+
+_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+# What ends a connection whose process hangs while others wait for its locks. As patient as SQLite is here.
+_POSTGRES = {"lock_timeout": "15s", "idle_in_transaction_session_timeout": "60s"}
+
+
+def _document(value: Any) -> str:
+    # PostgreSQL refuses NaN in a document; SQLite would keep it, so that nobody notices before the cluster does.
+    return json.dumps(value, allow_nan=False)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Invalid for a value that no column can hold (SQLSTATE class 22): too long, out of range, with a NUL character."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not str(getattr(error.orig, "sqlstate", "") or "").startswith("22"):
+            raise
+        rule = "short enough, within 32 bits where it counts something, without NUL characters"
+        raise Invalid("A value cannot be stored or looked for", errors=broken("value", rule)) from error
 
 
 def _sqlite_pragmas(connection: Any, _: Any) -> None:
@@ -35,6 +71,7 @@ class Database:
         self.url = make_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self._engine: AsyncEngine | None = None
+        self._turn = asyncio.Lock()
         self._committed: list[Callable[[], None]] = []
 
     def on_commit(self, notify: Callable[[], None]) -> None:
@@ -50,10 +87,13 @@ class Database:
 
     def _make_engine(self) -> AsyncEngine:
         if not self.sqlite:
-            return create_async_engine(self.url, pool_size=5, max_overflow=5, pool_pre_ping=True)
+            return create_async_engine(
+                self.url, pool_size=5, max_overflow=5, pool_pre_ping=True, json_serializer=_document,
+                connect_args={"server_settings": _POSTGRES},
+            )  # fmt: skip
         if self.url.database and self.url.database != ":memory:":
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(self.url, pool_size=3, max_overflow=5)
+        engine = create_async_engine(self.url, pool_size=3, max_overflow=5, json_serializer=_document)
         event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
         return engine
 
@@ -63,8 +103,11 @@ class Database:
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
             if self.sqlite:
                 await (await session.connection()).exec_driver_sql("BEGIN")
+            else:
+                await session.connection(execution_options=_SNAPSHOT)
             try:
-                yield ReadSession(session)
+                with _refusing():
+                    yield ReadSession(session)
             finally:
                 session.expunge_all()  # a rollback would expire what was read, and the rows outlive the session
                 await session.rollback()
@@ -72,18 +115,40 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteSession]:
         """One transaction: committed at the end of the block, rolled back when it raises."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+        async with self._one_writer(), AsyncSession(self.engine, expire_on_commit=False) as session:
             if self.sqlite:
                 # Take the write lock at once: a read that turns into a write later could not wait for it.
                 await (await session.connection()).exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                # Each statement after this one sees all that was committed before the lock was got.
+                await session.execute(select(func.pg_advisory_xact_lock(WRITING)))
             try:
-                yield WriteSession(ReadSession(session))
-                await session.commit()
+                with _refusing():
+                    yield WriteSession(ReadSession(session))
+                    await session.commit()
             except BaseException:
                 await session.rollback()
                 raise
         for notify in self._committed:
             notify()
+
+    @asynccontextmanager
+    async def _one_writer(self) -> AsyncIterator[None]:
+        """On PostgreSQL this process's writers queue here, so that waiting ones do not use up the connections."""
+        if self.sqlite:
+            yield
+            return
+        async with self._turn:
+            yield
+
+    @asynccontextmanager
+    async def alone(self, key: int) -> AsyncIterator[bool]:
+        """Whether no other replica is within a block of the same key now. SQLite: there is one process, so yes."""
+        if self.sqlite:
+            yield True
+            return
+        async with self.engine.begin() as connection:
+            yield bool(await connection.scalar(select(func.pg_try_advisory_xact_lock(key))))
 
     async def close(self) -> None:
         """Close all connections."""

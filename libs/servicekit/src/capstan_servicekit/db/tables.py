@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import JSON as SQL_JSON
 from sqlalchemy import BigInteger, Boolean, DateTime, Dialect, Integer, MetaData, String, Text, TypeDecorator
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMING = {
@@ -18,8 +17,9 @@ NAMING = {
     "ck": "ck_%(table_name)s_%(constraint_name)s",
 }
 
-Json = SQL_JSON().with_variant(JSONB(), "postgresql")
-"""A JSON document; JSONB on PostgreSQL."""
+Json = SQL_JSON()
+"""A JSON document, kept as it was written. Not JSONB: that changes the order of keys and the spelling of numbers, and
+digests are made of documents. Nothing searches inside of one."""
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 """A growing integer key; SQLite only counts by itself in INTEGER."""

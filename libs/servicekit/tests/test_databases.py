@@ -1,0 +1,240 @@
+"""What both databases promise, and what two replicas on one PostgreSQL may rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from capstan_contracts.events import LabelsReceived
+from capstan_contracts.ids import Urn, uuid7
+from capstan_servicekit.bus.memory import MemoryBus
+from capstan_servicekit.bus.port import Ack, Message
+from capstan_servicekit.clock import SystemClock
+from capstan_servicekit.db.idempotency import recall, remember
+from capstan_servicekit.db.session import Database, WriteSession
+from capstan_servicekit.db.tables import IdempotencyRow, InboxRow, KitBase, OutboxRow, WorkRow
+from capstan_servicekit.errors import Invalid
+from capstan_servicekit.inbox import Inbox, Subscriptions
+from capstan_servicekit.outbox import Outbox, Relay
+from capstan_servicekit.telemetry import Metrics
+from capstan_servicekit.work import Lease, WorkItem, WorkKind, WorkLoop, WorkQueue
+
+PATIENCE = ("lock_timeout", "idle_in_transaction_session_timeout")
+NOW = SystemClock().now()
+Pair = tuple[Database, Database]
+
+
+@pytest.fixture
+async def pair(database_url: str, tmp_path: Path) -> AsyncIterator[Pair]:
+    """Two replicas' views of one database that has the chassis' tables."""
+    url = database_url or f"sqlite+aiosqlite:///{tmp_path / 'pair.db'}"
+    first, second = Database(url), Database(url)
+    async with first.engine.begin() as connection:
+        await connection.run_sync(KitBase.metadata.create_all)
+    yield first, second
+    await first.close()
+    await second.close()
+
+
+class SlowBus(MemoryBus):
+    """Takes a moment for each message, and remembers also those that it had before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handed_over: list[bytes] = []
+
+    async def publish(self, subject: str, body: bytes, *, message_id: str) -> None:
+        self.handed_over.append(body)
+        await asyncio.sleep(0.002)
+        await super().publish(subject, body, message_id=message_id)
+
+
+def event(number: int) -> LabelsReceived:
+    return LabelsReceived(monitor="m", source="s", labels=number, joined=0, unlabelled=0)
+
+
+def item(key: str, count: int = 0) -> WorkRow:
+    return WorkRow(
+        id=uuid7(), kind="k", key=key, project="p", payload={}, state="queued", fence=count, attempts=0,
+        not_before=NOW, progress={}, cancel_requested=False, created_at=NOW,
+    )  # fmt: skip
+
+
+async def test_what_a_write_has_read_stays_true_until_it_commits(pair: Pair) -> None:
+    """Counting on from the largest number: the ledger, dataset versions and revisions of deployments do it."""
+
+    async def count_on(database: Database) -> None:
+        async with database.write() as session:
+            last = await session.scalar(sa.select(sa.func.max(WorkRow.fence)))
+            await asyncio.sleep(0.005)
+            session.add(item(uuid7(), (last or 0) + 1))
+
+    await asyncio.gather(*(count_on(pair[number % 2]) for number in range(24)))
+    async with pair[0].read() as session:
+        found = (await session.scalars(sa.select(WorkRow.fence).order_by(WorkRow.fence))).all()
+    assert found == list(range(1, 25))
+
+
+async def test_more_writers_than_connections_leave_one_for_a_reader(pair: Pair) -> None:
+    async def write_and_read() -> None:
+        async with pair[0].write() as session:
+            session.add(item(uuid7()))
+            async with pair[0].read() as reading:
+                await reading.scalar(sa.select(sa.func.count()).select_from(OutboxRow))
+
+    count = 30 if not pair[0].sqlite else 3
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(write_and_read() for _ in range(count)))
+
+
+async def test_a_read_sees_one_moment_and_cannot_write(pair: Pair) -> None:
+    async with pair[0].read() as session:
+        count = sa.select(sa.func.count()).select_from(WorkRow)
+        assert await session.scalar(count) == 0
+        async with pair[1].write() as other:
+            other.add(item("a"))
+        assert await session.scalar(count) == 0
+        if not pair[0].sqlite:
+            with pytest.raises(DBAPIError, match="read-only"):
+                await session.execute(sa.delete(WorkRow))
+    async with pair[0].read() as session:
+        assert await session.scalar(count) == 1
+
+
+async def test_the_same_work_and_the_same_key_are_taken_once(pair: Pair) -> None:
+    queue = WorkQueue(SystemClock())
+
+    async def ask(database: Database) -> tuple[bool, bool]:
+        async with database.write() as session:
+            new = await recall(session, "p", "key", "print") is None
+            if new:
+                remember(session, "p", "key", "print", {"id": 1}, NOW)
+            return new, await queue.add(session, "k", key="one", project="p")
+
+    answers = await asyncio.gather(*(ask(pair[number % 2]) for number in range(10)))
+    assert sorted(answers) == [(False, False)] * 9 + [(True, True)]
+    async with pair[0].read() as session:
+        assert await session.scalar(sa.select(sa.func.count()).select_from(IdempotencyRow)) == 1
+
+
+async def test_an_event_that_two_replicas_are_handed_has_one_effect(pair: Pair) -> None:
+    seen: list[int] = []
+
+    async def handler(session: WriteSession, envelope: object, told: LabelsReceived) -> None:
+        await asyncio.sleep(0.02)
+        seen.append(told.labels)
+
+    subscriptions = Subscriptions({LabelsReceived: handler})
+    metrics, bus, clock = Metrics("toy"), MemoryBus(), SystemClock()
+    inboxes = [Inbox("toy", database, bus, subscriptions, clock, metrics) for database in pair]
+    envelope = event(7).envelope(project="p", subject=str(Urn("p", "loop", "m")))
+    message = Message(subject="capstan.p.x", body=envelope.model_dump_json().encode(), deliveries=1)
+    assert await asyncio.gather(*(one.handle(message) for one in (*inboxes, *inboxes))) == [Ack()] * 4
+    assert seen == [7]
+    async with pair[0].read() as session:
+        assert await session.scalar(sa.select(sa.func.count()).select_from(InboxRow)) == 1
+
+
+async def test_two_relays_publish_each_event_once_and_in_the_order_of_the_commits(pair: Pair) -> None:
+    clock, bus, metrics = SystemClock(), SlowBus(), Metrics("toy")
+    outbox = Outbox(clock)
+
+    async def add(database: Database, number: int) -> None:
+        async with database.write() as session:
+            outbox.add(session, event(number), project="p", subject=Urn("p", "loop", "m"))
+
+    relays = [Relay(database, bus, clock, metrics) for database in (pair if not pair[0].sqlite else pair[:1])]
+    tasks = [asyncio.create_task(relay.run()) for relay in relays]
+    await bus.connect()
+    await asyncio.gather(*(add(pair[number % 2], number) for number in range(60)))
+    async with asyncio.timeout(10):
+        while len(bus.log) < 60:  # noqa: ASYNC110 - the bus tells nobody
+            await asyncio.sleep(0.02)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    async with pair[0].read() as session:
+        bodies = list((await session.scalars(sa.select(OutboxRow.body).order_by(OutboxRow.sequence))).all())
+    assert [body.decode() for body in bus.handed_over] == bodies
+
+
+async def test_two_work_loops_do_each_item_once(pair: Pair) -> None:
+    done: list[str] = []
+
+    async def run(work: WorkItem, lease: Lease) -> None:
+        async with lease.finish():
+            done.append(work.key)
+
+    async def failed(*_: object) -> None:
+        done.append("failed")
+
+    kinds = {"k": WorkKind(run, failed, concurrency=3)}
+    loops = [WorkLoop(database, kinds, SystemClock(), Metrics("toy")) for database in pair]
+    async with pair[0].write() as session:
+        session.add_all(item(f"k:p:{number}") for number in range(12))
+    tasks = [asyncio.create_task(loop.run()) for loop in loops]
+    async with asyncio.timeout(15):
+        while len(done) < 12:  # noqa: ASYNC110 - the loops tell nobody
+            await asyncio.sleep(0.02)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert sorted(done) == sorted(str(number) for number in range(12))
+
+
+async def test_documents_come_back_as_they_were_written(pair: Pair) -> None:
+    given = {"zz": 1e22, "a": [1.0, 1e-9, None], "z": {"b": 1, "a": 0.1}, "ä": "é\U0001f600\x00"}
+    async with pair[0].write() as session:
+        row = item("a")
+        row.payload = given
+        session.add(row)
+    async with pair[0].read() as session:
+        found = await session.scalar(sa.select(WorkRow.payload))
+    assert repr(found) == repr(given)
+    with pytest.raises(sa.exc.StatementError, match="not JSON compliant"):
+        async with pair[0].write() as session:
+            row = item("b")
+            row.payload = {"figure": float("nan")}
+            session.add(row)
+
+
+@pytest.mark.parametrize("field", ["key", "owner", "attempts"])
+async def test_postgres_refuses_what_a_column_cannot_hold_as_the_callers_mistake(
+    new_postgres: Callable[[], str], field: str
+) -> None:
+    database = Database(new_postgres())
+    async with database.engine.begin() as connection:
+        await connection.run_sync(KitBase.metadata.create_all)
+    row = item("a")
+    setattr(row, field, {"key": "k" * 300, "owner": "a\x00b", "attempts": 1 << 40}[field])
+    with pytest.raises(Invalid):
+        async with database.write() as session:
+            session.add(row)
+    await database.close()
+
+
+async def test_replicas_that_start_together_migrate_once(new_postgres: Callable[[], str]) -> None:
+    url = new_postgres()
+    code = f"from capstan_servicekit.db.migrate import upgrade; upgrade({url!r}, 'capstan_registry.migrations')"
+    replicas = [await asyncio.create_subprocess_exec(sys.executable, "-c", code) for _ in range(2)]
+    assert await asyncio.gather(*(replica.wait() for replica in replicas)) == [0, 0]
+    database = Database(url)
+    async with database.read() as session:
+        assert (await session.scalars(sa.text("SELECT version_num FROM alembic_version"))).all() == ["0001"]
+    await database.close()
+
+
+async def test_a_process_that_hangs_while_it_writes_does_not_stop_the_others_for_ever(
+    new_postgres: Callable[[], str],
+) -> None:
+    database = Database(new_postgres())
+    async with database.write() as session:
+        patience = [await session.scalar(sa.text(f"SHOW {name}")) for name in PATIENCE]
+    assert patience == ["15s", "1min"]
+    await database.close()

@@ -1,0 +1,61 @@
+"""pytest's plugin of the platform: the fixtures that every test may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from capstan_testkit.harness import DATABASES
+from capstan_testkit.postgres import NoPostgres, Postgres, postgres
+from capstan_testkit.settings import in_ci
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--database postgres`: every service that a test starts in its own process, and gives no database, uses it."""
+    parser.addoption("--database", choices=("sqlite", "postgres"), default="sqlite")
+
+
+@pytest.fixture(autouse=True)
+def _usual_database(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.config.getoption("--database") == "sqlite":
+        yield
+        return
+    DATABASES.make = request.getfixturevalue("new_postgres")
+    yield
+    DATABASES.make = None
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """One server for all tests. Where there can be none the test is skipped; in CI it fails."""
+    try:
+        with postgres() as server:
+            yield server
+    except NoPostgres as error:
+        if in_ci():
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def new_postgres(postgres_server: Postgres) -> Iterator[Callable[[], str]]:
+    """Makes empty databases; each call gives the URL of another one."""
+    made: list[str] = []
+
+    def create() -> str:
+        made.append(postgres_server.create())
+        return made[-1]
+
+    yield create
+    for url in made:
+        postgres_server.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """For `running(..., database_url=...)`: the test runs twice. Empty means SQLite below the service's home."""
+    if request.param == "sqlite":
+        return ""
+    create: Callable[[], str] = request.getfixturevalue("new_postgres")
+    return create()

@@ -1,0 +1,10 @@
+"""What the test kit reads of its surroundings."""
+
+from __future__ import annotations
+
+import os
+
+
+def in_ci() -> bool:
+    """Whether a part that is missing is a failure: where nobody watches, a skipped test is a hole."""
+    return os.environ.get("CI", "").lower() in {"1", "true"}
