@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     package = f"capstan_{request.param.replace('-', '_')}"
     settings = importlib.import_module(f"{package}.settings").Settings
     build = importlib.import_module(f"{package}.app").build
-    fields = {"model_server_port": 0} if request.param == "inference" else {}
+    fields: dict[str, Any] = {"model_server_port": 0} if request.param == "inference" else {}
     async with running(settings, build, tmp_path, pythons={}, **fields) as found:
         yield found
 

@@ -58,7 +58,7 @@ class Driver:
         )
 
         async def known() -> bool:
-            return (await self.monitor())["model_version"] == version
+            return bool((await self.monitor())["model_version"] == version)
 
         await self.h.until(known)
 
@@ -88,7 +88,8 @@ class Driver:
         return event
 
     async def monitor(self) -> dict[str, Any]:
-        return await self.get("")
+        found: dict[str, Any] = await self.get("")
+        return found
 
     async def get(self, path: str) -> Any:
         response = await self.h.viewer.get(f"{BASE}/monitors/delay{path}")

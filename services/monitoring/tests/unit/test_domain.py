@@ -141,7 +141,8 @@ def test_points_in_time_have_one_spelling() -> None:
     assert wanted is not None and instant(wanted) == NOON
     for same in ("2013-05-05T12:00:00Z", "2013-05-05 12:00:00", "2013-05-05T14:00:00+02:00", wanted, float(wanted)):
         assert micros(same) == wanted
-    for none in (None, True, "soon", float("nan"), float("inf"), [], {}, "0001-01-01T00:00:00+23:59"):
+    no_instants: tuple[Any, ...] = (None, True, "soon", float("nan"), float("inf"), [], {}, "0001-01-01T00:00:00+23:59")
+    for none in no_instants:
         assert micros(none) is None
     assert micros(10**400) == 10**400
 

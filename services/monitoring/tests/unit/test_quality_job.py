@@ -45,10 +45,12 @@ def test_the_interval_agrees_with_a_bootstrap() -> None:
     random = np.random.default_rng(1)
     score, label = scores(random, 400)
     value, low, high = auc_interval(score, label)
-    again = []
+    again: list[float] = []
     for _ in range(600):
         chosen = random.integers(0, 400, 400)
-        again.append(auc_interval(score[chosen], label[chosen])[0])
+        resampled = auc_interval(score[chosen], label[chosen])[0]
+        assert resampled is not None
+        again.append(resampled)
     assert value is not None and low is not None and high is not None
     assert np.percentile(again, 2.5) == pytest.approx(low, abs=0.015)
     assert np.percentile(again, 97.5) == pytest.approx(high, abs=0.015)
