@@ -16,9 +16,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database", choices=("sqlite", "postgres"), default="sqlite")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`@pytest.mark.both_databases`: the test runs twice, and the harness takes the other database the second time."""
+    if metafunc.definition.get_closest_marker("both_databases") is not None:
+        metafunc.parametrize("_usual_database", ["sqlite", "postgres"], indirect=True)
+
+
 @pytest.fixture(autouse=True)
 def _usual_database(request: pytest.FixtureRequest) -> Iterator[None]:
-    if request.config.getoption("--database") == "sqlite":
+    if getattr(request, "param", request.config.getoption("--database")) == "sqlite":
         yield
         return
     DATABASES.make = request.getfixturevalue("new_postgres")

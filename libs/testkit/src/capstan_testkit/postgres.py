@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 
 _OPTIONS = {
     "listen_addresses": "", "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
-    "shared_buffers": "16MB", "max_connections": "60", "autovacuum": "off", "max_wal_size": "256MB",
+    "shared_buffers": "16MB", "max_connections": "60", "max_wal_size": "256MB",
 }  # fmt: skip
 
 

@@ -73,6 +73,7 @@ async def online(h: Harness, world: World, at: float, carriers: list[Any], tails
     return {view["view"]: view for view in response.json()["views"]}
 
 
+@pytest.mark.both_databases
 async def test_committed_data_becomes_online_features(h: Harness, world: World) -> None:
     changes = await register(h, world)
     assert [change.split(":")[0] for change in changes] == [
@@ -157,6 +158,7 @@ async def test_older_versions_in_the_queue_are_skipped_and_say_so(h: Harness, wo
     assert len(h.published(FeaturesMaterialized)) == 4 - len(skipped)
 
 
+@pytest.mark.both_databases
 async def test_a_training_set_has_every_label_once_as_known_at_its_time(h: Harness, world: World) -> None:
     await register(h, world)
     await world.commit("planes", world.PLANES, world.PLANE_ROWS)

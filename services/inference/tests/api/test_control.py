@@ -73,6 +73,7 @@ async def reaches(h: Harness, **wanted: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.both_databases
 async def test_a_loop_makes_a_deployment_and_applying_again_changes_nothing(
     tmp_path: Path, registry: Any, make_part: Any
 ) -> None:
@@ -103,6 +104,7 @@ async def test_parts_that_do_not_fit(tmp_path: Path, registry: Any, make_part: A
         assert (await h.viewer.get("/v1/projects/default/deployments")).json()["items"] == []
 
 
+@pytest.mark.both_databases
 async def test_promotions_roll_out_in_order_and_old_ones_do_nothing(
     tmp_path: Path, registry: Any, make_part: Any
 ) -> None:

@@ -179,6 +179,7 @@ async def test_the_same_rows_again_make_no_version_and_no_event(h: Harness) -> N
     assert len(await committed(h, 1)) == 1
 
 
+@pytest.mark.both_databases
 async def test_going_back_to_former_bytes_goes_back_to_the_former_version(h: Harness) -> None:
     first = await send(h, "1")
     second = await send(h, "2")
@@ -195,6 +196,7 @@ async def test_going_back_to_former_bytes_goes_back_to_the_former_version(h: Har
     ]
 
 
+@pytest.mark.both_databases
 async def test_batches_that_come_at_once_all_end_in_the_chain(h: Harness) -> None:
     posted = await asyncio.gather(*(post(h, f"{number}", f"p{number}") for number in range(8)))
     for one in posted:
@@ -232,6 +234,7 @@ async def test_a_commit_of_another_process_in_between_is_built_upon(
     assert chain[0]["parent"] == chain[1]["version"] == quick["version"]
 
 
+@pytest.mark.both_databases
 async def test_a_quarantined_batch_changes_no_version(h: Harness) -> None:
     bad = await send(h, "bad\n1")
     assert bad["state"] == "quarantined" and bad["verdict"]["checks"][0]["failing_rows"] == 1

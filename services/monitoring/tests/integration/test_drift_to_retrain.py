@@ -126,6 +126,7 @@ async def test_shifted_data_waits_for_labels_and_then_asks_for_a_retrain(
     assert cleared.window_start == shifted.start
 
 
+@pytest.mark.both_databases
 async def test_labels_that_are_complete_already_are_asked_for_at_once_and_the_guard_holds_the_next(
     driver: Any, made: Any, make_part: Any, day: Any
 ) -> None:

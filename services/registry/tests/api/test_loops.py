@@ -31,6 +31,7 @@ async def test_apply_asks_all_stores_and_hands_out(h: Harness, peers: Any, loop_
     assert [(loop["name"], "resolved" in loop) for loop in listed] == [("flight-delay", False)]
 
 
+@pytest.mark.both_databases
 async def test_applying_twice_changes_nothing_and_a_change_makes_a_generation(
     h: Harness, loop_body: Callable[..., Any]
 ) -> None:

@@ -62,6 +62,7 @@ async def decided(h: Harness, count: int) -> list[GatesDecided]:
     return [event for _, event in h.published(GatesDecided)]
 
 
+@pytest.mark.both_databases
 async def test_a_run_becomes_champion_and_a_worse_one_does_not(h: Harness, runs: Runs, catalogue: Any) -> None:
     first = await runs.finished()
     (approved,) = await decided(h, 1)
@@ -150,6 +151,7 @@ async def test_failed_runs_make_no_version_and_started_runs_warm_mlflow(h: Harne
     assert (await h.viewer.get(f"{MODEL}/versions")).status_code == 404
 
 
+@pytest.mark.both_databases
 async def test_a_person_asks_for_a_promotion(h: Harness, runs: Runs) -> None:
     await runs.finished(promote=False)
 

@@ -99,6 +99,7 @@ async def ended(h: Harness, run: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.both_databases
 async def test_a_run_by_hand_overrides_parameters_and_pins_the_newest(
     h: Harness, executor: QuickExecutor, with_training_set: Any
 ) -> None:
@@ -125,6 +126,7 @@ async def test_a_run_by_hand_overrides_parameters_and_pins_the_newest(
     assert (event.promote, event.package, event.parameters) == (False, done["package"], {"rounds": 5})
 
 
+@pytest.mark.both_databases
 async def test_the_same_key_starts_one_run(h: Harness) -> None:
     headers = {"idempotency-key": "k1"}
     first = (await h.operator.post(RUNS, json={"loop": "tiny"}, headers=headers)).json()

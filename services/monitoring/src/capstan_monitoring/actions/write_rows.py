@@ -80,12 +80,15 @@ async def write_labels(
         )
     await session.execute(keep, rows)
     scored, told = ScoredRow.__table__, LabelRow.__table__
+    # Each key has a label now, so a look-up per prediction does. A join of the two tables would be planned without
+    # knowing of the rows that this transaction has written: PostgreSQL then reads all labels for each prediction.
+    mine = (told.c.project == project, told.c.loop == loop, told.c.join_key == scored.c.join_key)
+    value = select(told.c.value).where(*mine).scalar_subquery()
     result = await session.execute(
         update(ScoredRow.__table__)  # type: ignore[arg-type]
         .where(scored.c.project == project, scored.c.loop == loop)
         .where(scored.c.join_key.in_([key for key, _ in labels]))
-        .where(told.c.project == project, told.c.loop == loop, told.c.join_key == scored.c.join_key)
-        .values(label=told.c.value, state=case((told.c.value.is_(None), "never"), else_="labelled"))
+        .values(label=value, state=case((value.is_(None), "never"), else_="labelled"))
         .returning(scored.c.window_start, scored.c.version)
     )
     touched = [(start, version) for start, version in result]
