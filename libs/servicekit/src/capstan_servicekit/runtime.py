@@ -134,8 +134,9 @@ class Service:
         while pending:
             for task in pending:
                 task.cancel()
-            # again until it works: Python 3.11's wait_for, which the broker's client uses, can lose a cancellation
-            _, pending = await asyncio.wait(pending, timeout=1)
+            # Again if need be: Python 3.11's wait_for, which the broker's client uses, can lose a cancellation.
+            # Not sooner: a second cancellation would break into the clean-up of the first.
+            _, pending = await asyncio.wait(pending, timeout=15)
         for close in (
             *self.closers,
             self.kit.jobs.close,
