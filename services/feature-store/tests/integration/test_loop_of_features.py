@@ -253,6 +253,11 @@ async def test_a_killed_job_is_done_again(h: Harness, world: World) -> None:
     h.kit.jobs._workers["platform"].kill()
     (item,) = await settled(h, 1)
     assert (item["state"], item["rows"]) == ("succeeded", 1)
+
+    async def told() -> bool:
+        return bool(h.published(FeaturesMaterialized))
+
+    await h.until(told)
     assert len(h.published(FeaturesMaterialized)) == 1
 
 
