@@ -48,6 +48,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     taken = []
     for port in (7101, 7104, 7122):
         sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier run may linger
         try:
             sock.bind(("127.0.0.1", port))
             sock.listen()
