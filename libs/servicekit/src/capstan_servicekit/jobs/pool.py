@@ -155,17 +155,26 @@ class JobPool:
                     f"the environment of the job group {group!r} is not installed",
                     hint="Run `make setup`, or set CAPSTAN_JOB_PYTHONS to its interpreter.",
                 )
-            process = await asyncio.create_subprocess_exec(
-                python,
-                "-u",
-                "-m",
-                "capstan_servicekit.jobs.host",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                start_new_session=True,
-                limit=_LINE_LIMIT,
-                env=inherited_environment() | {"PYTHONWARNINGS": "ignore", "CAPSTAN_JOB_GROUP": group},
+            starting = asyncio.ensure_future(
+                asyncio.create_subprocess_exec(
+                    python,
+                    "-u",
+                    "-m",
+                    "capstan_servicekit.jobs.host",
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    start_new_session=True,
+                    limit=_LINE_LIMIT,
+                    env=inherited_environment() | {"PYTHONWARNINGS": "ignore", "CAPSTAN_JOB_GROUP": group},
+                )
             )
+            try:
+                process = await asyncio.shield(starting)
+            except asyncio.CancelledError:  # the call is over, but a half-started worker would stay for ever
+                unwanted = _Worker(await starting)
+                unwanted.kill()
+                await unwanted.process.wait()
+                raise
             worker = self._workers[group] = _Worker(process)
         if self._reaper is None or self._reaper.done():
             self._reaper = asyncio.create_task(self._reap())
