@@ -60,10 +60,10 @@ def cost_of(*names: str, python: str = sys.executable) -> Cost:
 def test_a_service_imports_quickly_and_without_heavy_packages(folder: str) -> None:
     name = f"{package_of(folder)}.app"
     runs = [cost_of(name)]
-    while runs[-1].cpu_s >= CPU_S and len(runs) < 5:  # the first run may write bytecode, neighbours take cache and core
+    while runs[-1].cpu_s >= CPU_S and len(runs) < 3:  # the first run may have had to write bytecode
         runs.append(cost_of(name))
     assert runs[-1].packages & HEAVY == set()
-    assert min(run.cpu_s for run in runs) < CPU_S
+    assert runs[-1].cpu_s < CPU_S
     assert runs[-1].memory_mb < MEMORY_MB
 
 
