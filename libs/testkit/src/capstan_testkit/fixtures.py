@@ -8,7 +8,7 @@ import pytest
 
 from capstan_testkit.harness import DATABASES
 from capstan_testkit.postgres import NoPostgres, Postgres, postgres
-from capstan_testkit.settings import in_ci
+from capstan_testkit.required import missing
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,9 +39,7 @@ def postgres_server() -> Iterator[Postgres]:
         with postgres() as server:
             yield server
     except NoPostgres as error:
-        if in_ci():
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        missing(str(error))
 
 
 @pytest.fixture
