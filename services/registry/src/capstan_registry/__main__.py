@@ -1,10 +1,11 @@
-"""`python -m capstan_registry serve | worker | migrate`."""
+"""`python -m capstan_registry serve | worker | migrate | serve-mlflow`."""
 
 from __future__ import annotations
 
+from capstan_registry.adapters.mlflow_standalone import serve_mlflow
 from capstan_registry.app import build
 from capstan_registry.settings import Settings
 from capstan_servicekit.serve import main
 
 if __name__ == "__main__":
-    main(Settings, build)  # type: ignore[arg-type]
+    main(Settings, build, {"serve-mlflow": serve_mlflow})  # type: ignore[arg-type]

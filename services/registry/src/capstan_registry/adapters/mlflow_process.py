@@ -29,6 +29,17 @@ SOCKET_PATH_LIMIT = 100
 """Bytes that a socket's path may have everywhere (macOS allows 104)."""
 
 
+def job_python(settings: Settings) -> str:
+    """The interpreter that has MLflow."""
+    return settings.job_pythons.get("registry", sys.executable)
+
+
+def server_command(python: str, socket: Path) -> list[str]:
+    """MLflow's server with one worker; where it keeps its things is in its environment."""
+    server = [python, "-m", "mlflow", "server", "--workers", "1", "--static-prefix", PREFIX]
+    return [*server, "--uvicorn-opts", f"--uds '{socket}' --log-level warning"]
+
+
 class MlflowProcess:
     """At most one server; `using` gives a client that reaches it."""
 
@@ -64,9 +75,10 @@ class MlflowProcess:
 
     def _reach(self) -> httpx.AsyncClient:
         if self._client is None:
-            own = not self._settings.mlflow_url
-            transport = httpx.AsyncHTTPTransport(uds=str(self._socket())) if own else httpx.AsyncHTTPTransport()
-            base = "http://localhost" if own else self._settings.mlflow_url.rstrip("/")
+            url = self._settings.mlflow_url
+            uds = url.removeprefix("unix://") if url.startswith("unix://") else str(self._socket()) if not url else None
+            transport = httpx.AsyncHTTPTransport(uds=uds)
+            base = "http://localhost" if uds else url.rstrip("/")
             self._client = httpx.AsyncClient(
                 transport=transport, base_url=base, timeout=httpx.Timeout(60, connect=5), trust_env=False
             )
@@ -80,23 +92,11 @@ class MlflowProcess:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder / "mlflow.sock"
 
-    def _command(self, python: str) -> list[str]:
-        database, artifacts = self._home / "mlflow.db", self._home / "artifacts"
-        server = [python, "-m", "mlflow", "server", "--workers", "1", "--static-prefix", PREFIX]
-        server += ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(artifacts)]
-        return [
-            python,
-            mlflow_guard.__file__,
-            *server,
-            "--uvicorn-opts",
-            f"--uds '{self._socket()}' --log-level warning",
-        ]
-
     async def _start(self) -> None:
-        python = self._settings.job_pythons.get("registry", sys.executable)
+        python = job_python(self._settings)
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         await asyncio.to_thread(self._end_leftover)
-        command = self._command(python)
+        command = [python, mlflow_guard.__file__, *server_command(python, self._socket())]
         with (self._home / "server.log").open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
@@ -104,7 +104,7 @@ class MlflowProcess:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env=mlflow_environment(),
+                env=mlflow_environment(self._settings),
             )
         (self._home / "server.pid").write_text(str(self._process.pid))
         log.info("mlflow.starting", pid=self._process.pid)
