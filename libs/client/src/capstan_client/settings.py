@@ -8,7 +8,20 @@ from pathlib import Path
 FOLDER = ".capstan"
 
 
-def home_folder(start: Path | None = None) -> Path:
+_CONNECTION: list[Path] = []
+
+
+def use_connection(folder: Path) -> None:
+    """From now on in this process, the platform is the one that this folder's record leads to."""
+    _CONNECTION[:] = [folder]
+
+
+def home_folder() -> Path:
+    """The folder of the platform in use: that of the chosen connection, else this machine's own."""
+    return _CONNECTION[0] if _CONNECTION else own_home()
+
+
+def own_home(start: Path | None = None) -> Path:
     """The folder with all state: `CAPSTAN_HOME`, else the nearest `.capstan` upwards, else `~/.capstan`."""
     if chosen := os.environ.get("CAPSTAN_HOME"):
         return Path(chosen).expanduser().absolute()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from capstan_client.cli import data, events, loop, models, monitor, platform, runs, trace
+from capstan_client.cli import cluster, data, events, loop, models, monitor, platform, runs, trace
 
 app = typer.Typer(
     name="capstan",
-    help="The closed machine-learning loop: data, contract, features, training, gates, serving, drift, retrain.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.callback()(cluster.choose)
+app.command("connect")(cluster.connect)
 platform.add_to(app)
 loop.add_to(app)
 trace.add_to(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import Annotated
 import typer
 
 from capstan_client.cli.output import AsJson, Project, console, fail, rows, run, show
+from capstan_client.cluster.kubectl import ClusterError, Target
+from capstan_client.cluster.pods import pods
 from capstan_client.platform.home import Home, Record
 from capstan_client.platform.processes import descendants, end, pss_mb, same_process
 from capstan_client.sdk.capstan import Capstan
@@ -38,6 +41,10 @@ def up(
 ) -> None:
     """Start broker and six services on this machine. Ctrl-C (or `capstan down`) stops them cleanly."""
     home = Home(home_folder())
+    if (record := home.record()) is not None and record.cluster:
+        fail(
+            "A platform on Kubernetes is installed with Helm, not started: `make deploy`. `capstan connect` reaches it."
+        )
     command = [sys.executable, "-m", "capstan_client.platform", str(home.folder)]
     if not detach:
         sys.stdout.flush()
@@ -69,10 +76,11 @@ def down() -> None:
     home = Home(home_folder())
     record = home.record()
     if record is None or not same_process(record.supervisor, record.supervisor_started):
-        console.print(f"No platform runs in {home.folder}.")
+        nothing = "Not connected" if record is not None and record.cluster else "No platform runs"
+        console.print(f"{nothing} in {home.folder}.")
         return
     end(record.supervisor, record.supervisor_started, grace_s=25)
-    console.print("Stopped.")
+    console.print("Disconnected; the cluster goes on." if record.cluster else "Stopped.")
 
 
 def status(as_json: AsJson = False, project: Project = "default") -> None:
@@ -81,6 +89,9 @@ def status(as_json: AsJson = False, project: Project = "default") -> None:
     record = home.record()
     if record is None or not same_process(record.supervisor, record.supervisor_started):
         fail(f"No platform runs in {home.folder}. Start it with `capstan up -d`.")
+    if record.cluster:
+        cluster_status(record, as_json)
+        return
     found = {"ready_s": record.ready_s, "pss_mb": memory(record), "services": record.services, "state": record.state}
     found |= {"model_server": record.model_server, "home": str(home.folder)}
 
@@ -93,6 +104,25 @@ def status(as_json: AsJson = False, project: Project = "default") -> None:
         console.print(f"{record.state}; {found['pss_mb']:.0f} MB in all; predictions at {record.model_server}")
 
     show(found, as_json, table)
+
+
+def cluster_status(record: Record, as_json: bool) -> None:
+    """Pods of the connected release, and the addresses that lead to it."""
+    place = record.cluster
+    target = Target(place["context"], place["namespace"], place["release"])
+    try:
+        found = asyncio.run(pods(target))
+    except ClusterError as error:
+        fail(str(error))
+    urls = record.services | record.model_servers
+
+    def table() -> None:
+        columns = ("part", "pod", "ready", "phase", "restarts", "loop")
+        rows(str(target), columns, [tuple(pod[name] for name in columns) for pod in found])
+        for name, url in urls.items():
+            console.print(f"{name:<24} {url}", highlight=False)
+
+    show({"cluster": place, "state": record.state, "urls": urls, "pods": found}, as_json, table)
 
 
 def memory(record: Record) -> float:

@@ -26,6 +26,10 @@ class Record:
     broker: str = ""
     processes: dict[str, tuple[int, float]] = field(default_factory=dict)
     ready_s: float | None = None
+    model_servers: dict[str, str] = field(default_factory=dict)
+    """On a cluster: the address of each deployment's own model server, by `project/deployment`."""
+    cluster: dict[str, str] = field(default_factory=dict)
+    """On a cluster: context, namespace and release; empty on a laptop."""
 
 
 class Home:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,9 +28,17 @@ from capstan_contracts.ids import SERVICES
 class Capstan:
     """Clients of the six services and the model server, for one project."""
 
-    def __init__(self, urls: dict[str, str], model_server: str, token: str, *, project: str = "default") -> None:
+    def __init__(
+        self,
+        urls: dict[str, str],
+        model_server: str | Callable[[str], str],
+        token: str,
+        *,
+        project: str = "default",
+    ) -> None:
+        """`model_server`: one base address, or a function from `project/deployment` to each one's own."""
         self._client = httpx.AsyncClient(timeout=httpx.Timeout(120, connect=3), trust_env=False)
-        self.project, self.urls, self.model_server_url, self.token = project, urls, model_server, token
+        self.project, self.urls, self.token = project, urls, token
 
         def reach(service: str) -> Transport:
             return Transport(self._client, urls[service], project, token)
@@ -40,7 +49,11 @@ class Capstan:
         self.registry = Registry(reach("registry"))
         self.inference = Inference(reach("inference"))
         self.monitoring = Monitoring(reach("monitoring"))
-        self.model_server = ModelServer(Transport(self._client, model_server, project, token))
+        self.model_server = ModelServer(
+            (lambda _: model_server) if isinstance(model_server, str) else model_server,
+            lambda base: Transport(self._client, base, project, token),
+            project,
+        )
 
     @classmethod
     def connect(cls, home: Path | None = None, *, project: str = "default", token: str | None = None) -> Self:
@@ -48,7 +61,7 @@ class Capstan:
         place = Home(home or home_folder())
         record = running_record(place)
         token = token or chosen_token() or place.token_file.read_text().strip()
-        return cls(record.services, record.model_server, token, project=project)
+        return cls(record.services, _model_servers(place, record), token, project=project)
 
     def service(self, name: str) -> ServiceClient:
         """The client of a service by its name."""
@@ -66,6 +79,21 @@ class Capstan:
     ) -> None:
         """Close connections."""
         await self._client.aclose()
+
+
+def _model_servers(home: Home, record: Record) -> str | Callable[[str], str]:
+    """On a laptop one server answers for all; on a cluster each deployment has its own, and they come and go."""
+    if not record.cluster:
+        return record.model_server
+
+    def find(name: str) -> str:
+        servers = running_record(home).model_servers
+        if name not in servers:
+            known = ", ".join(sorted(servers)) or "none"
+            raise Unreachable(f"No model server for {name} is known (there are: {known}). Does a version serve yet?")
+        return servers[name]
+
+    return find
 
 
 def running_record(home: Home) -> Record:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -296,15 +296,21 @@ class Monitoring(ServiceClient):
 
 
 class ModelServer:
-    """KServe V1 on the model server."""
+    """KServe V1 on the model server of a deployment."""
 
-    def __init__(self, transport: Transport) -> None:
-        self.http = transport
+    def __init__(self, find: Callable[[str], str], reach: Callable[[str], Transport], project: str) -> None:
+        """`find`: base address by `project/deployment`."""
+        self._find, self._reach, self._project = find, reach, project
+
+    def url(self, model: str) -> str:
+        """Base address of the server that answers for a model. Unreachable when there is none."""
+        return self._find(f"{self._project}/{model}")
 
     async def predict(self, model: str, instances: list[dict[str, Any]]) -> dict[str, Any]:
         """`{"predictions": [...], "prediction_ids": [...], "model_version": n}` for rows of request columns."""
-        prefix = "" if self.http.project == "default" else f"/projects/{self.http.project}"
+        prefix = "" if self._project == "default" else f"/projects/{self._project}"
+        http = self._reach(self.url(model))
         body = TypeAdapter(dict[str, Any]).dump_json({"instances": instances})
-        response = await self.http.call("POST", f"{prefix}/v1/models/{model}:predict", body=body, absolute=True)
+        response = await http.call("POST", f"{prefix}/v1/models/{model}:predict", body=body, absolute=True)
         answer: dict[str, Any] = response.json()
         return answer

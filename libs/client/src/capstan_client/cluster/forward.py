@@ -1,0 +1,69 @@
+"""One port of this machine that leads to a Service, through `kubectl port-forward`, started again when its pod goes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+
+from capstan_client.cluster.kubectl import Door, Kubectl
+from capstan_client.platform.processes import die_with_parent
+from capstan_client.settings import current_environment
+
+HOST = "127.0.0.1"
+FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S = 0.1, 3.0, 10.0
+
+
+class Forward:
+    """The local port stays the same for as long as this lives."""
+
+    def __init__(self, kubectl: Kubectl, door: Door, wanted_port: int = 0) -> None:
+        self.door, self._kubectl = door, kubectl
+        self.port = free_port(wanted_port)
+        self.said = ""
+
+    @property
+    def url(self) -> str:
+        """Base address."""
+        return f"http://{HOST}:{self.port}"
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        loop, pause = asyncio.get_running_loop(), FIRST_PAUSE_S
+        while True:
+            began = loop.time()
+            await self._once()
+            pause = FIRST_PAUSE_S if loop.time() - began > STEADY_S else min(pause * 2, LONGEST_PAUSE_S)
+            await asyncio.sleep(pause)
+
+    async def _once(self) -> None:
+        ports = f"{self.port}:{self.door.port}"
+        process = await asyncio.create_subprocess_exec(
+            *self._kubectl.command("port-forward", "--address", HOST, f"service/{self.door.service}", ports),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=current_environment(),
+            preexec_fn=die_with_parent,
+        )
+        assert process.stderr is not None
+        try:
+            async for line in process.stderr:
+                self.said = line.decode("utf-8", "replace").strip()
+                # kubectl keeps listening for a pod that is gone, and every connection would be cut.
+                if "lost connection to pod" in self.said or "error forwarding port" in self.said:
+                    break
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def free_port(wanted: int) -> int:
+    """`wanted` where it is free, else any free port of this machine."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return int(probe.getsockname()[1])
+    raise OSError(f"no free port on {HOST}")
