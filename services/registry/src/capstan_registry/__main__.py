@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from capstan_registry.adapters.mlflow_standalone import serve_mlflow
-from capstan_registry.app import build
+from capstan_registry.app import build, serve_mlflow
 from capstan_registry.settings import Settings
 from capstan_servicekit.serve import main
 

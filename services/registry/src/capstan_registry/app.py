@@ -13,6 +13,7 @@ from capstan_registry.actions.warm_mlflow import WARM, warm_kind
 from capstan_registry.adapters.mlflow_catalogue import MlflowCatalogue
 from capstan_registry.adapters.mlflow_process import MlflowProcess
 from capstan_registry.adapters.mlflow_server import MlflowServer
+from capstan_registry.adapters.mlflow_standalone import serve_mlflow
 from capstan_registry.routes.ledger import ledger_router
 from capstan_registry.routes.loops import loops_router
 from capstan_registry.routes.mlflow_door import UPLOADS, mlflow_router
@@ -20,6 +21,8 @@ from capstan_registry.routes.models import models_router
 from capstan_registry.settings import Settings
 from capstan_registry.subscriptions import subscriptions
 from capstan_servicekit.runtime import Kit, Service
+
+__all__ = ["build", "compose", "serve_mlflow"]
 
 
 def build(settings: Settings) -> Service:
