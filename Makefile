@@ -12,6 +12,9 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 FAULTS_ARGS ?=
 UP_ARGS ?= -d
+DEPLOY_ARGS ?=
+IMAGES_ARGS ?=
+E2E_ARGS ?=
 
 # Any Python can start the bootstrap; it looks for 3.12 or 3.11 itself. A name on PATH may be a shim that does not run.
 STARTER = $(shell for one in .tools/bin/python python3 python3.12 python3.11 python; do \
@@ -25,7 +28,7 @@ endef
 .PHONY: help
 help: ## this list
 	@echo "Capstan: an ML platform on a laptop. Commands:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: ## the whole loop on real data: from source files to a watched, retrained model (DEMO_ARGS)
@@ -51,6 +54,36 @@ test: ## every test, three killed parts among them; names the ten slowest (TEST_
 faults: ## kill processes at random moments and check that nothing is lost or doubled (FAULTS_ARGS)
 	$(call bootstrap,all)
 	@$(PY) -m pytest tests/faults --seeds 12 $(FAULTS_ARGS)
+
+.PHONY: images
+images: ## build the six container images with Docker, and print their sizes (IMAGES_ARGS)
+	$(call bootstrap,platform)
+	@$(PY) tools/images.py $(IMAGES_ARGS)
+
+.PHONY: kind-up
+kind-up: ## make a kind cluster with ports, and bring the images there (needs Docker and kind)
+	$(call bootstrap,platform)
+	@kind get clusters 2>/dev/null | grep -qx capstan || kind create cluster --name capstan --config k8s/kind/cluster.yaml
+	@$(PY) tools/images.py --load "kind load docker-image --name capstan" $(IMAGES_ARGS)
+
+.PHONY: kind-down
+kind-down: ## remove that cluster
+	@kind delete cluster --name capstan
+
+.PHONY: deploy
+deploy: ## install or upgrade the platform in kubectl's current context; asks the first time (DEPLOY_ARGS)
+	$(call bootstrap,platform)
+	@$(PY) tools/deploy.py up $(DEPLOY_ARGS)
+
+.PHONY: undeploy
+undeploy: ## remove it from there; data stays unless DEPLOY_ARGS=--remove-data
+	$(call bootstrap,platform)
+	@$(PY) tools/deploy.py down $(DEPLOY_ARGS)
+
+.PHONY: test-e2e
+test-e2e: ## the demo's story on the cluster of the current context, then pods are deleted and releases changed (E2E_ARGS)
+	$(call bootstrap,platform)
+	@cd pipelines/flight-delay && PYTHONPATH=../../tests:../../tools:. ../../$(PY) -m e2e $(E2E_ARGS)
 
 .PHONY: lint
 lint: ## formatting, style and the borders between parts

@@ -13,22 +13,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-import prepare
-
 from capstan_client.cli.platform import memory, start_in_background
 from capstan_client.platform.home import Home, Record
 from capstan_client.platform.processes import end, same_process
 from capstan_client.sdk import Capstan
 from capstan_client.settings import FOLDER
-from capstan_servicekit.objects import sha256_file
-from demo import report
-from demo.chapter import LOOP, TRAIN, Chapter, Plan, Seen
+from demo import report, year
+from demo.chapter import LOOP, Chapter, Plan, Seen
 from demo.screen import Terminal
 from demo.steps import Step, StepFailed, play
 from demo.story import Story
+from demo.year import ROOT
 
-RECIPE = Path(__file__).resolve().parent.parent
-ROOT = RECIPE.parent.parent
 MARK = "made-by-the-demo"
 READY_GOAL_S, MEMORY_GOAL_MB = 5.0, 450.0
 
@@ -41,7 +37,7 @@ def main() -> int:
     with Terminal() as screen:
         screen.say(f"Capstan: the loop goes round once on the flights of 2013. State in {home.folder}")
         _start_clean(home)
-        plan = _data(arguments, screen)
+        plan = year.make(arguments.rows, screen)
         telling = Telling(home, plan, screen)
         try:
             asyncio.run(telling.tell())
@@ -77,22 +73,6 @@ def _start_clean(home: Home) -> None:
         for pid, started in record.processes.values():
             end(pid, started)
     shutil.rmtree(home.folder)
-
-
-def _data(arguments: argparse.Namespace, screen: Terminal) -> Plan:
-    """The year as batches, made once."""
-    data, done = RECIPE / "data" / "batches", RECIPE / "data" / "batches" / "made-by"
-    maker = sha256_file(Path(prepare.__file__))
-    broken = RECIPE / "data" / "broken"
-    if not done.exists() or done.read_text() != maker:
-        screen.busy("reading 336,776 flights, and weather and planes")
-        shutil.rmtree(data, ignore_errors=True)
-        prepare.prepare(data)
-        broken.mkdir(parents=True, exist_ok=True)
-        prepare.break_month(data / "flights" / f"{TRAIN[1]}.parquet", broken / "broken.parquet")
-        prepare.drop_column(data / "flights" / f"{TRAIN[1]}.parquet", broken / "missing-column.parquet")
-        done.write_text(maker)
-    return Plan(recipe=RECIPE, data=data, broken=broken, rows_per_month=arguments.rows)
 
 
 class Telling:

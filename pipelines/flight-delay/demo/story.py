@@ -5,7 +5,7 @@ The same code plays against any target: a laptop's platform, or a cluster's.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from capstan_client.sdk import Capstan
 from demo.chapter import Plan, Seen
@@ -13,6 +13,8 @@ from demo.data_chapter import DataChapter
 from demo.model_chapter import ModelChapter
 from demo.steps import Screen, Step, play
 from demo.traffic_chapter import TrafficChapter
+
+Body = Callable[[], Awaitable[None]]
 
 
 class Story:
@@ -25,9 +27,10 @@ class Story:
         self._data = DataChapter(capstan, plan, screen, self.seen)
         self._traffic = TrafficChapter(capstan, plan, screen, self.seen)
         self._models = ModelChapter(capstan, plan, screen, self.seen)
+        self.one_prediction = self._models.one_prediction
 
-    async def tell(self) -> list[Step]:
-        """Play all steps; StepFailed at the first that does not hold."""
+    async def tell(self, after: Mapping[str, Body] | None = None) -> list[Step]:
+        """Play all steps, and those of the teller after the named ones; StepFailed at the first that does not hold."""
         data, traffic, models = self._data, self._traffic, self._models
         for name, expected, body in (
             ("apply the loop", "every service takes its part; applying again changes nothing", data.apply),
@@ -41,6 +44,8 @@ class Story:
             ("explain one prediction", "down to source files and rows; the ledger is intact", models.explain),
         ):
             await self._play(name, expected, body)
+            if after and name in after:
+                await after[name]()
         return self.steps
 
     async def _play(self, name: str, expected: str, body: Callable[[Step], Awaitable[None]]) -> None:

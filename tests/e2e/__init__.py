@@ -1,0 +1,1 @@
+"""The whole platform on a Kubernetes cluster: installed, the story played, pods deleted, upgraded and rolled back."""

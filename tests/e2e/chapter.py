@@ -1,0 +1,203 @@
+"""What happens to a platform on a cluster besides its work: pods go, a run has too little memory, releases change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from demo.chapter import LOOP, Chapter, Plan, Seen
+from demo.steps import Screen, Step
+from demo.traffic import questions
+
+import deploy
+from capstan_client.cli.loop import hand_in
+from capstan_client.sdk import Capstan
+from capstan_client.sdk.transport import poll
+from capstan_contracts.ids import SERVICES
+from capstan_contracts.rest.training import RunRequest
+from e2e.traffic import Traffic
+
+PATIENCE_S = 180
+DATA_PARTS = ("postgres", "nats", "redis", "s3")
+
+
+@dataclass
+class Days:
+    """A month of weather that the story has not played, cut into days: each becomes a batch of its own."""
+
+    month: Path
+    folder: Path
+
+    def __iter__(self) -> Iterator[tuple[str, Path]]:
+        """Partition and file of each day."""
+        table = pq.read_table(self.month)
+        day = pc.strftime(table["observed_hour"], format="%Y-%m-%d")
+        for name in pc.unique(day).to_pylist():
+            file = self.folder / f"{name}.parquet"
+            pq.write_table(table.filter(pc.equal(day, pa.scalar(name))), file)
+            yield name, file
+
+
+class ClusterChapter(Chapter):
+    """Disturbances, each judged by what the services answer afterwards."""
+
+    def __init__(self, capstan: Capstan, plan: Plan, screen: Screen, seen: Seen, place: deploy.Place) -> None:
+        super().__init__(capstan, plan, screen, seen)
+        self.place = place
+
+    # --- what is counted ----------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def traffic(self) -> AsyncIterator[Traffic]:
+        """Prediction traffic on the last month, which nobody else plays."""
+        columns = [column.name for column in self.resolved.definitions.service.request]
+        rows = await asyncio.to_thread(questions, self.file("flights", self.plan.months[-1]), columns, 500)
+        async with Traffic(self.capstan, LOOP, rows).running() as traffic:
+            yield traffic
+
+    async def recorded(self) -> int:
+        """Predictions that monitoring knows of, once everything logged has arrived there."""
+        await self.capstan.inference.flush(LOOP)
+        seen = -1
+        while True:
+            await asyncio.sleep(3)
+            now = (await self.capstan.monitoring.monitor(LOOP)).predictions
+            if now == seen:
+                return now
+            seen = now
+
+    async def dead_letters(self) -> list[str]:
+        found = [(name, await self.capstan.service(name).dead_letters()) for name in SERVICES]
+        return [f"{name}: {letter.event_type} ({letter.reason})" for name, letters in found for letter in letters]
+
+    async def judge(self, step: Step, traffic: Traffic, before: int) -> None:
+        """What must hold after every disturbance."""
+        recorded = await self.recorded() - before
+        champion = await self.capstan.registry.champion(LOOP)
+        deployment = await self.serving(champion.version)
+        ledger = await self.capstan.registry.verify_ledger()
+        letters = await self.dead_letters()
+        step.check("no prediction failed", not traffic.failed)
+        step.check("every answered prediction is in the log", recorded >= traffic.answered)
+        step.check("none is there twice", recorded <= traffic.answered + traffic.cut)
+        step.check("one champion, and it is what serves", deployment.model_version == champion.version)
+        step.check("no other version answered", set(traffic.versions) <= {champion.version})
+        step.check("the ledger is intact", ledger.intact)
+        step.check("no dead letter", not letters)
+        step.figures |= {
+            "answered": traffic.answered,
+            "failed": dict(traffic.failed),
+            "cut": traffic.cut,
+            "recorded": recorded,
+            "versions": dict(traffic.versions),
+            "dead_letters": letters,
+        }
+
+    # --- pods ---------------------------------------------------------------------------------------------------------
+
+    async def pods(self, step: Step) -> None:
+        """Delete each pod in turn, the data services' too, while months arrive and predictions are asked for."""
+        before = await self.recorded()
+        rows = (await self.capstan.ingestion.dataset("weather")).rows
+        names = await self._pods()
+        with tempfile.TemporaryDirectory() as folder:
+            days = iter(Days(self.file("weather", self.plan.months[-1]), Path(folder)))
+            sent: list[tuple[str, int]] = []
+            async with self.traffic() as traffic:
+                for name in names:
+                    partition, file = next(days)
+                    self.screen.busy(f"deleting pod {name}")
+                    upload = asyncio.create_task(self.commit("weather", file, partition))
+                    await asyncio.to_thread(deploy.kubectl, self.place, "delete", "pod", name, "--wait=false")
+                    batch = await upload
+                    sent.append((partition, batch.rows or 0))
+                    await self._whole_again(name)
+                    self.screen.say(f"pod {name} deleted and replaced; weather of {partition} committed meanwhile")
+        dataset = await self.capstan.ingestion.dataset("weather")
+        manifest = await self.capstan.ingestion.version("weather", dataset.latest or "")
+        partitions = [file.partition for file in manifest.files]
+        step.check("each batch is there once", all(partitions.count(name) == 1 for name, _ in sent))
+        step.check("no row is lost or doubled", dataset.rows == rows + sum(count for _, count in sent))
+        await self._online(dataset.latest or "")
+        await self.judge(step, traffic, before)
+        step.observed = f"{len(names)} pods; {traffic.sentence()}; {len(sent)} batches committed once"
+        step.figures |= {"pods": names, "batches": len(sent)}
+
+    async def _pods(self) -> list[str]:
+        def look() -> list[str]:
+            found = json.loads(deploy.kubectl(self.place, "get", "pods", "--output", "json"))["items"]
+            running = [one for one in found if one["status"].get("phase") == "Running"]
+            return sorted(one["metadata"]["name"] for one in running)
+
+        return await asyncio.to_thread(look)
+
+    async def _whole_again(self, gone: str) -> None:
+        """Every pod is ready again, and the deleted one (or, of a StatefulSet, its incarnation) is not the old one."""
+
+        def missing() -> list[tuple[str, str]]:
+            return deploy.not_ready(self.place)
+
+        await asyncio.sleep(2)
+        await poll(lambda: asyncio.to_thread(missing), lambda found: not found, timeout_s=PATIENCE_S, every_s=1)
+
+    async def _online(self, latest: str) -> None:
+        await self.until(
+            self.capstan.features.views,
+            lambda views: all(one.dataset_version == latest for one in views if one.spec.dataset == "weather"),
+        )
+
+    # --- a run with too little memory ---------------------------------------------------------------------------------
+
+    async def memory(self, step: Step) -> None:
+        """A run that may hold less memory than it needs fails with the reason, and the loop goes on."""
+        with self._changed_loop("memoryMb: 2048", "memoryMb: 160") as file:
+            await hand_in(self.capstan, file)
+        run = await self.capstan.training.start(RunRequest(loop=LOOP))
+        run = await self.capstan.training.wait_for_run(run.id, timeout_s=self.plan.patience_s)
+        said = run.problem.detail if run.problem else ""
+        status = await hand_in(self.capstan, self.plan.recipe / "loop.yaml")
+        step.check("the run failed", run.state.value == "failed")
+        step.check("it says that memory was too little, and how much it may hold", "160 MB" in said)
+        step.check("the loop is as it was", status.applied)
+        step.figures = {"run": run.id, "problem": said}
+        step.observed = said
+
+    @contextmanager
+    def _changed_loop(self, old: str, new: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "recipe"
+            shutil.copytree(self.plan.recipe, copy, ignore=shutil.ignore_patterns("data", "__pycache__", "tests"))
+            text = (copy / "loop.yaml").read_text()
+            assert old in text
+            (copy / "loop.yaml").write_text(text.replace(old, new))
+            yield copy / "loop.yaml"
+
+    # --- releases -----------------------------------------------------------------------------------------------------
+
+    async def upgrade(self, step: Step) -> None:
+        """Other values, then back again, under traffic."""
+        before = await self.recorded()
+        async with self.traffic() as traffic:
+            seconds = await asyncio.to_thread(deploy.deploy, self._louder())
+            await self._whole_again("")
+            rolled = asyncio.get_running_loop().time()
+            command = deploy.helm(self.place, "rollback", self.place.release, "--wait", "--timeout", "420s")
+            await asyncio.to_thread(deploy.call, *command)
+            await self._whole_again("")
+            rolled = asyncio.get_running_loop().time() - rolled
+        await self.judge(step, traffic, before)
+        step.figures |= {"upgrade_s": round(seconds, 1), "rollback_s": round(rolled, 1)}
+        step.observed = f"upgrade {seconds:.0f} s, rollback {rolled:.0f} s; {traffic.sentence()}"
+
+    def _louder(self) -> deploy.Place:
+        settings = (*self.place.settings, "global.logLevel=DEBUG")
+        return deploy.Place(**{**self.place.__dict__, "settings": settings})
