@@ -10,7 +10,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from environments import JOB_SERVICES, LIBS, LOCKS, PINNED_IN_JOBS, ROOT, SERVICES
+from environments import (
+    IMAGE_LIBS,
+    JOB_SERVICES,
+    LIBS,
+    LOCKS,
+    NOT_IN_IMAGES,
+    OPENMP_FROM,
+    PINNED_IN_JOBS,
+    ROOT,
+    SERVICES,
+)
 
 UV = ROOT / ".tools" / "bin" / "uv"
 OLDEST_PYTHON = "3.11"
@@ -48,6 +58,21 @@ def compile_lock(name: str, requirements: Iterable[str], constraints: str, *opti
     print(f"locks/{name}.txt: {count} packages")
 
 
+def packages_of(name: str) -> list[str]:
+    """Return the names of the packages in a lock."""
+    return [line.split("==")[0] for line in (LOCKS / f"{name}.txt").read_text().splitlines() if "==" in line]
+
+
+def cut_images() -> None:
+    """Write the locks of the images: the layer that all share, what one service adds to it, and the OpenMP runtime."""
+    compile_lock("image-base", dependencies(IMAGE_LIBS), "all", "--upgrade")
+    left_out = [f"--no-emit-package={one}" for one in (*packages_of("image-base"), *NOT_IN_IMAGES)]
+    for folder in SERVICES:
+        wanted = dependencies((*IMAGE_LIBS, folder))
+        compile_lock(f"image-{Path(folder).name}", wanted, "all", "--upgrade", *left_out)
+    compile_lock("image-openmp", [OPENMP_FROM], "all", "--no-deps", "--upgrade")
+
+
 def main() -> None:
     """Write every lock; with --upgrade the versions of the last one are forgotten first."""
     groups = read_toml(ROOT / "pyproject.toml")["dependency-groups"]
@@ -65,6 +90,7 @@ def main() -> None:
         compile_lock(name, wanted, "all", "--upgrade")
     compile_lock("recipe", groups["recipe"], "constraints", "--no-deps", "--upgrade")
     compile_lock("tools", groups["tools"], "constraints", "--upgrade")
+    cut_images()
 
 
 if __name__ == "__main__":
