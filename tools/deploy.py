@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chart_files import vendor
 from environments import ROOT
 
 KNOWN = ROOT / ".deploy" / "contexts"
@@ -87,7 +88,7 @@ def consent(place: Place, *, yes: bool) -> None:
 def deploy(place: Place) -> float:
     """Install or upgrade; seconds until every pod was ready. DeployError names what is not, and why."""
     began = time.monotonic()
-    call("helm", "dependency", "update", "--skip-refresh", str(CHART))
+    vendor()
     if place.data_services:
         install(place, f"{place.release}-data", DATA_CHART, ["--create-namespace"])
     values = [part for file in place.values for part in ("--values", file)]
