@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -33,6 +34,7 @@ __all__ = [
     "Public",
     "Requires",
     "ServiceIdentity",
+    "Ticket",
     "Viewer",
     "identify",
     "new_token",
@@ -64,6 +66,20 @@ class Requires:
                 hint="Ask an administrator of the project for the role, or use another token.",
             )
         return principal
+
+
+class Ticket(ABC):
+    """The permission of a route that is for no principal, but for the bearer of a token that opens one thing only."""
+
+    @abstractmethod
+    async def admits(self, token: str, request: Request) -> bool:
+        """Whether this token opens what the request's path names."""
+
+    async def __call__(self, request: Request) -> None:
+        """Let the bearer through. A principal is told that it is known here, and may not."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not await self.admits(token.strip(), request):
+            raise Forbidden(f"{identify(request).id} does not hold the token that this route asks for")
 
 
 class Public:

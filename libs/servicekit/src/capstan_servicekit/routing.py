@@ -10,14 +10,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from capstan_servicekit.auth import Public, Requires
+from capstan_servicekit.auth import Public, Requires, Ticket
 
 
-def permission(route: APIRoute) -> Requires | Public | None:
+def permission(route: APIRoute) -> Requires | Ticket | Public | None:
     """The permission that a route declares, or None."""
 
-    def look(dependant: Dependant) -> Requires | Public | None:
-        if isinstance(dependant.call, Requires | Public):
+    def look(dependant: Dependant) -> Requires | Ticket | Public | None:
+        if isinstance(dependant.call, Requires | Ticket | Public):
             return dependant.call
         return next((found for child in dependant.dependencies if (found := look(child))), None)
 
@@ -57,8 +57,10 @@ class SecuredRoute(APIRoute):
         inner, declared = super().get_route_handler(), permission(self)
 
         async def handler(request: Request) -> Response:
-            if declared is not None and isinstance(declared, Requires):
+            if isinstance(declared, Requires):
                 declared(request)
+            elif isinstance(declared, Ticket):
+                await declared(request)
             return await inner(StrictRequest(request.scope, request.receive))
 
         return handler

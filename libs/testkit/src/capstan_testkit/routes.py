@@ -7,7 +7,7 @@ import re
 import httpx
 from fastapi import FastAPI
 
-from capstan_servicekit.auth import Requires
+from capstan_servicekit.auth import Public
 from capstan_servicekit.routing import SecuredRoute, permission
 from capstan_testkit.harness import Harness
 
@@ -20,7 +20,7 @@ def guarded_routes(app: FastAPI) -> list[tuple[str, str]]:
     declared: list[SecuredRoute] = app.state.declared
     found = []
     for route in declared:
-        if isinstance(permission(route), Requires):
+        if not isinstance(permission(route), Public):
             path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda match: _EXAMPLES.get(match[1], _UUID), route.path)
             found += [(method, path) for method in sorted(route.methods or ())]
     return found
