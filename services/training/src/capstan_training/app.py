@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version as distribution_version
 
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.runtime import Kit, Service
@@ -10,9 +11,11 @@ from capstan_servicekit.settings import ServiceSettings
 from capstan_training.actions.cancel_run import CancelRun
 from capstan_training.actions.carry_out_run import CarryOutRun
 from capstan_training.actions.choose_pipeline import ChoosePipeline
+from capstan_training.actions.close_run import CLOSE_RUN, CloseRun
 from capstan_training.actions.compile_code import CompileCode
 from capstan_training.actions.consider_start import CONSIDER, ConsiderStart
 from capstan_training.actions.follow_log import FollowLog
+from capstan_training.actions.hand_over import HandOver
 from capstan_training.actions.log_run import LOG_RUN, LogRun
 from capstan_training.actions.make_training_set import MakeTrainingSet
 from capstan_training.actions.note_commit import NoteCommit
@@ -32,6 +35,7 @@ from capstan_training.adapters.mlflow import MlflowTracking
 from capstan_training.adapters.run_logs import RunLogFiles
 from capstan_training.routes.code import code_router
 from capstan_training.routes.loops import loops_router
+from capstan_training.routes.pods import pods_router
 from capstan_training.routes.runs import runs_router
 from capstan_training.settings import Settings
 from capstan_training.subscriptions import subscriptions
@@ -43,16 +47,38 @@ def build(settings: ServiceSettings) -> Service:
     return compose(Kit.from_settings(own), own)
 
 
-def local_executor(settings: Settings) -> LocalExecutor:
+def local_executor(kit: Kit, settings: Settings) -> LocalExecutor:
     """The executor of this machine, with a worker pool of its own."""
     python = settings.job_pythons.get(GROUP, sys.executable)
     pool = JobPool({GROUP: python}, settings.home / "scratch" / "training-runs", idle_s=settings.job_idle_s)
-    return LocalExecutor(pool, poll_s=settings.poll_s)
+    return LocalExecutor(pool, kit.objects, poll_s=settings.poll_s)
+
+
+def kubernetes_executor(settings: Settings, handover: HandOver) -> Executor:
+    """One Job per run, in the cluster that this process belongs to or that KUBECONFIG names."""
+    # 0.3 s that no laptop has to pay
+    from capstan_training.adapters.kubernetes_api import KubernetesApi  # noqa: PLC0415
+    from capstan_training.adapters.kubernetes_executor import KubernetesExecutor  # noqa: PLC0415
+    from capstan_training.adapters.run_job import Place  # noqa: PLC0415
+
+    place = Place(
+        image=settings.run_image,
+        image_pull_policy=settings.run_image_pull_policy,
+        service_account=settings.run_service_account,
+        callback_url=settings.run_callback_url,
+        owner=settings.run_owner,
+        version=distribution_version("capstan-training"),
+    )
+    api = KubernetesApi.from_surroundings(settings.run_namespace)
+    return KubernetesExecutor(api, handover, place, poll_s=settings.poll_s, patience_s=settings.run_start_patience_s)
 
 
 def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> Service:
     """The service on given parts."""
-    executor = executor or local_executor(settings)
+    handover = HandOver(kit, settings.home / "scratch" / "training-runs")
+    if executor is None and settings.executor == "kubernetes":
+        executor = kubernetes_executor(settings, handover)
+    executor = executor or local_executor(kit, settings)
     logs = RunLogFiles(settings.home / "logs" / "runs", cap=settings.log_bytes)
     datasets, start = IngestionDatasets(kit.peers), StartRun(kit)
     choose = ChoosePipeline(kit.database, wait_s=settings.compile_wait_s)
@@ -63,7 +89,7 @@ def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> S
         timeout_s=settings.features_timeout_s,
         poll_s=settings.poll_s,
     )
-    pipeline = RunPipeline(kit, executor, logs, settings.home / "scratch" / "training-runs")
+    pipeline = RunPipeline(executor, logs, settings.home / "scratch" / "training-runs")
     return Service(
         kit=kit,
         routers=[
@@ -75,14 +101,16 @@ def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> S
                 CancelRun(kit),
                 FollowLog(kit, logs, poll_s=settings.poll_s),
             ),
+            pods_router(handover),
         ],
         subscriptions=subscriptions(Retrain(start), NoteCommit(kit.work)),
         work_kinds={
             COMPILE: CompileCode(kit, timeout_s=settings.compile_timeout_s).kind(),
             CONSIDER: ConsiderStart(kit, datasets, start).kind(),
             RUN: CarryOutRun(kit, datasets, features, pipeline, logs).kind(),
+            CLOSE_RUN: CloseRun(kit, executor, logs).kind(),
             LOG_RUN: LogRun(kit, MlflowTracking(kit.peers)).kind(),
         },
         closers=[executor.close],
-        uploads=r"^/v1/projects/[^/]+/code/[0-9a-f]+$",
+        uploads=r"^/v1/projects/[^/]+/(code|runs/[^/]+/pod/outputs/[^/]+)/[0-9a-f]+$",
     )

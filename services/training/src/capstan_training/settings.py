@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from capstan_servicekit.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """Beside the common ones: caps of recipe archives and logs, and patience with neighbours."""
+    """Beside the common ones: caps of recipe archives and logs, patience with neighbours, and where pipelines run."""
 
     SERVICE: ClassVar[str] = "training"
 
@@ -20,3 +20,23 @@ class Settings(ServiceSettings):
     features_timeout_s: float = Field(default=3600, gt=0, description="how long a run waits for its training set")
     poll_s: float = Field(default=0.5, gt=0, description="between two looks at a training set or at a log")
     log_bytes: int = Field(default=32 << 20, ge=4096, description="the most that is kept of a run's log")
+
+    executor: Literal["local", "kubernetes"] = Field(default="local", description="where pipelines run")
+    run_namespace: str = Field(default="", description="where run Jobs are made; empty: this pod's own namespace")
+    run_image: str = Field(default="", description="the training service's own image, for run pods")
+    run_image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
+    run_service_account: str = Field(default="", description="without rights; empty: the namespace's default")
+    run_callback_url: str = Field(default="", description="base URL of this service as run pods reach it")
+    run_owner: str = Field(default="", description="the Helm release, for the label app.kubernetes.io/instance")
+    run_start_patience_s: float = Field(
+        default=60, gt=0, description="how long a run pod that cannot start, without its image say, is given"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.executor == "kubernetes":
+            missing = [name for name in ("run_image", "run_callback_url") if not getattr(self, name)]
+            if missing:
+                names = ", ".join(f"CAPSTAN_TRAINING_{name.upper()}" for name in missing)
+                raise ValueError(f"the executor kubernetes needs {names}")
+        return self

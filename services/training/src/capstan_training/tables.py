@@ -76,6 +76,19 @@ class RunRow(Base):
     holdout: Mapped[str | None] = mapped_column(String(64))
     metrics: Mapped[dict[str, Any]] = mapped_column(Json)
     mlflow_run: Mapped[str | None] = mapped_column(String(64))
+    log: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(InstantColumn)
     started_at: Mapped[datetime | None] = mapped_column(InstantColumn)
     finished_at: Mapped[datetime | None] = mapped_column(InstantColumn)
+
+
+class HandoverRow(Base):
+    """What a run that goes on elsewhere may come in with (digests of tokens), and what it has handed in so far."""
+
+    __tablename__ = "run_handovers"
+
+    run: Mapped[str] = mapped_column(String(36), primary_key=True)
+    tokens: Mapped[list[str]] = mapped_column(Json)
+    package: Mapped[str | None] = mapped_column(String(64))
+    holdout: Mapped[str | None] = mapped_column(String(64))
+    outcome: Mapped[dict[str, Any] | None] = mapped_column(Json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from capstan_contracts.events import RetrainRequested, RunFinished
 from capstan_contracts.ids import Urn, uuid7
 from capstan_contracts.loop import LoopPart
 from capstan_servicekit.clock import SystemClock
+from capstan_servicekit.objects import ObjectStore
 from capstan_servicekit.runtime import Kit, Service
 from capstan_testkit.harness import Harness, running
 from capstan_training.actions.ports import Output, PipelineFailed, PipelineOrder, PipelineResult
@@ -35,18 +35,22 @@ class QuickExecutor:
         self.hold = asyncio.Event()
         self.hold.set()
         self.refuse = ""
+        self.objects: ObjectStore | None = None
+        self.ended: list[str] = []
 
     async def run(self, order: PipelineOrder, output: Output) -> PipelineResult:
         self.orders.append(order)
-        await output("09:00:00.000 - INFO - Executing task 'fit'")
-        await output("    as far as this")
+        await output.line("09:00:00.000 - INFO - Executing task 'fit'")
+        await output.line("    as far as this")
         await self.hold.wait()
         if self.refuse:
             raise PipelineFailed(self.refuse)
-        package, holdout = order.folder / "p", order.folder / "h"
-        package.write_bytes(b"package")
-        holdout.write_bytes(b"holdout")
-        return PipelineResult(package, hashlib.sha256(b"package").hexdigest(), holdout, {"auc": 0.7})
+        assert self.objects is not None
+        package, holdout = [await self.objects.put_bytes(order.project, made) for made in (b"package", b"holdout")]
+        return PipelineResult(package, holdout, {"auc": 0.7})
+
+    async def end(self, run: str) -> None:
+        self.ended.append(run)
 
     async def close(self) -> None:
         self.hold.set()
@@ -62,6 +66,7 @@ async def h(
     tmp_path: Path, with_training_set: Any, executor: QuickExecutor, make_part: Callable[..., LoopPart]
 ) -> AsyncIterator[Harness]:
     def composed(kit: Kit, settings: Settings) -> Service:
+        executor.objects = kit.objects
         return compose(kit, settings, executor)
 
     async with running(

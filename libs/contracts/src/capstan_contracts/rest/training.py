@@ -7,6 +7,10 @@ GET  /runs, /runs/{run}                                                         
 GET  /runs/{run}/logs?follow=                   text/event-stream, or text/plain   viewer
 POST /runs/{run}/cancel                         -> Run                             operator
 PUT  /loops/{loop}?dry_run=                     LoopPart -> PartStatus             service
+GET  /runs/{run}/pod/order                      -> PodOrder                        the run's own token
+GET  /runs/{run}/pod/inputs/{name}              bytes of `ir` or `training-set`    the run's own token
+PUT  /runs/{run}/pod/outputs/{name}/{digest}    bytes of `package` or `holdout`    the run's own token
+PUT  /runs/{run}/pod/outcome                    PodOutcome                         the run's own token
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from capstan_contracts.base import Instant, Wire
+from capstan_contracts.base import Instant, Lenient, Wire
+from capstan_contracts.errors import FieldError
 from capstan_contracts.ids import Digest, Name, Uuid7, Version
 from capstan_contracts.work import WorkStatus
 
@@ -60,3 +65,23 @@ class Run(WorkStatus):
     created_at: Instant
     started_at: Instant | None = None
     finished_at: Instant | None = None
+
+
+class PodOrder(Lenient):
+    """What a run's pod has to do. `inputs` are the digests of the files to fetch, by name."""
+
+    arguments: dict[str, Any]
+    wants_training_set: bool
+    label: str
+    threads: int
+    inputs: dict[Literal["ir", "training-set"], Digest]
+
+
+class PodOutcome(Wire):
+    """How a pipeline ended in its pod. `made` counts once both outputs have been handed in."""
+
+    kind: Literal["made", "failed", "refused", "out-of-memory"]
+    detail: str = Field(default="", max_length=20_000)
+    code: str = ""
+    errors: list[FieldError] = Field(default_factory=list)
+    metrics: dict[str, float] = Field(default_factory=dict)

@@ -14,14 +14,16 @@ from capstan_contracts.ids import Urn, short
 from capstan_contracts.work import State
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.db.tables import WorkRow
-from capstan_servicekit.errors import CapstanError, Conflict, Upstream
+from capstan_servicekit.errors import CapstanError, Conflict
 from capstan_servicekit.runtime import Kit
 from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_training.actions.close_run import CLOSE_RUN
 from capstan_training.actions.log_run import LOG_RUN
 from capstan_training.actions.make_training_set import MakeTrainingSet
 from capstan_training.actions.ports import Datasets, PipelineResult, RunLogs
 from capstan_training.actions.run_pipeline import RunPipeline
 from capstan_training.domain.part import TrainingPart
+from capstan_training.domain.transcript import OWN
 from capstan_training.tables import RunRow
 
 Folder = Callable[[str], AbstractAsyncContextManager[Path]]
@@ -47,7 +49,7 @@ class CarryOutRun:
             async with lease.finish():
                 return
         if item.attempt > 1:
-            self._logs.append(row.id, f"[capstan] attempt {item.attempt}: stage {row.stage} starts again")
+            self._logs.append(row.id, f"{OWN} attempt {item.attempt}: stage {row.stage} starts again")
         try:
             if row.stage == "queued":
                 row = await self._begin(row, lease)
@@ -57,7 +59,7 @@ class CarryOutRun:
                 result = await self._pipeline(row, lease, folder)
                 await self._publish(row, lease, result)
         except CapstanError as error:
-            self._logs.append(row.id, f"[capstan] {error.detail}")
+            self._logs.append(row.id, f"{OWN} {error.detail}")
             raise
 
     async def _load(self, run: str) -> RunRow:
@@ -88,23 +90,19 @@ class CarryOutRun:
             )
             self._kit.outbox.add(session, event, project=row.project, subject=Urn(row.project, "run", row.id))
         pinned = ", ".join(f"{name}@{short(version)}" for name, version in sorted(versions.items()))
-        self._logs.append(row.id, f"[capstan] pinned: {pinned}, code {short(row.code)}, seed {row.seed}")
+        self._logs.append(row.id, f"{OWN} pinned: {pinned}, code {short(row.code)}, seed {row.seed}")
         return row
 
     async def _publish(self, row: RunRow, lease: Lease, result: PipelineResult) -> None:
-        """Store what was made, then end the run with its event and its work for the tracking system."""
+        """End the run with what was made, its event and its work for the tracking system."""
         async with lease.step() as session:
             (await session.get_one(RunRow, row.id)).stage = "publish"
-        package = await self._kit.objects.put_file(row.project, result.package)
-        if package != result.package_digest:
-            raise Upstream("The package changed on its way to the object store")
-        holdout = await self._kit.objects.put_file(row.project, result.holdout)
-        self._logs.append(row.id, f"[capstan] package {short(package)}, holdout {short(holdout)}")
+        self._logs.append(row.id, f"{OWN} package {short(result.package)}, holdout {short(result.holdout)}")
         async with lease.finish() as session:
             row = await session.get_one(RunRow, row.id)
-            row.package, row.holdout, row.metrics = package, holdout, dict(result.metrics)
+            row.package, row.holdout, row.metrics = result.package, result.holdout, dict(result.metrics)
             row.state, row.stage, row.finished_at = State.SUCCEEDED, "done", self._kit.clock.now()
-            self._tell(session, row)
+            await self._ended(session, row)
             await self._kit.work.add(session, LOG_RUN, key=row.id, project=row.project)
 
     async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
@@ -113,9 +111,11 @@ class CarryOutRun:
         state = await session.scalar(select(WorkRow.state).where(WorkRow.id == item.id))
         row.state = State.CANCELLED if state == State.CANCELLED else State.FAILED
         row.problem, row.finished_at = problem.model_dump(mode="json"), self._kit.clock.now()
-        self._tell(session, row, problem.detail or problem.title)
+        await self._ended(session, row, problem.detail or problem.title)
 
-    def _tell(self, session: WriteSession, row: RunRow, error: str = "") -> None:
+    async def _ended(self, session: WriteSession, row: RunRow, error: str = "") -> None:
+        """In the transaction that ends the run: its event, and the work that clears up behind it."""
+        await self._kit.work.add(session, CLOSE_RUN, key=row.id, project=row.project)
         event = RunFinished(
             run=row.id,
             loop=row.loop,

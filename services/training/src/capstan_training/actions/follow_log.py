@@ -12,19 +12,19 @@ from capstan_training.actions.read_runs import find_run
 
 
 class FollowLog:
-    """`GET /runs/{run}/logs`."""
+    """`GET /runs/{run}/logs`. The log of an ended run that is not on this machine comes from the object store."""
 
     def __init__(self, kit: Kit, logs: RunLogs, *, poll_s: float) -> None:
         self._kit, self._logs, self._poll_s = kit, logs, poll_s
 
     async def text(self, project: str, run: str) -> AsyncIterator[str]:
         """All that is there now, in pieces; NotFound."""
-        await self._state(project, run)
+        await self._present(project, run)
         return self._logs.stream(run)
 
     async def follow(self, project: str, run: str) -> AsyncIterator[tuple[str, str]]:
         """("line", text) as they come, ("wait", "") while nothing comes, at last ("end", state); NotFound."""
-        await self._state(project, run)
+        await self._present(project, run)
         return self._follow(project, run)
 
     async def _follow(self, project: str, run: str) -> AsyncIterator[tuple[str, str]]:
@@ -42,6 +42,12 @@ class FollowLog:
                 return
             yield "wait", ""
             await asyncio.sleep(self._poll_s)
+
+    async def _present(self, project: str, run: str) -> None:
+        async with self._kit.database.read() as session:
+            stored = (await find_run(session, project, run)).log
+        if stored is not None and await self._logs.file(run) is None:
+            await self._logs.restore(run, await self._kit.objects.local_path(project, stored))
 
     async def _state(self, project: str, run: str) -> State:
         async with self._kit.database.read() as session:

@@ -14,6 +14,7 @@ from capstan_servicekit.work import Lease
 from capstan_training.actions.ports import RunLogs, TrainingSets
 from capstan_training.domain.part import TrainingPart
 from capstan_training.domain.pipelines import Pipeline
+from capstan_training.domain.transcript import OWN
 from capstan_training.tables import RunRow
 
 
@@ -42,7 +43,7 @@ class MakeTrainingSet:
             row.view_versions = dict(made.view_versions)
             row.dataset_versions = {**made.dataset_versions, **row.dataset_versions}
         left_out = f", {made.unlabelled} left out because they never get a label" if made.unlabelled else ""
-        self._logs.append(row.id, f"[capstan] training set {short(made.digest or '')}: {made.rows} rows{left_out}")
+        self._logs.append(row.id, f"{OWN} training set {short(made.digest or '')}: {made.rows} rows{left_out}")
         return row
 
     async def _wait(self, row: RunRow, lease: Lease) -> TrainingSet:

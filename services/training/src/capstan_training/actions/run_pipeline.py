@@ -10,20 +10,18 @@ from pathlib import Path
 
 from capstan_contracts.errors import Code
 from capstan_servicekit.errors import BadRequest, broken
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.work import Lease
+from capstan_training.actions.order_of_run import order_of
 from capstan_training.actions.ports import (
     Executor,
     PipelineFailed,
-    PipelineOrder,
     PipelineOutOfMemory,
     PipelineResult,
     PipelineTimedOut,
     RunLogs,
 )
-from capstan_training.domain.part import TrainingPart
-from capstan_training.domain.pins import Pins, given
-from capstan_training.domain.pipelines import Pipeline, arguments
+from capstan_training.actions.run_output import RunOutput
+from capstan_training.domain.pipelines import Pipeline
 from capstan_training.domain.transcript import Transcript
 from capstan_training.tables import RunRow
 
@@ -31,8 +29,8 @@ from capstan_training.tables import RunRow
 class RunPipeline:
     """Hands a run's pipeline to the executor."""
 
-    def __init__(self, kit: Kit, executor: Executor, logs: RunLogs, scratch: Path) -> None:
-        self._kit, self._executor, self._logs, self._scratch = kit, executor, logs, scratch
+    def __init__(self, executor: Executor, logs: RunLogs, scratch: Path) -> None:
+        self._executor, self._logs, self._scratch = executor, logs, scratch
 
     @asynccontextmanager
     async def folder(self, run: str) -> AsyncIterator[Path]:
@@ -46,50 +44,15 @@ class RunPipeline:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def __call__(self, row: RunRow, lease: Lease, folder: Path) -> PipelineResult:
-        """What the pipeline made, below `folder`; BadRequest names the failed step and what it said last."""
-        pipeline = Pipeline.from_json(row.pipeline)
-        order = await self._order(row, pipeline, folder)
-        transcript, total = Transcript(), pipeline.steps + 2
-        await lease.progress(1, total, "pipeline: waiting for a place")
-
-        async def output(line: str) -> None:
-            self._logs.append(row.id, line)
-            if transcript.read(line):
-                message = f"pipeline: {transcript.step or 'next step'} ({transcript.done} of {pipeline.steps} done)"
-                await lease.progress(min(1 + transcript.done, total - 1), total, message)
-
+        """What the pipeline made; BadRequest names the failed step and what it said last."""
+        steps = Pipeline.from_json(row.pipeline).steps
+        output = RunOutput(row.id, steps, lease, self._logs)
+        await lease.progress(1, steps + 2, "pipeline: waiting for a place")
+        await output.replay()
         try:
-            return await self._executor.run(order, output)
+            return await self._executor.run(order_of(row, folder), output)
         except PipelineFailed as error:
-            raise _failure(error, transcript) from error
-
-    async def _order(self, row: RunRow, pipeline: Pipeline, folder: Path) -> PipelineOrder:
-        part = TrainingPart.from_json(row.part)
-        pins = Pins(
-            dataset_version=row.dataset_version,
-            dataset_versions=row.dataset_versions,
-            view_versions=row.view_versions,
-            code=row.code,
-            seed=row.seed,
-            parameters=row.parameters,
-        )
-        stored = await self._kit.objects.local_path(row.project, row.training_set or "")
-        # a copy: user code gets a file of its own, never one of the object store
-        training_set = folder / "training_set.parquet"
-        await asyncio.to_thread(shutil.copyfile, stored, training_set)
-        resources = part.training.resources
-        return PipelineOrder(
-            run=row.id,
-            ir=await self._kit.objects.local_path(row.project, pipeline.ir),
-            arguments=arguments(pipeline, row.parameters, given(row.project, part, pins)),
-            training_set=training_set,
-            wants_training_set="training_set" in pipeline.parameters,
-            label=part.training.label,
-            folder=folder,
-            cpu=resources.cpu,
-            memory_mb=resources.memory_mb,
-            timeout_s=resources.timeout.total_seconds(),
-        )
+            raise _failure(error, output.transcript) from error
 
 
 def _failure(error: PipelineFailed, transcript: Transcript) -> BadRequest:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
+from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
+from capstan_servicekit.objects import ObjectStore
 from capstan_training.actions.ports import (
     Output,
     PipelineFailed,
@@ -23,23 +26,24 @@ _CHUNK = 256 * 1024
 
 
 class LocalExecutor:
-    """One run at a time; a second one waits. It has a pool of its own, so that compiling never waits for a run."""
+    """One run at a time; a second one waits. It has a pool of its own, so that compiling never waits for a run.
 
-    def __init__(self, pool: JobPool, *, poll_s: float = 0.5) -> None:
-        self._pool, self._poll_s = pool, poll_s
+    A run ends with this process, and with the call: the next call starts it from the beginning.
+    """
+
+    def __init__(self, pool: JobPool, objects: ObjectStore, *, poll_s: float = 0.5) -> None:
+        self._pool, self._objects, self._poll_s = pool, objects, poll_s
 
     async def run(self, order: PipelineOrder, output: Output) -> PipelineResult:
         """Run to the end. See the port."""
         log = order.folder / "output.log"
         await asyncio.to_thread(log.touch)
-        arguments = dict(order.arguments)
-        if order.wants_training_set:
-            arguments["training_set"] = str(order.training_set)
+        await output.begins()
         input_ = {
-            "ir": str(order.ir),
-            "arguments": arguments,
+            "ir": str(await self._objects.local_path(order.project, order.ir)),
+            "arguments": await self._arguments(order),
             "label": order.label,
-            "threads": max(1, int(order.cpu)),
+            "threads": order.threads,
             "output": str(log),
         }
         tail = _Tail(log, output)
@@ -58,20 +62,31 @@ class LocalExecutor:
             await tail.drain()
         if "failed" in result:
             raise PipelineFailed(plain(str(result["failed"])))
-        return _result(result, order.folder)
+        return await self._result(result, order)
+
+    async def end(self, run: str) -> None:
+        """Nothing is left: the processes of a run end with the call that runs it."""
 
     async def close(self) -> None:
         """Kill the worker and everything below it."""
         await self._pool.close()
 
+    async def _arguments(self, order: PipelineOrder) -> dict[str, Any]:
+        if not order.wants_training_set:
+            return dict(order.arguments)
+        stored = await self._objects.local_path(order.project, order.training_set)
+        # a copy: user code gets a file of its own, never one of the object store
+        training_set = order.folder / "training_set.parquet"
+        await asyncio.to_thread(shutil.copyfile, stored, training_set)
+        return {**order.arguments, "training_set": str(training_set)}
 
-def _result(result: dict[str, Any], folder: Path) -> PipelineResult:
-    return PipelineResult(
-        package=folder / Path(result["package"]).relative_to(folder),
-        package_digest=result["digest"],
-        holdout=folder / Path(result["holdout"]).relative_to(folder),
-        metrics=result["metrics"],
-    )
+    async def _result(self, result: dict[str, Any], order: PipelineOrder) -> PipelineResult:
+        folder = order.folder
+        files = [folder / Path(result[name]).relative_to(folder) for name in ("package", "holdout")]
+        package, holdout = [await self._objects.put_file(order.project, file) for file in files]
+        if package != result["digest"]:
+            raise Upstream("The package changed on its way to the object store")
+        return PipelineResult(package, holdout, result["metrics"])
 
 
 class _Tail:
@@ -93,7 +108,7 @@ class _Tail:
         while await self._take(await asyncio.to_thread(self._read)):
             pass
         if self._rest:
-            await self._output(plain(self._rest.decode("utf-8", "replace")))
+            await self._output.line(plain(self._rest.decode("utf-8", "replace")))
             self._rest = b""
 
     def _read(self) -> bytes:
@@ -105,8 +120,8 @@ class _Tail:
         self._offset += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            await self._output(plain(line.decode("utf-8", "replace")))
+            await self._output.line(plain(line.decode("utf-8", "replace")))
         if len(self._rest) > _CHUNK:
-            await self._output(plain(self._rest.decode("utf-8", "replace")))
+            await self._output.line(plain(self._rest.decode("utf-8", "replace")))
             self._rest = b""
         return bool(data)

@@ -11,12 +11,19 @@ _STARTS = re.compile(r"^Executing task '([^']+)'")
 _ENDS = re.compile(r"^Task '([^']+)' finished with status (\w+)")
 _NOISE = re.compile(r"^(-{3,}|\[KFP Executor .*|Streamed logs:)?$")
 LINE_LIMIT = 4000
+OWN = "[capstan]"
+"""How a line of a run's log begins that the platform wrote; no line of the run itself does."""
 
 
 def plain(line: str) -> str:
     """A line without colours, control characters and excess."""
     text = _CONTROL.sub("", _ANSI.sub("", line.rpartition("\r")[2] or line)).rstrip()
     return text if len(text) <= LINE_LIMIT else f"{text[:LINE_LIMIT]}… ({len(text)} characters)"
+
+
+def foreign(line: str) -> str:
+    """A line of the run itself, which never passes for one of the platform's."""
+    return f" {line}" if line.startswith(OWN) else line
 
 
 class Transcript:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from capstan_formats.package import PackageError, read_package, write_package
 from capstan_servicekit.jobs.api import Job, JobRefused
@@ -14,8 +16,12 @@ from capstan_training.jobs.artifacts import check_holdout, find_artifact, read_m
 from capstan_training.jobs.child import run_child
 
 
+class PipelineKilled(RuntimeError):
+    """A signal ended the pipeline's process."""
+
+
 def run(job: Job) -> dict[str, Any]:
-    """Input: `ir` (path), `arguments`, `label`, `threads`, `output` (path; grows as the run goes on).
+    """Input: `ir` (path), `arguments`, `label`, `threads`, `output` (path that grows as the run goes on; none: stdout).
 
     Result: either `failed` (a sentence), or `package` and `holdout` (paths below the scratch folder), `digest`,
     `metrics`. JobRefused when an artifact breaks a rule.
@@ -25,15 +31,19 @@ def run(job: Job) -> dict[str, Any]:
     root.mkdir()
     told = {"ir": job.input["ir"], "arguments": job.input["arguments"], "root": str(root)}
     order.write_text(json.dumps({**told, "outputs": str(outputs), "failure": str(failure)}))
-    with Path(job.input["output"]).open("ab") as output:
+    with _output(job.input["output"]) as output:
         status = run_child(
             f"{__package__}.run_child", str(order), folder=job.scratch, output=output, threads=job.input["threads"]
         )
     if status < 0:
-        raise RuntimeError(f"the pipeline's process was ended by signal {-status}")
+        raise PipelineKilled(f"the pipeline's process was ended by signal {-status}")
     if status != 0:
         return {"failed": failure.read_text() if failure.exists() else f"the pipeline ended with status {status}"}
     return _collect(root, json.loads(outputs.read_text()), job)
+
+
+def _output(path: str | None) -> AbstractContextManager[BinaryIO]:
+    return Path(path).open("ab") if path is not None else nullcontext(sys.stdout.buffer)
 
 
 def _collect(root: Path, outputs: dict[str, Any], job: Job) -> dict[str, Any]:

@@ -37,6 +37,20 @@ def fit(
     if behave == "grow":
         held = [bytearray(b"x" * (64 << 20)) for _ in range(40)]
         time.sleep(60 + len(held))
+    if behave == "count":
+        for number in range(60):
+            print(f"line {number}", flush=True)
+            time.sleep(0.1)
+    if behave == "spy":
+        import os
+
+        seen = [f"{key}={value}" for key, value in os.environ.items()]
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                seen += (process / "environ").read_bytes().decode("utf-8", "replace").split("\0")
+            except OSError:
+                continue
+        print("found:", sorted({one.split("=")[0] for one in seen if "CAPSTAN_RUN_" in one}), flush=True)
     pinned = json.loads(manifest)
     table = pq.read_table(training_set)
     rows = table.num_rows - holdout_days

@@ -1,0 +1,134 @@
+"""What every executor must do, seen through the service: on this machine, on a fake cluster, on a real one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capstan_contracts.loop import LoopPart
+from capstan_formats.package import parse_package
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+PartMaker = Callable[..., LoopPart]
+
+
+async def test_the_same_pins_give_the_package_that_they_give_on_this_machine(
+    place: Any, caller: Any, recipe: Any, make_part: PartMaker, with_training_set: Any, tmp_path: Path
+) -> None:
+    async with place.start(tmp_path, peers=with_training_set, executor="local") as h:
+        call = caller(h)
+        await call.apply(recipe, make_part(recipe.digest, parameters={"shift": 1}))
+        here = await call.ended(await call.start())
+    assert here["state"] == "succeeded", here
+    async with place.start(tmp_path, peers=with_training_set) as h:
+        call = caller(h)
+        run = await call.start()
+        there = await call.ended(run)
+        assert there["state"] == "succeeded", there
+        assert (there["package"], there["holdout"]) == (here["package"], here["holdout"])
+        assert there["metrics"] == here["metrics"] and set(there["metrics"]) == {"accuracy"}
+        package = parse_package(await h.kit.objects.read("default", there["package"]))
+        assert package.manifest.pins.code_digest == recipe.digest
+        log = await call.log(run)
+        assert "    fitted on 36 rows\n" in log and "cap_x" not in log and "\x1b" not in log
+        assert call.told(run) == (1, 1)
+        await call.idle(place, tmp_path)
+
+
+async def test_a_failure_names_the_step_and_a_pickle_is_refused(
+    place: Any, caller: Any, recipe: Any, make_part: PartMaker, with_training_set: Any, tmp_path: Path
+) -> None:
+    async with place.start(tmp_path, peers=with_training_set) as h:
+        call = caller(h)
+        await call.apply(recipe, make_part(recipe.digest, resources={"cpu": 0.5, "memoryMb": 1024}))
+        failing, pickling = await call.start(behave="fail"), await call.start(behave="pickle")
+        failed, refused = await call.ended(failing), await call.ended(pickling)
+        assert (failed["state"], failed["problem"]["detail"]) == ("failed", "step score failed: of no use")
+        assert refused["state"] == "failed"
+        assert refused["problem"]["errors"][0]["place"] == "package/model.pkl"
+        assert "model.pkl" in refused["problem"]["detail"]
+        assert "attempt 2" not in await call.log(failing) + await call.log(pickling)
+
+
+async def test_a_cancelled_run_ends_where_it_runs(
+    place: Any, caller: Any, recipe: Any, make_part: PartMaker, with_training_set: Any, tmp_path: Path
+) -> None:
+    async with place.start(tmp_path, peers=with_training_set) as h:
+        call = caller(h)
+        await call.apply(recipe, make_part(recipe.digest, resources={"cpu": 0.5, "memoryMb": 1024}))
+        run = await call.start(behave="sleep")
+        await call.said(run, "sleeping")
+        assert place.going(tmp_path) != []
+        assert (await h.operator.post(f"/v1/projects/default/runs/{run}/cancel")).status_code == 200
+        assert (await call.ended(run))["state"] == "cancelled"
+        await call.idle(place, tmp_path)
+        assert (await call.ended(await call.start()))["state"] == "succeeded"
+
+
+async def test_time_and_memory_are_held(
+    place: Any, caller: Any, recipe: Any, make_part: PartMaker, with_training_set: Any, tmp_path: Path
+) -> None:
+    async with place.start(tmp_path, peers=with_training_set) as h:
+        call = caller(h)
+        await call.apply(recipe, make_part(recipe.digest, resources={"timeout": "20s", "memoryMb": 700, "cpu": 0.5}))
+        late, big = await call.start(behave="sleep"), await call.start(behave="grow")
+        ended = await call.ended(late)
+        assert (ended["state"], ended["problem"]["code"]) == ("failed", "deadline-exceeded")
+        assert "step fit: it ran longer than 20 s; its last line: sleeping" in ended["problem"]["detail"]
+        ended = await call.ended(big)
+        assert ended["state"] == "failed" and "it held more than 700 MB" in ended["problem"]["detail"]
+        assert ended["problem"]["hint"] == "Raise training.resources.memoryMb in the loop."
+        await call.idle(place, tmp_path)
+
+
+async def test_a_service_that_restarts_ends_what_it_began(
+    place: Any, caller: Any, recipe: Any, make_part: PartMaker, with_training_set: Any, tmp_path: Path
+) -> None:
+    async with place.start(tmp_path, peers=with_training_set) as h:
+        call = caller(h)
+        await call.apply(recipe, make_part(recipe.digest))
+        run = await call.start(behave="count")
+        await call.said(run, "line 9\n")
+        before, bus = place.going(tmp_path), h.bus
+    kept = set(before) & set(place.going(tmp_path))
+    assert bool(kept) == (place.name != "local")
+    async with place.start(tmp_path, peers=with_training_set, bus=bus) as h:
+        call = caller(h)
+        ended = await call.ended(run)
+        assert ended["state"] == "succeeded", ended
+        assert call.told(run) == (1, 1)
+        lines = [line.strip() for line in (await call.log(run)).splitlines() if line.startswith("    line ")]
+        last = lines if place.name != "local" else lines[-60:]
+        assert last == [f"line {number}" for number in range(60)]
+
+
+async def test_a_log_outlives_the_files_of_the_service(
+    place: Any, caller: Any, recipe: Any, make_part: PartMaker, with_training_set: Any, tmp_path: Path
+) -> None:
+    async with place.start(tmp_path, peers=with_training_set) as h:
+        call = caller(h)
+        await call.apply(recipe, make_part(recipe.digest))
+        run = await call.start()
+        await call.ended(run)
+        log = await call.log(run)
+        assert "fitted on 36 rows" in log and "[capstan] package " in log
+        file = tmp_path / "logs" / "runs" / f"{run}.log"
+
+        async def stored() -> bool:
+            return await h.kit.objects.exists("default", _sha256(file))
+
+        await h.until(stored)
+        file.unlink()
+        assert await call.log(run) == log
+        file.unlink()
+        followed = await h.viewer.get(f"/v1/projects/default/runs/{run}/logs", params={"follow": True})
+        assert followed.text.endswith('event: end\ndata: {"state": "succeeded"}\n\n')
+        assert "data:     fitted on 36 rows" in followed.text
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
