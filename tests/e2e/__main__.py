@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import images
 from demo import report, year
 from demo.chapter import Plan, Seen
 from demo.screen import Terminal
@@ -33,6 +32,7 @@ from capstan_client.cluster.kubectl import Target, connection_folder
 from capstan_client.platform.home import Home
 from capstan_client.platform.processes import end
 from capstan_client.sdk import Capstan
+from capstan_contracts.ids import SERVICES
 from e2e import measure
 from e2e.chapter import ClusterChapter
 
@@ -97,11 +97,20 @@ class Run:
         await play(step, body, self.screen)
 
     async def _images(self, step: Step) -> None:
-        if not self.given.no_build:
-            found = await asyncio.to_thread(images.build, self.given.tag, load=self.given.load)
-            self.figures["image_mb"] = found
-        step.check("the images are there", True if self.given.no_build else len(self.figures["image_mb"]) == 6)
-        step.observed = str(self.figures.get("image_mb", "not built here"))
+        if self.given.no_build:
+            step.check("they were said to be there", True)
+            step.observed = f"not built here: tag {self.given.tag} is expected on the cluster"
+            return
+        command = [sys.executable, str(ROOT / "tools" / "images.py"), "--tag", self.given.tag, "--json"]
+        command += ["--load", self.given.load] if self.given.load else []
+        done = await asyncio.to_thread(subprocess.run, command, stdout=subprocess.PIPE, text=True, check=False)
+        step.check("they were built", done.returncode == 0)
+        built = json.loads(done.stdout) if done.returncode == 0 else []
+        step.check("one per service", len(built) == len(SERVICES))
+        megabytes = {one["image"]: round(one["bytes"] / 1e6) for one in built}
+        step.figures = {"built": built}
+        step.observed = ", ".join(f"{image} {size} MB" for image, size in megabytes.items())
+        self.figures["image_mb"] = megabytes
 
     async def _install(self, step: Step) -> None:
         await asyncio.to_thread(self._remove)

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -199,5 +199,5 @@ class ClusterChapter(Chapter):
         step.observed = f"upgrade {seconds:.0f} s, rollback {rolled:.0f} s; {traffic.sentence()}"
 
     def _louder(self) -> deploy.Place:
-        settings = (*self.place.settings, "global.logLevel=DEBUG")
-        return deploy.Place(**{**self.place.__dict__, "settings": settings})
+        louder = tuple(f"{service}.settings.log_level=DEBUG" for service in SERVICES)
+        return replace(self.place, settings=(*self.place.settings, *louder))
