@@ -22,7 +22,7 @@ class _BothSides:
 
     def __init__(self, publisher: Bus, reader: Bus) -> None:
         self.publish, self.consume, self.connect = publisher.publish, reader.consume, publisher.connect
-        self.close, self.connected = publisher.close, True
+        self.close, self.connected, self.check = publisher.close, True, reader.check
 
 
 @pytest.mark.integration

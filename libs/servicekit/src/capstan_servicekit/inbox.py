@@ -19,7 +19,7 @@ from capstan_servicekit.bus.port import Ack, Bus, Message, Retry
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.db.tables import DeadLetterRow, InboxRow, OutboxRow
-from capstan_servicekit.errors import CapstanError, NotFound
+from capstan_servicekit.errors import CapstanError, NotFound, NotReady
 from capstan_servicekit.redact import redact_text
 from capstan_servicekit.telemetry import Metrics, logger
 from capstan_servicekit.trace import span
@@ -75,14 +75,15 @@ class Inbox:
             await self._once(envelope, event)
         except Exception as error:  # noqa: BLE001 - the process edge: whatever a handler raises must not stop the consumer
             hopeless = isinstance(error, CapstanError) and error.permanent
-            if hopeless or message.deliveries > len(BACKOFF_S):
+            away = isinstance(error, NotReady)  # comes back: no reason to give the event up
+            if hopeless or (message.deliveries > len(BACKOFF_S) and not away):
                 await self._set_aside(message, envelope, f"{type(error).__name__}: {error}")
                 return Ack()
             log.warning(
                 "event.retry", type=envelope.type, event_id=envelope.id, attempt=message.deliveries, error=str(error)
             )
             self._metrics.events.labels(envelope.type, "retried").inc()
-            return Retry(BACKOFF_S[message.deliveries - 1])
+            return Retry(BACKOFF_S[min(message.deliveries, len(BACKOFF_S)) - 1])
         return Ack()
 
     async def _once(self, envelope: Envelope, event: Event) -> None:

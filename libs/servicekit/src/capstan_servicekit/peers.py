@@ -17,6 +17,7 @@ from capstan_servicekit.settings import ServiceSettings
 from capstan_servicekit.trace import child_of, traceparent
 
 M = TypeVar("M", bound=Lenient)
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _PATIENCE_S = (0.1, 0.3, 1.0, 2.0, 4.0)
 
 
@@ -52,7 +53,10 @@ class Peers:
         params: dict[str, str] | None = None,
         key: str | None = None,
     ) -> httpx.Response:
-        """One call with patience: connection errors and 503 are tried again for about 7 s; other errors are raised."""
+        """One call with patience: connection errors and 503 are tried again for about 7 s; other errors are raised.
+
+        A POST or PATCH without a key is only tried again while nothing of it can have been sent.
+        """
         headers = {"authorization": f"Bearer {await self._token()}", "traceparent": child_of(traceparent())}
         if key is not None:
             headers["idempotency-key"] = key
@@ -61,14 +65,15 @@ class Peers:
             headers["content-type"] = "application/json"
             content = body.model_dump_json(by_alias=True) if hasattr(body, "model_dump_json") else body
         url = self._settings.peer(service) + path
+        repeatable = key is not None or method not in ("POST", "PATCH")
         for pause in (*_PATIENCE_S, None):
             try:
                 response = await self._client.request(method, url, headers=headers, content=content, params=params)
             except httpx.TransportError as error:
-                if pause is None:
+                if pause is None or not (repeatable or isinstance(error, _NOTHING_SENT)):
                     raise NotReady(f"{service} cannot be reached: {type(error).__name__}") from error
             else:
-                if response.status_code != 503 or pause is None:
+                if response.status_code != 503 or pause is None or not repeatable:
                     return _checked(service, response)
             await asyncio.sleep(pause)
         raise AssertionError("unreachable")

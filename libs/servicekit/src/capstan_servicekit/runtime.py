@@ -16,6 +16,8 @@ from capstan_servicekit.bus.nats import NatsBus
 from capstan_servicekit.bus.port import Bus
 from capstan_servicekit.clock import Clock, SystemClock
 from capstan_servicekit.db.session import Database
+from capstan_servicekit.errors import NotReady
+from capstan_servicekit.home import room_trouble
 from capstan_servicekit.inbox import Inbox, Subscriptions
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects import FolderObjectStore, ObjectStore
@@ -26,6 +28,10 @@ from capstan_servicekit.telemetry import Metrics, logger
 from capstan_servicekit.work import WorkKind, WorkLoop, WorkQueue
 
 log = logger(__name__)
+
+
+Check = Callable[[], Awaitable[str | None]]
+"""None when the part is there; else a sentence that says what is missing."""
 
 
 @dataclass
@@ -44,6 +50,7 @@ class Kit:
     work: WorkQueue
     jobs: JobPool
     peers: Peers
+    checks: Mapping[str, Check] = field(default_factory=dict)
 
     @classmethod
     def from_settings(cls, settings: ServiceSettings) -> Kit:
@@ -54,14 +61,16 @@ class Kit:
             if settings.bus_url == "memory:"
             else NatsBus(settings.bus_url, service=service, password=settings.bus_password.get_secret_value())
         )
+        objects, checks = _object_store(settings)
+        database = Database(settings.database_url)
         return cls(
             service=service,
             settings=settings,
             clock=clock,
             metrics=Metrics(service),
-            database=Database(settings.database_url),
+            database=database,
             bus=bus,
-            objects=FolderObjectStore(settings.home / "objects"),
+            objects=objects,
             principals=Principals(settings.principals_file or Path("missing")),
             outbox=Outbox(clock),
             work=WorkQueue(clock),
@@ -72,11 +81,24 @@ class Kit:
                 idle_s=settings.job_idle_s,
             ),
             peers=Peers(settings),
+            checks={"database": database.check, "home": _room(settings), **checks},
         )
 
 
-Check = Callable[[], Awaitable[str | None]]
-"""None when the part is there; else a sentence that says what is missing."""
+def _object_store(settings: ServiceSettings) -> tuple[ObjectStore, dict[str, Check]]:
+    if not settings.object_store_url:
+        return FolderObjectStore(settings.home / "objects"), {}
+    from capstan_servicekit.objects_s3 import S3ObjectStore  # noqa: PLC0415 - a laptop need not load the S3 client
+
+    store = S3ObjectStore.from_settings(settings)
+    return store, {"object store": store.check}
+
+
+def _room(settings: ServiceSettings) -> Check:
+    async def check() -> str | None:
+        return await asyncio.to_thread(room_trouble, settings.home)
+
+    return check
 
 
 async def _for_ever(name: str, loop: Callable[[], Awaitable[None]]) -> None:
@@ -85,12 +107,23 @@ async def _for_ever(name: str, loop: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await loop()
-        except Exception:
+        except Exception as error:
+            if (what := _unavailable(error)) is not None:
+                log.warning("loop.waiting", loop=name, what=what)
+                await asyncio.sleep(1)
+                continue
             log.exception("loop.broke", loop=name, again_in_s=pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 30)
         else:
             return
+
+
+def _unavailable(error: BaseException) -> str | None:
+    """What is away, when that is all that went wrong: it is no fault of the loop, and needs no trace."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((_unavailable(one) for one in error.exceptions), None) if error.split(NotReady)[1] is None else None
+    return error.detail if isinstance(error, NotReady) else None
 
 
 @dataclass
@@ -149,10 +182,6 @@ class Service:
 
     async def missing(self) -> list[str]:
         """What is not there yet; empty when the service can serve."""
-        found: list[str] = []
-        if not self.kit.bus.connected:
-            found.append("the event bus cannot be reached")
-        for name, check in self.checks.items():
-            if (sentence := await check()) is not None:
-                found.append(f"{name}: {sentence}")
-        return found
+        checks = {"event bus": self.kit.bus.check, **self.kit.checks, **self.checks}
+        sentences = await asyncio.gather(*(check() for check in checks.values()))
+        return [f"{name}: {sentence}" for name, sentence in zip(checks, sentences, strict=True) if sentence is not None]

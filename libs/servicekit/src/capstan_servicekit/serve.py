@@ -7,14 +7,20 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from capstan_servicekit.app import create_app
 from capstan_servicekit.db.migrate import upgrade
+from capstan_servicekit.db.trouble import DatabaseUnusable
+from capstan_servicekit.home import home_trouble
 from capstan_servicekit.runtime import Service
-from capstan_servicekit.settings import ServiceSettings
+from capstan_servicekit.settings import ServiceSettings, wrong_settings
 from capstan_servicekit.telemetry import configure_logging, logger
 
 Build = Callable[[ServiceSettings], Service]
@@ -24,6 +30,39 @@ log = logger(__name__)
 def migrations_package(service: str) -> str:
     """Where a service keeps its alembic revisions."""
     return f"capstan_{service.replace('-', '_')}.migrations"
+
+
+DATABASE_WAIT_S = 60.0
+
+
+def prepare(settings: ServiceSettings) -> None:
+    """Home and database, with a minute's patience for the database. SystemExit says in a sentence what is wrong."""
+    if (sentence := home_trouble(settings.home)) is not None:
+        raise SystemExit(f"{settings.SERVICE}: {sentence}")
+    with _ending_on_sigterm():
+        try:
+            upgrade(
+                settings.database_url,
+                migrations_package(settings.SERVICE),
+                patience_s=DATABASE_WAIT_S,
+                tell=lambda sentence: log.warning("database.not_ready", what=sentence),
+            )
+        except DatabaseUnusable as error:
+            raise SystemExit(f"{settings.SERVICE}: {error}") from None
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """The first process of a container is not ended by SIGTERM unless it says so; who waits should be."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def serve(
@@ -39,7 +78,7 @@ def serve(
             f"{settings.SERVICE}: refusing to listen on {settings.host} without a principals file "
             f"({settings.principals_file}); create it or bind to 127.0.0.1"
         )
-    upgrade(settings.database_url, migrations_package(settings.SERVICE))
+    prepare(settings)
     app = create_app(build(settings))
     config = uvicorn.Config(
         app,
@@ -58,7 +97,7 @@ def serve(
 def work(settings: ServiceSettings, build: Build) -> None:
     """Run the background loops without the HTTP door, until SIGTERM."""
     configure_logging(service=settings.SERVICE, json=settings.log_json, level=settings.log_level)
-    upgrade(settings.database_url, migrations_package(settings.SERVICE))
+    prepare(settings)
 
     async def run() -> None:
         service, stop = build(settings), asyncio.Event()
@@ -106,9 +145,14 @@ def main(
     if extra and verb in extra:
         extra[verb]()
         return
-    settings = settings_type()
+    try:
+        settings = settings_type()
+    except (ValidationError, SettingsError) as error:
+        raise SystemExit(f"{service}: {wrong_settings(error, service)}") from None
     if verb == "migrate":
-        upgrade(settings.database_url, migrations_package(service))
+        configure_logging(service=service, json=settings.log_json, level=settings.log_level)
+        prepare(settings)
+        log.info("database.migrated")
     elif verb == "worker":
         work(settings, build)
     else:

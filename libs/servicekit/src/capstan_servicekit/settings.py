@@ -9,8 +9,14 @@ import os
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 LOCAL_PORTS = {
     "ingestion": 7101,
@@ -20,6 +26,7 @@ LOCAL_PORTS = {
     "inference": 7105,
     "monitoring": 7106,
 }
+OBJECT_STORE_PATTERN = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?)?$"
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -36,6 +43,18 @@ class ServiceSettings(BaseSettings):
     database_url: str = Field(default="", description="SQLAlchemy async URL; empty: SQLite under home/db")
     bus_url: str = Field(default="nats://127.0.0.1:7122", description="NATS; `memory:` for a process on its own")
     bus_password: SecretStr = SecretStr("")
+    object_store_url: str = Field(
+        default="", pattern=OBJECT_STORE_PATTERN, description="s3://bucket[/prefix]; empty: a folder below home"
+    )
+    s3_endpoint: str = Field(
+        default="", pattern=r"^(https?://[^/\s]+/?)?$", description="base URL of the S3 server; empty: Amazon's"
+    )
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = Field(default="", description="empty: what the machine or pod is allowed by itself")
+    s3_secret_access_key: SecretStr = SecretStr("")
+    object_cache_bytes: int = Field(
+        default=4 << 30, ge=1 << 20, description="bound of the files fetched from S3 that are kept below home"
+    )
     principals_file: Path | None = Field(default=None, description="who may call; empty: home/secrets/principals.json")
     token_file: Path | None = Field(
         default=None, description="this service's own token; empty: home/secrets/<service>.token"
@@ -80,6 +99,13 @@ class ServiceSettings(BaseSettings):
             fill(self, "token_file", self.home / "secrets" / f"{self.SERVICE}.token")
         return self
 
+    @field_validator("database_url")
+    @classmethod
+    def _a_database(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
+            raise ValueError("must begin with postgresql+asyncpg:// or sqlite+aiosqlite:///")
+        return value
+
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the service."""
@@ -88,6 +114,29 @@ class ServiceSettings(BaseSettings):
     def peer(self, service: str) -> str:
         """Base URL of another service."""
         return self.peers.get(service) or f"http://127.0.0.1:{LOCAL_PORTS[service]}"
+
+
+class BusAdminSettings(BaseSettings):
+    """What `python -m capstan_servicekit.bus` needs; no service has the administrator's password."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="CAPSTAN_")
+
+    bus_url: str = "nats://127.0.0.1:7122"
+    bus_admin_user: str = "platform"
+    bus_admin_password: SecretStr = SecretStr("")
+    bus_replicas: int = Field(default=1, ge=1, le=5, description="copies of each message; needs as many brokers")
+    bus_wait_s: float = Field(default=60, ge=0, description="patience with a broker that is not there yet")
+
+
+def wrong_settings(error: ValidationError | SettingsError, service: str = "") -> str:
+    """Wrong settings as one line that names each variable and its rule, without the value: it may be a secret."""
+    if isinstance(error, SettingsError):
+        return f"wrong settings: {error}; maps and lists are written as JSON"
+    own = f" (or CAPSTAN_{service.upper().replace('-', '_')}_...)" if service else ""
+    found = [
+        f"CAPSTAN_{str(one['loc'][0]).upper()}: {one['msg']}" if one["loc"] else one["msg"] for one in error.errors()
+    ]
+    return f"wrong settings{own}: " + "; ".join(found)
 
 
 def enter_environment(values: dict[str, str]) -> None:

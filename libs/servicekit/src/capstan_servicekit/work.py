@@ -23,11 +23,13 @@ from capstan_contracts.work import Progress, State, WorkStatus
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.db.tables import WorkRow
-from capstan_servicekit.errors import CapstanError
+from capstan_servicekit.errors import CapstanError, NotReady
 from capstan_servicekit.telemetry import Metrics, logger
 from capstan_servicekit.trace import span, traceparent
 
 log = logger(__name__)
+AWAY_ATTEMPTS = 40
+MAX_BACKOFF_S = 30.0
 _OPEN = (State.QUEUED, State.RUNNING)
 
 
@@ -103,6 +105,8 @@ class Lease:
             except LeaseLost:
                 self.lost.set()
                 return
+            except NotReady:
+                continue  # the work goes on; when the database stays away for longer than the lease, `guard` says so
 
     async def guard(self, session: WriteSession, **values: Any) -> None:
         """Write `values` into the item's row if the lease still holds; LeaseLost otherwise."""
@@ -204,7 +208,12 @@ class WorkLoop:
         try:
             while True:
                 self._wake.clear()
-                if not await self._claim_some():
+                try:
+                    claimed = await self._claim_some()
+                except NotReady as error:  # what is in hand goes on meanwhile
+                    log.warning("work.waiting", what=error.detail)
+                    claimed = False
+                if not claimed:
                     with suppress(TimeoutError):
                         # not wait_for: in Python 3.11 it can lose a cancellation, and stopping would hang
                         async with asyncio.timeout(1.0):
@@ -227,6 +236,9 @@ class WorkLoop:
 
     def _ended(self, task: asyncio.Task[None], group: set[asyncio.Task[None]]) -> None:
         group.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The database was away when the outcome was to be written: the lease runs out, and the item is done again.
+            log.warning("work.outcome_unwritten", error=str(error))
         self._wake.set()
 
     async def _claim(self, kind: str) -> Lease | None:
@@ -302,11 +314,14 @@ class WorkLoop:
     async def _failed(self, error: BaseException, lease: Lease, how: WorkKind) -> None:
         item = lease.item
         final = isinstance(error, CapstanError) and error.permanent
-        if not final and item.attempt < how.max_attempts:
+        # A part that is away comes back: a server may need minutes to move to another machine.
+        away = isinstance(error, NotReady)
+        if not final and item.attempt < how.max_attempts + (AWAY_ATTEMPTS if away else 0):
             log.warning(
-                "work.retry", kind=item.kind, key=item.key, attempt=item.attempt, error=str(error), exc_info=error
-            )
-            await self._retry_later(lease, how.backoff_s * 2 ** (item.attempt - 1))
+                "work.retry", kind=item.kind, key=item.key, attempt=item.attempt, error=str(error),
+                exc_info=None if away else error,
+            )  # fmt: skip
+            await self._retry_later(lease, min(how.backoff_s * 2 ** (item.attempt - 1), MAX_BACKOFF_S))
             return
         if isinstance(error, CapstanError):
             problem = error.problem()

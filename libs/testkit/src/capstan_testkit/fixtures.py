@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from capstan_testkit.harness import DATABASES
 from capstan_testkit.postgres import NoPostgres, Postgres, postgres
 from capstan_testkit.required import missing
+from capstan_testkit.settings import without_reaper
+
+if TYPE_CHECKING:
+    from capstan_testkit.containers import NatsServer, PostgresServer, S3Server
+
+T = TypeVar("T")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,3 +71,41 @@ def database_url(request: pytest.FixtureRequest) -> str:
         return ""
     create: Callable[[], str] = request.getfixturevalue("new_postgres")
     return create()
+
+
+def _part(name: str, *given: object) -> Iterator[T]:
+    """One container for the whole session. Where there is no engine the tests are skipped; in CI they fail."""
+    without_reaper()
+    # The container clients take most of a second to import, and few runs need them.
+    from capstan_testkit import containers  # noqa: PLC0415
+
+    start: Callable[..., AbstractContextManager[T]] = getattr(containers, name)
+    try:
+        with start(*given) as part:
+            yield part
+    except containers.NoContainers as error:
+        missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of a real Redis. Its database 0 is shared by all tests: use a project of your own."""
+    yield from _part("redis_server")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A real S3 server with a bucket that is shared by all tests: use a prefix of your own."""
+    yield from _part("s3_server")
+
+
+@pytest.fixture(scope="session")
+def nats_in_container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A real broker of the public image; its streams are shared by all tests."""
+    yield from _part("nats_container", tmp_path_factory.mktemp("nats"))
+
+
+@pytest.fixture(scope="session")
+def postgres_in_container() -> Iterator[PostgresServer]:
+    """A real PostgreSQL over TCP with a password."""
+    yield from _part("postgres_container")

@@ -59,6 +59,10 @@ class MemoryBus:
         """Whether it works."""
         return self._up
 
+    async def check(self) -> str | None:
+        """Nothing, unless it was broken down."""
+        return None if self._up else "the bus is down"
+
     async def connect(self) -> None:
         """Nothing to do."""
 

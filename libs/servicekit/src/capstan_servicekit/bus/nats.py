@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import nats
 from nats.aio.client import Client
@@ -16,7 +18,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import BadRequestError
+from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
 
 from capstan_servicekit.bus.port import Ack, BusUnavailable, Handler, Message
 from capstan_servicekit.telemetry import logger
@@ -26,13 +28,35 @@ DEAD_STREAM = "CAPSTAN_DEAD"
 DUPLICATE_WINDOW_S = 120
 ACK_WAIT_S = 60
 FETCH = 32
+CHECK_EVERY_S = 5.0
+_NO_CONSUMER = 10014
 
 log = logger(__name__)
 
 
+def trouble_of(error: BaseException, *, url: str, user: str, setting: str) -> str:
+    """What went wrong with the broker, and which setting mends it."""
+    place = urlsplit(url).netloc.rpartition("@")[2] or url
+    if isinstance(error, ServiceUnavailableError | NoStreamResponseError):
+        return f"the broker at {place} has no JetStream; start nats-server with -js or a jetstream block"
+    if isinstance(error, NotFoundError):
+        return f"the broker at {place} has no stream {STREAM}; run `python -m capstan_servicekit.bus` once"
+    if "authorization" in str(error).lower():
+        return f"the broker at {place} refuses user {user!r}; set {setting} to the password that the broker has for it"
+    if "permissions violation" in str(error).lower():
+        return f"the broker at {place} does not give user {user!r} its rights; compare them with bus/nats_config.py"
+    return f"the broker at {place} cannot be reached; does it run, and is CAPSTAN_BUS_URL right?"
+
+
 async def ensure_streams(url: str, *, user: str, password: str, replicas: int = 1) -> None:
     """Create or update both streams; needs an administrator of the account."""
-    client = await nats.connect(url, user=user, password=password, max_reconnect_attempts=3, connect_timeout=2)
+
+    async def ignore(_: Exception) -> None:
+        """What ends the call is raised; there is no need to print it as well."""
+
+    client = await nats.connect(
+        url, user=user, password=password, allow_reconnect=False, connect_timeout=2, error_cb=ignore
+    )
     try:
         js = client.jetstream()
         for name, subjects in ((STREAM, ["capstan.>"]), (DEAD_STREAM, ["capstan-dead.>"])):
@@ -60,6 +84,9 @@ class NatsBus:
         self._url, self._service, self._password = url, service, password
         self._client: Client | None = None
         self._js: JetStreamContext | None = None
+        self._connecting = asyncio.Lock()
+        self._trouble: BaseException = ConnectionError("not connected yet")
+        self._checked: tuple[float, str | None] = (0.0, None)
 
     @property
     def connected(self) -> bool:
@@ -68,8 +95,12 @@ class NatsBus:
 
     async def connect(self) -> None:
         """Connect; tries for ever, because a service may start before its broker."""
-        if self._client is not None:
-            return
+        async with self._connecting:
+            # The client gives up for good when the broker refuses it twice, say while its accounts are changed.
+            if self._client is None or self._client.is_closed:
+                await self._connect()
+
+    async def _connect(self) -> None:
         credentials = {"user": self._service, "password": self._password} if self._password else {}
         self._client = await nats.connect(
             self._url,
@@ -85,7 +116,33 @@ class NatsBus:
         self._js = self._client.jetstream(timeout=5)
 
     async def _report(self, error: Exception) -> None:
-        log.warning("bus.trouble", error=str(error) or type(error).__name__)
+        before, self._trouble = self._sentence(), error
+        if self._sentence() != before:  # four tries a second need not all be told
+            log.warning("bus.trouble", error=str(error) or type(error).__name__, what=self._sentence())
+
+    def _sentence(self) -> str:
+        return trouble_of(self._trouble, url=self._url, user=self._service, setting="CAPSTAN_BUS_PASSWORD")
+
+    async def check(self) -> str | None:
+        """Connection, JetStream and stream; the broker is asked at most every five seconds."""
+        if not self.connected:
+            return self._sentence()
+        if time.monotonic() - self._checked[0] >= CHECK_EVERY_S:
+            self._checked = (time.monotonic(), await self._stream_trouble())
+        return self._checked[1]
+
+    async def _stream_trouble(self) -> str | None:
+        try:
+            await self._jetstream.consumer_info(STREAM, self._service, timeout=2)
+        except NotFoundError as error:
+            if error.err_code == _NO_CONSUMER:  # nothing is wrong: it is made by the first `consume`
+                return None
+            self._trouble = error
+        except (NatsError, TimeoutError, OSError) as error:
+            self._trouble = error
+        else:
+            return None
+        return self._sentence()
 
     @property
     def _jetstream(self) -> JetStreamContext:
@@ -98,6 +155,8 @@ class NatsBus:
         try:
             await self._jetstream.publish(subject, body, headers={"Nats-Msg-Id": message_id})
         except (NatsError, TimeoutError, OSError) as error:
+            if self._client is not None and self._client.is_closed:
+                await self.connect()
             raise BusUnavailable(str(error) or type(error).__name__) from error
 
     async def consume(self, consumer: str, subjects: Sequence[str], handler: Handler) -> None:
@@ -108,6 +167,7 @@ class NatsBus:
             except (NatsError, TimeoutError, OSError, BusUnavailable) as error:
                 log.warning("bus.consumer_interrupted", consumer=consumer, error=str(error) or type(error).__name__)
                 await asyncio.sleep(0.5)
+                await self.connect()
 
     async def _consume(self, consumer: str, subjects: list[str], handler: Handler) -> None:
         js = self._jetstream

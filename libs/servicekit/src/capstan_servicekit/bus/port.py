@@ -56,6 +56,10 @@ class Bus(Protocol):
         """Whether the broker can be reached now."""
         ...
 
+    async def check(self) -> str | None:
+        """What keeps the bus from working, as a sentence that says what to do; None when it works."""
+        ...
+
 
 class BusUnavailable(Exception):
     """The broker cannot be reached or does not answer; worth another try."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NewType
 
@@ -23,7 +23,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from capstan_servicekit.errors import Invalid, broken
+from capstan_servicekit.db.trouble import foreign_errors, trouble_of
+from capstan_servicekit.errors import Invalid, NotReady, broken
 
 ReadSession = NewType("ReadSession", AsyncSession)
 WriteSession = NewType("WriteSession", ReadSession)
@@ -75,6 +76,7 @@ class Database:
         self.url = make_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self._engine: AsyncEngine | None = None
+        self._foreign = foreign_errors(self.url)
         self._turn = asyncio.Lock()
         self._committed: list[Callable[[], None]] = []
 
@@ -101,16 +103,52 @@ class Database:
         event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
         return engine
 
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """NotReady when the database is away, full, or refuses us; other errors as they are."""
+        try:
+            yield
+        except self._foreign as error:
+            if (trouble := trouble_of(error, self.url)) is None:
+                raise
+            raise NotReady(
+                trouble.sentence, hint="Nothing was lost; it goes on by itself once this is mended."
+            ) from error
+
+    @contextmanager
+    def _losing(self) -> Iterator[None]:
+        """NotReady when the database goes away under a statement. OSError is not looked at: it may be the caller's."""
+        try:
+            yield
+        except DBAPIError as error:
+            if (trouble := trouble_of(error, self.url)) is None:
+                raise
+            raise NotReady(
+                trouble.sentence, hint="Nothing was lost; it goes on by itself once this is mended."
+            ) from error
+
+    async def check(self) -> str | None:
+        """For readiness: what keeps the database from being used."""
+        try:
+            async with asyncio.timeout(3), self.read() as session:
+                await session.execute(select(1))
+        except TimeoutError:
+            return "the database does not answer within 3 s"
+        except NotReady as error:
+            return error.detail
+        return None
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
         """A session that only reads; whatever it holds at the end is rolled back."""
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
-            if self.sqlite:
-                await (await session.connection()).exec_driver_sql("BEGIN")
-            else:
-                await session.connection(execution_options=_SNAPSHOT)
+            with self._reaching():
+                if self.sqlite:
+                    await (await session.connection()).exec_driver_sql("BEGIN")
+                else:
+                    await session.connection(execution_options=_SNAPSHOT)
             try:
-                with _refusing():
+                with self._losing(), _refusing():
                     yield ReadSession(session)
             finally:
                 session.expunge_all()  # a rollback would expire what was read, and the rows outlive the session
@@ -120,14 +158,15 @@ class Database:
     async def write(self) -> AsyncIterator[WriteSession]:
         """One transaction: committed at the end of the block, rolled back when it raises."""
         async with self._one_writer(), AsyncSession(self.engine, expire_on_commit=False) as session:
-            if self.sqlite:
-                # Take the write lock at once: a read that turns into a write later could not wait for it.
-                await (await session.connection()).exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                # Each statement after this one sees all that was committed before the lock was got.
-                await session.execute(select(func.pg_advisory_xact_lock(WRITING)))
+            with self._reaching():
+                if self.sqlite:
+                    # Take the write lock at once: a read that turns into a write later could not wait for it.
+                    await (await session.connection()).exec_driver_sql("BEGIN IMMEDIATE")
+                else:
+                    # Each statement after this one sees all that was committed before the lock was got.
+                    await session.execute(select(func.pg_advisory_xact_lock(WRITING)))
             try:
-                with _refusing():
+                with self._losing(), _refusing():
                     yield WriteSession(ReadSession(session))
                     await session.commit()
             except BaseException:
@@ -151,8 +190,11 @@ class Database:
         if self.sqlite:
             yield True
             return
-        async with self.engine.begin() as connection:
-            yield bool(await connection.scalar(select(func.pg_try_advisory_xact_lock(key))))
+        async with AsyncExitStack() as stack:
+            with self._reaching():
+                connection = await stack.enter_async_context(self.engine.begin())
+                mine = bool(await connection.scalar(select(func.pg_try_advisory_xact_lock(key))))
+            yield mine
 
     async def close(self) -> None:
         """Close all connections."""

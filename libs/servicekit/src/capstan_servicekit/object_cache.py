@@ -1,0 +1,135 @@
+"""Files fetched from a distant object store, kept below home: bounded in bytes, the least recently used go first."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import anyio
+
+from capstan_servicekit.errors import Upstream
+from capstan_servicekit.paths import under
+from capstan_servicekit.telemetry import logger
+
+log = logger(__name__)
+
+KEEP_S = 30 * 60
+"""What was handed out within so many seconds stays, even beyond the bound: somebody may be about to read it."""
+
+Fetch = Callable[[BinaryIO], None]
+"""Writes the object's bytes; runs in a thread."""
+
+
+class ObjectCache:
+    """`<root>/<project>/<2>/<digest>`. A file appears by a rename once its bytes have the digest; it never changes."""
+
+    def __init__(self, root: Path, *, max_bytes: int, clock: Callable[[], float] = time.time) -> None:
+        self._root, self._max_bytes, self._clock = root, max_bytes, clock
+        self._fetching: dict[tuple[str, str], asyncio.Task[Path]] = {}
+
+    def path(self, project: str, digest: str) -> Path:
+        """Where the object lies once it is here."""
+        return under(self._root, f"{project}/{digest[:2]}/{digest}")
+
+    async def get(self, project: str, digest: str, fetch: Fetch) -> Path:
+        """The object's file, fetched when it is not here yet. Those who ask meanwhile wait for the same fetch."""
+        path = self.path(project, digest)
+        if await anyio.to_thread.run_sync(self._touch, path):
+            return path
+        task = self._fetching.get((project, digest))
+        if task is None:
+            task = asyncio.create_task(anyio.to_thread.run_sync(self._fetch, project, digest, fetch))
+            self._fetching[project, digest] = task
+            task.add_done_callback(lambda done: self._ended(project, digest, done))
+        # Whoever gives up waiting does not take the file from the others.
+        return await asyncio.shield(task)
+
+    def keep(self, source: Path, project: str) -> tuple[str, Path]:
+        """A private copy of a file that is about to be stored; (digest, path). In a thread."""
+        incoming = self._incoming()
+        try:
+            digest = hashlib.sha256()
+            with source.open("rb") as reader, incoming.open("wb") as writer:
+                while chunk := reader.read(1 << 20):
+                    digest.update(chunk)
+                    writer.write(chunk)
+            path = self._publish(incoming, project, digest.hexdigest())
+        except BaseException:
+            incoming.unlink(missing_ok=True)
+            raise
+        return digest.hexdigest(), path
+
+    def _ended(self, project: str, digest: str, task: asyncio.Task[Path]) -> None:
+        self._fetching.pop((project, digest), None)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; when nobody did, it is not worth a complaint
+
+    def _fetch(self, project: str, digest: str, fetch: Fetch) -> Path:
+        incoming = self._incoming()
+        try:
+            with incoming.open("wb") as file:
+                fetch(file)
+            with incoming.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != digest:
+                raise Upstream(
+                    f"object {digest[:12]} of project {project} came with other bytes ({found[:12]})",
+                    hint="The object store is damaged, or somebody wrote into it: put the object back from a backup.",
+                )
+            return self._publish(incoming, project, digest)
+        except BaseException:
+            incoming.unlink(missing_ok=True)
+            raise
+
+    def _touch(self, path: Path) -> bool:
+        """Whether it is here; then it counts as used now."""
+        now = self._clock()
+        try:
+            os.utime(path, (now, now))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _incoming(self) -> Path:
+        folder = self._root / ".incoming"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / uuid.uuid4().hex
+
+    def _publish(self, incoming: Path, project: str, digest: str) -> Path:
+        path = self.path(project, digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with incoming.open("rb") as file:
+            os.fsync(file.fileno())  # else the name may outlive a power cut, and the bytes not
+        incoming.chmod(0o444)
+        now = self._clock()
+        os.utime(incoming, (now, now))
+        incoming.replace(path)
+        self._shrink()
+        return path
+
+    def _shrink(self) -> None:
+        """Remove the least recently used files until the bound holds, and fetches that died."""
+        now = self._clock()
+        found: list[tuple[float, int, Path]] = []
+        for path in self._root.rglob("*"):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            if path.is_file():
+                found.append((status.st_mtime, status.st_size, path))
+        total = sum(size for _, size, _ in found)
+        for used, size, path in sorted(found):
+            dead = path.parent == self._root / ".incoming"
+            if now - used < KEEP_S or not (total > self._max_bytes or dead):
+                continue
+            path.unlink(missing_ok=True)
+            total -= size
+        if total > self._max_bytes:
+            log.warning("objects.cache_over_its_bound", bytes=total, bound=self._max_bytes)
