@@ -199,5 +199,4 @@ class ClusterChapter(Chapter):
         step.observed = f"upgrade {seconds:.0f} s, rollback {rolled:.0f} s; {traffic.sentence()}"
 
     def _louder(self) -> deploy.Place:
-        louder = tuple(f"{service}.settings.log_level=DEBUG" for service in SERVICES)
-        return replace(self.place, settings=(*self.place.settings, *louder))
+        return replace(self.place, settings=(*self.place.settings, "global.logLevel=DEBUG"))

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from capstan_contracts.events import GatesDecided, RunFinished, RunStarted, VersionPromoted, VersionRegistered
 from capstan_contracts.ids import Urn, uuid7
 from capstan_contracts.work import State
+from capstan_servicekit.errors import InvalidData
 from capstan_testkit.harness import Harness
 from capstan_testkit.routes import assert_every_route_is_guarded
 
@@ -208,6 +209,23 @@ async def test_without_a_loop_a_promotion_fails_and_says_why(
     status = await h.until(failed)
     assert "no gates to decide by" in status["problem"]["detail"]
     assert (await h.viewer.get(f"{BASE}/ledger")).json()["items"] == []
+
+
+async def test_gates_that_cannot_be_computed_refuse_and_say_why(
+    h: Harness, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any, **__: Any) -> dict[str, Any]:
+        raise InvalidData("the holdout cannot be read")
+
+    monkeypatch.setattr(h.kit.jobs, "run", broken)
+    await runs.finished()
+    (refused,) = await decided(h, 1)
+    assert not refused.approved
+    assert [gate.sentence for gate in refused.gates] == ["the gates could not be computed: the holdout cannot be read"]
+    assert (await h.viewer.get(f"{MODEL}/champion")).status_code == 404
+    entries = (await h.viewer.get(f"{BASE}/ledger")).json()["items"]
+    assert [entry["decision"] for entry in entries] == ["refused"]
+    assert (await h.viewer.get(f"{BASE}/ledger/verify")).json()["intact"]
 
 
 async def test_the_alias_follows_once_mlflow_is_back(h: Harness, runs: Runs, catalogue: Any) -> None:

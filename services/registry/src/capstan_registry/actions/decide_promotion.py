@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,13 @@ def decide_kind(kit: Kit, *, timeout_s: float, resamples: int) -> WorkKind:
 
     async def failed(session: WriteSession, item: WorkItem, problem: Problem) -> None:
         log.error("promotion.not_decided", promotion=item.key, project=item.project, detail=problem.detail)
+        with suppress(Conflict, NotFound):
+            # Gates that cannot speak refuse: the candidate's retrain ends, and the ledger says why.
+            case = await _load(session, item.project, item.key)
+            sentence = f"the gates could not be computed: {problem.detail or problem.title}"
+            await _record(
+                kit, session, item.project, case, [GateFigure(gate="judgement", passed=False, sentence=sentence)]
+            )
 
     return WorkKind(run, failed)
 
