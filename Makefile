@@ -7,7 +7,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 
 PY := .venv/bin/python
-SOURCES := libs services pipelines tools tests
+SOURCES := libs services pipelines charts tools tests
 DEMO_ARGS ?=
 TEST_ARGS ?=
 FAULTS_ARGS ?=
@@ -59,6 +59,11 @@ faults: ## kill processes at random moments and check that nothing is lost or do
 images: ## build the six container images with Docker, and print their sizes (IMAGES_ARGS)
 	$(call bootstrap,platform)
 	@$(PY) tools/images.py $(IMAGES_ARGS)
+
+.PHONY: charts
+charts: ## write what is generated of the charts, and put their dependencies in place for helm
+	$(call bootstrap,platform)
+	@$(PY) tools/chart_files.py write vendor
 
 .PHONY: kind-up
 kind-up: ## make a kind cluster with ports, and bring the images there (needs Docker and kind)

@@ -1,4 +1,4 @@
-"""What the charts need beside their templates: `chart_files.py write` (generated files), `chart_files.py vendor` (dependencies).
+"""What the charts need beside their templates: generated files (`write`) and their dependencies (`vendor`).
 
 Vendoring copies the library chart into each service chart, and those into the umbrella, as `helm dependency update`
 would, but without a network, a cache or Helm. The copies are not committed.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,7 +17,6 @@ sys.path.insert(0, str(ROOT / "charts"))
 
 from capstan_contracts.ids import SERVICES  # noqa: E402 - the models lie beside the charts
 from capstan_servicekit.bus.nats_config import ADMINISTRATOR, permissions  # noqa: E402
-
 from schema.render import DEVELOPMENT_DATA, generated  # noqa: E402
 
 LIBRARY, UMBRELLA = "capstan-lib", "capstan"
@@ -60,7 +60,7 @@ def _replace(target: Path, source: Path) -> None:
 
 def main(arguments: list[str]) -> int:
     """Do what the arguments name, in order; return the exit status."""
-    verbs = {"write": write, "vendor": vendor}
+    verbs: dict[str, Callable[[], object]] = {"write": write, "vendor": vendor}
     if not arguments or any(one not in verbs for one in arguments):
         print("usage: chart_files.py write | vendor ...", file=sys.stderr)
         return 2

@@ -1,8 +1,8 @@
-"""Build the container images of the six services with any Docker, bring them where pods can use them, print their sizes.
+"""Build the images of the six services with any Docker, bring them where pods can use them, print their sizes.
 
-    tools/images.py --tag dev                            build all six
-    tools/images.py --tag dev --load "kind load docker-image"
-    tools/images.py registry training --tag dev          some of them
+tools/images.py --tag dev                            build all six
+tools/images.py --tag dev --load "kind load docker-image"
+tools/images.py registry training --tag dev          some of them
 """
 
 from __future__ import annotations

@@ -49,6 +49,8 @@ def resources(cpu: str, memory: str, most_cpu: str, most_memory: str) -> Resourc
 class Peer(Values):
     """One end of a network connection: pods by labels, all pods of namespaces by labels, or an address range."""
 
-    pod_labels: Labels = Field(default_factory=dict, description="pods; in this namespace unless namespaceLabels is set")
+    pod_labels: Labels = Field(
+        default_factory=dict, description="pods; in this namespace unless namespaceLabels is set"
+    )
     namespace_labels: Labels = Field(default_factory=dict)
     cidr: str = Field(default="", pattern=r"^([0-9a-fA-F.:]+/[0-9]{1,3})?$", description="instead of labels")

@@ -31,9 +31,7 @@ class DevelopmentData(Values):
     secret: str = Field(default="capstan-data", description="the Secret that the charts of the services read")
     image_pull_policy: str = Field(default="IfNotPresent", pattern="^(IfNotPresent|Never|Always)$")
     storage_class: str = Field(default="", description="empty: the default one")
-    postgresql: DataPod = DataPod(
-        image="postgres:15", resources=resources("50m", "128Mi", "1", "512Mi"), storage="4Gi"
-    )
+    postgresql: DataPod = DataPod(image="postgres:15", resources=resources("50m", "128Mi", "1", "512Mi"), storage="4Gi")
     nats: DataPod = DataPod(
         image="nats:2.15-alpine", resources=resources("25m", "32Mi", "500m", "256Mi"), storage="2Gi"
     )

@@ -24,7 +24,7 @@ def generated() -> dict[str, str]:
     """Content of each generated file, by its path in the repository."""
     files: dict[str, str] = {}
     for name, model in CHARTS.items():
-        files[f"charts/{name}/values.yaml"] = values_yaml(model())  # type: ignore[call-arg]
+        files[f"charts/{name}/values.yaml"] = values_yaml(model())
         files[f"charts/{name}/values.schema.json"] = schema_text(chart_schema(name, model))
     files["charts/capstan/values.yaml"] = values_yaml(Umbrella()) + _services_comment()
     files["charts/capstan/values.schema.json"] = schema_text(umbrella_schema())

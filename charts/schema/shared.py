@@ -52,8 +52,8 @@ class Data(Values):
     secret: str = Field(
         default="capstan-data",
         min_length=1,
-        description="Secret with <service>-database-url and <service>-bus-password of each service, mlflow-database-url, "
-        "bus-admin-password, s3-access-key-id, s3-secret-access-key and online-store-url",
+        description="Secret with <service>-database-url and <service>-bus-password of each service, "
+        "mlflow-database-url, bus-admin-password, s3-access-key-id, s3-secret-access-key and online-store-url",
     )
     check_secret: bool = Field(
         default=True, description="look for the Secret and its keys at install, and say what is missing"
@@ -65,7 +65,7 @@ class Data(Values):
 
 
 class Identities(Values):
-    """Tokens of people and services: the Secrets <prefix>-principals, -token, -identity-<service>, -identity-model-server."""
+    """Tokens of people and services: Secrets <prefix>-principals, <prefix>-token and <prefix>-identity-<service>."""
 
     create: bool = Field(default=True, description="made once and kept on upgrade; false: they exist already")
     prefix: Name = Field(default="", description="empty: the name of the installation")
