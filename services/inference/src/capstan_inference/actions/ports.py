@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,25 +24,62 @@ class Placement:
     part: ServingPart
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where clients find a deployment: base address and, on a cluster, (namespace, name, port) of its Service."""
+
+    url: str
+    service: tuple[str, str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How many model servers of a deployment can answer, how many should, and what is the matter with the rest."""
+
+    available: int
+    wanted: int
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Flushed:
+    """A segment that a model server shipped by itself."""
+
+    segment: str
+    rows: int
+
+
 class ModelServer(Protocol):
-    """The data plane."""
+    """The data plane: one process that serves all deployments, or servers of their own for each."""
 
     @property
-    def url(self) -> str:
-        """Base address for clients."""
+    def serving(self) -> Mapping[tuple[str, str], Placement]:
+        """What it has in memory now, or is about to have, by project and deployment."""
         ...
 
     @property
-    def serving(self) -> dict[tuple[str, str], Placement]:
-        """What it has in memory now, by project and deployment."""
+    def standing(self) -> Mapping[tuple[str, str], Standing]:
+        """Of each deployment with servers of its own."""
+        ...
+
+    @property
+    def servers(self) -> Set[str] | None:
+        """Names of all servers that exist and report to the control; None while that is not known."""
+        ...
+
+    def address(self, project: str, deployment: str) -> Address:
+        """Where clients find it."""
         ...
 
     async def load(self, placement: Placement) -> float:
-        """Load, warm and swap; seconds it took. InvalidData where the package cannot be served, NotReady otherwise."""
+        """Load, warm and swap; seconds it took. InvalidData where the package cannot be served, NotReady otherwise.
+
+        What served before serves on until then, and also where this fails.
+        """
         ...
 
-    async def flush(self, project: str, deployment: str) -> None:
-        """Seal the open log segment of a deployment. NotReady."""
+    async def flush(self, project: str, deployment: str) -> list[Flushed]:
+        """Seal the open log segments of a deployment; those that the servers shipped by themselves. NotReady."""
         ...
 
 

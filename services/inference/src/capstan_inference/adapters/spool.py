@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from capstan_contracts.ids import NAME_PATTERN
-from capstan_formats.segments import SegmentError, read_segment
+from capstan_formats.segments import SegmentError, read_segment, recover_segment
 from capstan_inference.actions.ports import SealedSegment, SegmentSummary
 from capstan_inference.domain.predictions import Logged, id_millis, instant
+from capstan_servicekit.telemetry import logger
 
+log = logger(__name__)
 _ATTEMPTS = 3
 _NAME = re.compile(NAME_PATTERN)
 
@@ -39,6 +41,10 @@ class FolderSpool:
         """Rename it."""
         await asyncio.to_thread(segment.path.rename, segment.path.with_suffix(".damaged"))
 
+    async def seal_left(self) -> None:
+        """Close what a process left open that is gone and will not come back; damage is set aside."""
+        await asyncio.to_thread(self._seal_left)
+
     async def find(self, project: str, prediction: str) -> Logged | None:
         """Over all files of the project; again when one was renamed or shipped while looking."""
         for _ in range(_ATTEMPTS):
@@ -55,6 +61,19 @@ class FolderSpool:
     def _sealed(self) -> list[SealedSegment]:
         found = sorted(self._root.glob("*/*/*.seg"), key=lambda path: path.name)
         return [SealedSegment(path.parts[-3], path.parts[-2], path) for path in found]
+
+    def _seal_left(self) -> None:
+        for path in sorted(self._root.glob("*/*/*.open")):
+            try:
+                info = recover_segment(path)
+            except SegmentError as error:
+                log.error("segment.damaged", segment=path.name, error=str(error))
+                path.rename(path.with_suffix(".damaged"))
+                continue
+            if info.count:
+                path.rename(path.with_suffix(".seg"))
+            else:
+                path.unlink()
 
     def _find(self, project: str, prediction: str) -> Logged | None:
         if not _NAME.fullmatch(project):

@@ -58,6 +58,10 @@ class ServerConfig:
     online: Path
     principals: Path
     log_level: str = "INFO"
+    #: Keys that every log line carries: which pod, which version.
+    log_ids: dict[str, str] = field(default_factory=dict)
+    #: End at once, before the first connection, where one of the placements cannot be loaded.
+    all_or_nothing: bool = False
     limits: Limits = field(default_factory=Limits)
     placements: tuple[Placement, ...] = ()
 
@@ -70,6 +74,8 @@ class ServerConfig:
             online=Path(source["online"]),
             principals=Path(source["principals"]),
             log_level=str(source.get("log_level", "INFO")),
+            log_ids=dict(source.get("log_ids", {})),
+            all_or_nothing=bool(source.get("all_or_nothing", False)),
             limits=Limits(**source.get("limits", {})),
             placements=tuple(Placement.from_json(entry) for entry in source.get("placements", ())),
         )

@@ -39,6 +39,7 @@ Headers = list[tuple[bytes, bytes]]
 
 DEADLINE_HEADER: Final = b"capstan-deadline-ms"
 BINARY_HEADER: Final = b"inference-header-content-length"
+_CLOSE: Final = (b"connection", b"close")
 _JSON: Final = (b"content-type", b"application/json")
 _PROBLEM: Final = (b"content-type", b"application/problem+json")
 _TEXT: Final = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
@@ -53,6 +54,8 @@ class ModelApp:
         self._paths, self._ids, self._deadlines = Paths(), IdSource(), Deadlines()
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._large = 0
+        #: Soon to stop: each answer ends its connection, so that the next request goes to another server.
+        self.leaving = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One request."""
@@ -77,6 +80,8 @@ class ModelApp:
             failure = Refusal(INTERNAL, "Something went wrong on our side; the log has it.")
             status, body, headers = _refused(failure, scope["path"])
         headers.append((b"content-length", b"%d" % len(body)))
+        if self.leaving:
+            headers.append(_CLOSE)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._counters.answered(kind, status, time.perf_counter() - started)

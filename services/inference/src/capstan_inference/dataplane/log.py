@@ -109,6 +109,11 @@ class PredictionLog:
         """Seal the open segment; {"file", "rows"} of it, or {} when there was none."""
         return self._put(_Entry((project, deployment), (), 0, self._loop.create_future(), flush=True))
 
+    @property
+    def open_records(self) -> int:
+        """Records in segments that are not sealed; the writer goes on meanwhile, so it is told and never decided on."""
+        return sum(segment.writer.count for segment in list(self._segments.values()))
+
     def close(self) -> None:
         """Write what waits, seal all segments, end the thread."""
         with self._wake:

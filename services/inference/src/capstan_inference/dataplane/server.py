@@ -35,8 +35,12 @@ log = logging.getLogger(__name__)
 class _JsonLines(logging.Formatter):
     """Lines of the same shape as those of the services."""
 
+    def __init__(self, ids: dict[str, str]) -> None:
+        super().__init__()
+        self._ids = ids
+
     def format(self, record: logging.LogRecord) -> str:
-        line = {
+        line = self._ids | {
             "event": record.getMessage(),
             "level": record.levelname.lower(),
             "service": "inference",
@@ -80,6 +84,9 @@ class ModelServer:
         """Load, serve, and seal the log at the end."""
         loop = asyncio.get_running_loop()
         refused = [found for placement in self._config.placements if (found := await self._try(placement))]
+        if refused and self._config.all_or_nothing:
+            self._tell({"ready": 0, "refused": refused})
+            return
         self._log.start(loop)
         threading.Thread(target=self._listen, args=(loop, commands), daemon=True).start()
         serving = asyncio.create_task(self._server.serve([socket.socket(fileno=self._config.socket_fd)]))
@@ -129,6 +136,11 @@ class ModelServer:
             started = time.perf_counter()
             await asyncio.to_thread(self._models.place, Placement.from_json(command["placement"]))
             return {"seconds": round(time.perf_counter() - started, 6)}
+        if command["do"] == "drain":
+            self._app.leaving = True
+            return {}
+        if command["do"] == "status":
+            return {"open_records": self._log.open_records}
         sealed: dict[str, Any] = await self._log.flush(command["project"], command["deployment"])
         return sealed
 
@@ -145,12 +157,12 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints does not speak to the control
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
-    logging.basicConfig(handlers=[handler], level="WARNING")
     line = sys.stdin.buffer.readline()
     if not line:
         raise SystemExit("serve-model is started by the inference service, which configures it over stdin")
     config = ServerConfig.from_json(json.loads(line))
+    handler.setFormatter(_JsonLines(config.log_ids))
+    logging.basicConfig(handlers=[handler], level="WARNING")
     logging.getLogger("capstan_inference").setLevel(config.log_level)
     # uvicorn raises the signal again after a graceful end; the log is sealed only after that.
     signal.signal(signal.SIGTERM, lambda *_: None)
