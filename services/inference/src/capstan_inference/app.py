@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Protocol
 
 from capstan_contracts.errors import Problem
 from capstan_contracts.ids import uuid7
 from capstan_inference.actions.apply_loop import RECONCILE, ApplyLoop
 from capstan_inference.actions.converge import Converge, placements
 from capstan_inference.actions.find_prediction import FindPrediction
+from capstan_inference.actions.flush_servers import FlushServers
 from capstan_inference.actions.list_deployments import ListDeployments
 from capstan_inference.actions.note_registry import ROLL_OUT
 from capstan_inference.actions.ports import ModelServer
 from capstan_inference.actions.reconcile import Reconcile
 from capstan_inference.actions.roll_out import RollOut
 from capstan_inference.actions.ship_segments import ShipSegments
+from capstan_inference.actions.take_report import TakeReport
+from capstan_inference.actions.take_segment import TakeSegment
+from capstan_inference.actions.watch_servers import WatchServers
 from capstan_inference.adapters.model_server import ChildModelServer
 from capstan_inference.adapters.spool import FolderSpool
 from capstan_inference.routes.deployments import deployments_router
 from capstan_inference.routes.predictions import predictions_router
+from capstan_inference.routes.servers import UPLOADS, servers_router
 from capstan_inference.settings import Settings
 from capstan_inference.subscriptions import subscriptions
 from capstan_servicekit.db.session import WriteSession
@@ -36,26 +42,30 @@ def build(settings: ServiceSettings) -> Service:
 
 
 def compose(kit: Kit, settings: Settings, server: ModelServer | None = None) -> Service:
-    """The same from parts; a `server` given takes the place of the child process."""
-    child = None
+    """The same from parts; a `server` given takes the place of the one that the settings name."""
+    own = None
+    flush = FlushServers(kit.database)
     if server is None:
-        server = child = ChildModelServer(settings, kit.objects, partial(placements, kit.database))
+        server = own = _model_server(kit, settings, flush)
     spool = FolderSpool(settings.home / "spool" / "inference")
     roll_out = RollOut(kit.database, server, kit.outbox, kit.clock)
     reconcile = Reconcile(kit.database, kit.peers, kit.work)
     ship = ShipSegments(kit.database, kit.objects, kit.outbox, spool, server)
-    find = FindPrediction(kit.database, kit.objects, spool)
+    find = FindPrediction(kit.database, kit.objects, spool, flush)
     converge = Converge(kit.database, server, kit.work, occasion=uuid7())
-    tasks: list[Callable[[], Awaitable[None]]] = [converge.run, ship.run]
+    reports = TakeReport(kit.database, kit.clock)
+    watch = WatchServers(kit.database, server, reports, kit.metrics.registry, settings.model_silent_s)
+    tasks: list[Callable[[], Awaitable[None]]] = [converge.run, ship.run, watch.run]
     checks: dict[str, Check] = {}
-    if child is not None:
-        tasks.append(child.run)
-        checks["model server"] = child.missing
+    if own is not None:
+        tasks.append(own.run)
+        checks["model server"] = own.missing
     return Service(
         kit=kit,
         routers=[
             deployments_router(kit.database, ListDeployments(server), ApplyLoop(kit.work), ship),
             predictions_router(find),
+            servers_router(kit.objects, reports, TakeSegment(spool, ship), settings.home / "scratch" / "segments"),
         ],
         subscriptions=subscriptions(kit.work),
         work_kinds={
@@ -64,8 +74,29 @@ def compose(kit: Kit, settings: Settings, server: ModelServer | None = None) -> 
         },
         tasks=tasks,
         checks=checks,
-        closers=[child.close] if child is not None else [],
+        closers=[own.close] if own is not None else [],
+        uploads=UPLOADS,
     )
+
+
+class _OwnModelServer(ModelServer, Protocol):
+    """One that lives and ends with this service."""
+
+    async def run(self) -> None: ...
+
+    async def missing(self) -> str | None: ...
+
+    async def close(self) -> None: ...
+
+
+def _model_server(kit: Kit, settings: Settings, flush: FlushServers) -> _OwnModelServer:
+    if settings.model_servers == "child":
+        return ChildModelServer(settings, kit.objects, partial(placements, kit.database))
+    # Only where it is used: the client of the Kubernetes API is a third of what this process imports.
+    from capstan_inference.adapters.kubernetes.cluster import LightkubeCluster  # noqa: PLC0415
+    from capstan_inference.adapters.kubernetes.server import KubernetesModelServer  # noqa: PLC0415
+
+    return KubernetesModelServer(settings, LightkubeCluster(settings.model_namespace), flush)
 
 
 async def _reconcile_failed(session: WriteSession, item: WorkItem, problem: Problem) -> None:

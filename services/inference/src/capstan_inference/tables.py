@@ -79,3 +79,26 @@ class SegmentRow(Base):
     records: Mapped[int] = mapped_column(Integer)
     rows: Mapped[int] = mapped_column(Integer)
     closed_at: Mapped[datetime] = mapped_column(InstantColumn)
+
+
+class ModelServerRow(Base):
+    """A model server of a deployment as it last reported; `records` of its log are not shipped yet.
+
+    A server that drained leaves no row. `lost`: it is gone for good, and its records with it.
+    """
+
+    __tablename__ = "model_servers"
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    server: Mapped[str] = mapped_column(String(253), primary_key=True)
+    deployment: Mapped[str] = mapped_column(String(63))
+    state: Mapped[str] = mapped_column(String(16))
+    revision: Mapped[int] = mapped_column(Integer)
+    model_version: Mapped[int] = mapped_column(Integer)
+    package: Mapped[str] = mapped_column(String(64))
+    records: Mapped[int] = mapped_column(BigInteger)
+    flush_wanted: Mapped[int] = mapped_column(Integer)
+    flushed: Mapped[int] = mapped_column(Integer)
+    flushed_segment: Mapped[str | None] = mapped_column(String(64))
+    flushed_rows: Mapped[int] = mapped_column(Integer)
+    since: Mapped[datetime] = mapped_column(InstantColumn)

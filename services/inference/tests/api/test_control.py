@@ -13,7 +13,7 @@ import pytest
 
 from capstan_contracts.events import RolloutChanged, VersionPromoted
 from capstan_contracts.ids import Urn, uuid7
-from capstan_inference.actions.ports import Placement
+from capstan_inference.actions.ports import Address, Flushed, Placement, Standing
 from capstan_inference.app import build, compose
 from capstan_inference.settings import Settings
 from capstan_inference.tables import Base
@@ -29,9 +29,10 @@ DEPLOYMENT = "/v1/projects/default/deployments/delay"
 class RememberingServer:
     """Stands for the model server. Packages in `broken` cannot be loaded."""
 
-    url = "http://models:7110"
+    servers: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
+        self.standing: dict[tuple[str, str], Standing] = {}
         self.serving: dict[tuple[str, str], Placement] = {}
         self.loaded: list[int] = []
         self.broken: set[str] = set()
@@ -43,8 +44,11 @@ class RememberingServer:
         self.serving[placement.project, placement.deployment] = placement
         return 0.01
 
-    async def flush(self, project: str, deployment: str) -> None:
-        return None
+    async def flush(self, project: str, deployment: str) -> list[Flushed]:
+        return []
+
+    def address(self, project: str, deployment: str) -> Address:
+        return Address("http://models:7110")
 
 
 @asynccontextmanager

@@ -44,6 +44,7 @@ class Converge:
     def __init__(self, database: Database, server: ModelServer, work: WorkQueue, occasion: str) -> None:
         self._database, self._server, self._work, self._occasion = database, server, work, occasion
         self._not_before: dict[Placement, float] = {}
+        self._under_way: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -51,33 +52,48 @@ class Converge:
             for row in (await session.scalars(select(DeploymentRow))).all():
                 key = f"{row.model}:{self._occasion}"
                 await self._work.add(session, RECONCILE, key=key, project=row.project)
-        while True:
-            await self.once()
-            await asyncio.sleep(EVERY_S)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._once(group)
+                await asyncio.sleep(EVERY_S)
 
-    async def once(self) -> None:
-        """Load what is missing or has another configuration. A newer one than ours is a roll-out under way."""
+    async def _once(self, group: asyncio.TaskGroup) -> None:
+        """Load what is missing or has another configuration. A newer one than ours is a roll-out under way.
+
+        Nothing is waited for: a version that takes minutes, or never comes up, keeps no other from being repaired.
+        """
         now = asyncio.get_running_loop().time()
         for wanted in await placements(self._database):
-            there = self._server.serving.get((wanted.project, wanted.deployment))
-            if there == wanted or (there is not None and there.revision > wanted.revision):
-                continue
-            if self._not_before.get(wanted, 0.0) > now:
-                continue
-            try:
-                await self._server.load(wanted)
-            except NotReady:
-                return
-            except CapstanError as error:
-                self._not_before[wanted] = now + AGAIN_AFTER_S
-                await self._tell(wanted, "failed", f"version {wanted.version} cannot be served: {error.detail}")
-            else:
-                self._not_before.pop(wanted, None)
-                await self._tell(wanted, "serving", "")
+            key = (wanted.project, wanted.deployment)
+            if key not in self._under_way and self._is_stale(wanted, now):
+                self._under_way.add(key)
+                task = group.create_task(self._repair(wanted))
+                task.add_done_callback(lambda _, done=key: self._under_way.discard(done))  # type: ignore[misc]
+
+    def _is_stale(self, wanted: Placement, now: float) -> bool:
+        there = self._server.serving.get((wanted.project, wanted.deployment))
+        if there == wanted or (there is not None and there.revision > wanted.revision):
+            return False
+        return self._not_before.get(wanted, 0.0) <= now
+
+    async def _repair(self, wanted: Placement) -> None:
+        try:
+            await self._server.load(wanted)
+        except NotReady as error:
+            log.warning("deployment.not_loaded", deployment=wanted.deployment, error=error.detail)
+        except CapstanError as error:
+            self._not_before[wanted] = asyncio.get_running_loop().time() + AGAIN_AFTER_S
+            await self._tell(wanted, "failed", f"version {wanted.version} cannot be served: {error.detail}")
+        else:
+            self._not_before.pop(wanted, None)
+            await self._tell(wanted, "serving", "")
 
     async def _tell(self, placement: Placement, state: str, message: str) -> None:
         async with self._database.write() as session:
             row = await session.get(DeploymentRow, (placement.project, placement.deployment))
-            if row is not None and row.revision == placement.revision and (row.state, row.message) != (state, message):
+            if row is None or row.revision != placement.revision:
+                return
+            # What serves may carry a message on the successor that could not be loaded: that stays true.
+            if row.state != state or (state == "failed" and row.message != message):
                 row.state, row.message = state, message
                 log.warning("deployment.state", deployment=row.name, state=state, message=message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from capstan_contracts.rest.inference import PredictionRecord
+from capstan_inference.actions.flush_servers import FlushServers
 from capstan_inference.actions.ports import Spool
 from capstan_inference.domain.predictions import Logged, id_millis, on_the_wire
 from capstan_inference.tables import DeploymentRow, ModelVersionRow, SegmentRow
@@ -14,14 +15,19 @@ from capstan_servicekit.objects import ObjectStore
 
 
 class FindPrediction:
-    """Reads the spool first: a segment leaves it only after its row is in the database."""
+    """Reads the spool first: a segment leaves it only after its row is in the database.
 
-    def __init__(self, database: Database, objects: ObjectStore, spool: Spool) -> None:
-        self._database, self._objects, self._spool = database, objects, spool
+    What model servers elsewhere still hold is asked for once.
+    """
+
+    def __init__(self, database: Database, objects: ObjectStore, spool: Spool, flush: FlushServers) -> None:
+        self._database, self._objects, self._spool, self._flush = database, objects, spool, flush
 
     async def __call__(self, project: str, prediction: str) -> PredictionRecord:
         """The record as it was logged before the answer left. NotFound."""
         found = await self._spool.find(project, prediction) or await self._shipped(project, prediction)
+        if found is None and await self._flush.for_prediction(project, id_millis(prediction)):
+            found = await self._shipped(project, prediction)
         if found is None:
             raise NotFound(
                 f"no prediction {prediction} in project {project}",

@@ -49,8 +49,8 @@ class ShipSegments:
             if await session.get(DeploymentRow, (project, deployment)) is None:
                 raise NotFound(f"no deployment {deployment} in project {project}")
         async with self._one_at_a_time:
-            await self._server.flush(project, deployment)
-            digest, rows = None, 0
+            flushed = await self._server.flush(project, deployment)
+            digest, rows = (flushed[-1].segment if flushed else None), sum(one.rows for one in flushed)
             for segment in await self._spool.sealed():
                 if (segment.project, segment.deployment) == (project, deployment):
                     shipped = await self._ship(segment)
@@ -65,6 +65,13 @@ class ShipSegments:
             log.error("segment.damaged", project=segment.project, segment=segment.path.name)
             await self._spool.set_aside(segment)
             return None
+        digest = await self.publish(segment, summary)
+        with suppress(FileNotFoundError):
+            await self._spool.drop(segment)
+        return digest, summary.rows
+
+    async def publish(self, segment: SealedSegment, summary: SegmentSummary) -> str:
+        """Store a segment and tell of it; its digest. The same bytes again change nothing."""
         digest = await self._objects.put_file(segment.project, segment.path)
         async with self._database.write() as session:
             if await session.get(SegmentRow, (segment.project, digest)) is None:
@@ -80,9 +87,7 @@ class ShipSegments:
                 )
                 subject = Urn(segment.project, "segment", digest)
                 self._outbox.add(session, event, project=segment.project, subject=subject)
-        with suppress(FileNotFoundError):
-            await self._spool.drop(segment)
-        return digest, summary.rows
+        return digest
 
 
 def _row(segment: SealedSegment, digest: str, summary: SegmentSummary) -> SegmentRow:

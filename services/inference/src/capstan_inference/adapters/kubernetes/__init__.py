@@ -1,0 +1,1 @@
+"""Model servers as Deployments and Services."""

@@ -1,0 +1,1 @@
+"""The host of a model server in a pod: package in, data plane up, log out."""
