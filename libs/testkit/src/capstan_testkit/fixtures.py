@@ -47,7 +47,7 @@ def postgres_server() -> Iterator[Postgres]:
         with postgres() as server:
             yield server
     except NoPostgres as error:
-        missing(str(error))
+        missing(str(error), "postgres")
 
 
 @pytest.fixture

@@ -10,6 +10,11 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true"}
 
 
+def without() -> set[str]:
+    """Parts that this machine is meant not to have: `CAPSTAN_TEST_WITHOUT`, names with commas."""
+    return set(os.environ.get("CAPSTAN_TEST_WITHOUT", "").split(",")) - {""}
+
+
 def without_reaper() -> None:
     """Before testcontainers is imported: its helper container needs one more image, and fixtures clean up anyway."""
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
