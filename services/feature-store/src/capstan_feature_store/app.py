@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from capstan_feature_store.actions.build_training_set import BuildTrainingSet, training_set_failed
 from capstan_feature_store.actions.explain_value import ExplainValue
+from capstan_feature_store.actions.keep_online import KeepOnline
 from capstan_feature_store.actions.materialize import Materialize, materialization_failed
-from capstan_feature_store.actions.ports import JobLimits
+from capstan_feature_store.actions.ports import JobLimits, OnlineStore
 from capstan_feature_store.actions.queue_materialization import KIND as MATERIALIZE
 from capstan_feature_store.actions.queue_materialization import QueueMaterialization
 from capstan_feature_store.actions.read_online import ReadOnline
@@ -24,12 +25,19 @@ from capstan_servicekit.work import WorkKind
 
 def build(settings: Settings) -> Service:
     """The service on its real parts."""
-    return compose(Kit.from_settings(settings), settings)
+    kit, url = Kit.from_settings(settings), settings.online_store_url.get_secret_value()
+    if not url:
+        return compose(kit, settings)
+    from capstan_feature_store.adapters.online_redis import OnlineRedis  # noqa: PLC0415 - it takes half a second
+
+    store = OnlineRedis(url)
+    kit.checks = {**kit.checks, "online store": store.check}
+    return compose(kit, settings, store=store)
 
 
-def compose(kit: Kit, settings: Settings) -> Service:
-    """The service on the given parts."""
-    datasets, online = IngestionDatasets(kit.peers, kit.objects), OnlineFiles(settings.online_folder)
+def compose(kit: Kit, settings: Settings, *, store: OnlineStore | None = None) -> Service:
+    """The service on the given parts. A given store may lose what it holds; the folder on disk does not."""
+    datasets, online = IngestionDatasets(kit.peers, kit.objects), store or OnlineFiles(settings.online_folder)
     limits = JobLimits(
         memory_mb=settings.join_memory_mb,
         threads=settings.join_threads,
@@ -37,7 +45,7 @@ def compose(kit: Kit, settings: Settings) -> Service:
         check_timeout_s=settings.check_timeout_s,
     )
     queue = QueueMaterialization(kit.work)
-    materialize = Materialize(kit.database, kit.jobs, kit.outbox, datasets, limits, settings.online_folder)
+    materialize = Materialize(kit.database, kit.jobs, kit.outbox, datasets, limits, online)
     build_set = BuildTrainingSet(kit.database, kit.jobs, kit.objects, datasets, limits)
     actions = Actions(
         database=kit.database,
@@ -55,5 +63,6 @@ def compose(kit: Kit, settings: Settings) -> Service:
             MATERIALIZE: WorkKind(run=materialize, failed=materialization_failed),
             TRAINING_SET: WorkKind(run=build_set, failed=training_set_failed),
         },
+        tasks=() if store is None else (KeepOnline(kit.database, store, queue, kit.clock),),
         closers=[online.close],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 
 from capstan_servicekit.settings import ServiceSettings
 
@@ -15,6 +15,10 @@ class Settings(ServiceSettings):
 
     SERVICE: ClassVar[str] = "feature-store"
 
+    online_store_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="redis://[:password@]host:6379/0 (rediss:// with TLS); empty: files below home",
+    )
     join_memory_mb: int = Field(default=1024, ge=64, description="DuckDB's memory in a job; beyond it spills to disk")
     join_threads: int = Field(default=2, ge=1, le=64)
     job_timeout_s: float = Field(default=900, gt=0)
@@ -22,6 +26,13 @@ class Settings(ServiceSettings):
         default=60, gt=0, description="limit of a check or an explanation that a caller waits for"
     )
     max_online_rows: int = Field(default=10_000, ge=1, description="rows of one online read")
+
+    @field_validator("online_store_url")
+    @classmethod
+    def _a_redis(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not value.get_secret_value().startswith(("redis://", "rediss://")):
+            raise ValueError("must begin with redis:// or rediss://")
+        return value
 
     @property
     def online_folder(self) -> Path:

@@ -29,6 +29,9 @@ class Settings(ServiceSettings):
     segment_bytes: int = Field(default=8 << 20, ge=4096)
     segment_age_s: float = Field(default=10, gt=0)
 
+    online_store_url: SecretStr = Field(
+        default=SecretStr(""), description="redis://[:password@]host:6379/0; empty: files below home"
+    )
     model_servers: Literal["child", "kubernetes"] = Field(
         default="child", description="a process beside the control, or a Deployment and a Service per deployment"
     )
@@ -37,8 +40,10 @@ class Settings(ServiceSettings):
     model_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     model_service_account: str = Field(default="", description="one without any right; empty: the namespace's default")
     model_replicas: int = Field(default=1, ge=1, le=100)
-    model_cpu: str = Field(default="100m/1", description="request, or request/limit")
-    model_memory: str = Field(default="192Mi/512Mi", description="request, or request/limit")
+    model_cpu: str = Field(
+        default="100m/1", description="request/limit; one alone is the request, and the limit is 1 or the same"
+    )
+    model_memory: str = Field(default="192Mi/512Mi", description="request/limit, or one for both")
     model_principals_secret: str = Field(default="", description="Secret with the key principals.json")
     model_token_secret: str = Field(default="", description="Secret with the key token: the model servers' identity")
     data_secret: str = Field(default="", description="Secret whose key online-store-url model servers get")

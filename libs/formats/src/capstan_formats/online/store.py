@@ -151,14 +151,22 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def meta_from_bytes(data: bytes, place: str) -> Meta:
+    """What `Meta.to_bytes` wrote. OnlineStoreError names the place where it is damaged."""
+    try:
+        source = read_object(data)
+        if source.get("format") != FORMAT:
+            raise OnlineStoreError(f"{place}: format must be {FORMAT!r}")
+        schema = OnlineSchema.from_json(need(source, "schema", dict))
+        return Meta(schema, need(source, "watermark", (int, type(None))), need(source, "rows", int))
+    except JsonRuleError as error:
+        raise OnlineStoreError(f"{place}: meta is damaged: {error}") from None
+
+
 def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
     """The meta table of a generation. OnlineStoreError where it is damaged."""
     try:
         (data,) = connection.execute("SELECT value FROM meta").fetchone()
-        source = read_object(bytes(data))
-        if source.get("format") != FORMAT:
-            raise OnlineStoreError(f"{path.name}: format must be {FORMAT!r}")
-        schema = OnlineSchema.from_json(need(source, "schema", dict))
-        return Meta(schema, need(source, "watermark", (int, type(None))), need(source, "rows", int))
-    except (sqlite3.Error, JsonRuleError, TypeError) as error:
+        return meta_from_bytes(bytes(data), path.name)
+    except (sqlite3.Error, TypeError) as error:
         raise OnlineStoreError(f"{path.name}: meta is damaged: {error}") from None

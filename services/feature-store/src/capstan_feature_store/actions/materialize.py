@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select, update
@@ -14,7 +13,7 @@ from capstan_contracts.ids import Urn, short
 from capstan_contracts.loop import ViewSpec
 from capstan_contracts.rest.ingestion import Manifest
 from capstan_contracts.work import State
-from capstan_feature_store.actions.ports import Datasets, JobLimits
+from capstan_feature_store.actions.ports import Datasets, JobLimits, OnlineStore
 from capstan_feature_store.domain.entities import from_us
 from capstan_feature_store.domain.plans import view_plan
 from capstan_feature_store.tables import DatasetVersionRow, MaterializationRow, ViewRow
@@ -35,7 +34,7 @@ class Materialize:
     outbox: Outbox
     datasets: Datasets
     limits: JobLimits
-    online_folder: Path
+    store: OnlineStore
 
     async def __call__(self, item: WorkItem, lease: Lease) -> None:
         """Do one item; what is superseded ends as succeeded and says so."""
@@ -60,14 +59,15 @@ class Materialize:
     async def _run(self, row: MaterializationRow, view: ViewRow, manifest: Manifest, lease: Lease) -> dict[str, Any]:
         files = await self.datasets.files(row.project, manifest)
         async with self.jobs.scratch() as scratch:
-            return await self.jobs.run(
+            folder = self.store.workplace(row.project, scratch)
+            result = await self.jobs.run(
                 "platform",
                 JOB,
                 {
                     "view": view_plan(ViewSpec.model_validate(view.spec)),
                     "files": [str(file) for file in files],
                     "sequence": manifest.sequence,
-                    "folder": str(self.online_folder / row.project),
+                    "folder": str(folder),
                     "memory_mb": self.limits.memory_mb,
                     "threads": self.limits.threads,
                 },
@@ -75,6 +75,8 @@ class Materialize:
                 timeout_s=self.limits.timeout_s,
                 progress=lease.progress,
             )
+            loaded = await self.store.take_in(row.project, view.name, folder)
+        return result if loaded is None else result | {"rows": loaded.rows, "watermark": loaded.watermark}
 
     async def _apply(
         self, session: WriteSession, row: MaterializationRow, view: ViewRow, manifest: Manifest, result: dict[str, Any]

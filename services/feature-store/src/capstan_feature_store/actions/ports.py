@@ -35,8 +35,28 @@ class OnlineValue:
     values: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What a view holds after its generation was taken in: entities, and the event time that it is complete up to."""
+
+    rows: int
+    watermark: int | None
+
+
 class OnlineStore(Protocol):
-    """The read side of the online store."""
+    """The online store: a view is replaced as a whole, while its readers go on."""
+
+    def workplace(self, project: str, scratch: Path) -> Path:
+        """The folder that a job writes a view's generation into."""
+        ...
+
+    async def take_in(self, project: str, view: str, folder: Path) -> Loaded | None:
+        """Put to use what a job wrote there; None when writing it there was all. Nothing moves back in time."""
+        ...
+
+    async def holds(self, project: str, view: str, version: str) -> bool:
+        """Whether this version of the view is online. NotReady while the store is away."""
+        ...
 
     async def read(
         self, project: str, view: str, version: str, keys: Sequence[Sequence[Any]], *, at_us: int

@@ -9,8 +9,9 @@ from typing import Any
 
 import anyio
 
-from capstan_feature_store.actions.ports import OnlineValue
-from capstan_formats.online import OnlineReader, OnlineStoreError, ViewNotMaterializedError, look_up
+from capstan_feature_store.actions.ports import Loaded, OnlineValue
+from capstan_feature_store.adapters.online_values import answered
+from capstan_formats.online import OnlineReader, OnlineStoreError, ViewNotMaterializedError
 from capstan_servicekit.errors import NotReady
 
 
@@ -21,6 +22,26 @@ class OnlineFiles:
         self._root = root
         self._readers: dict[tuple[str, str], OnlineReader] = {}
         self._lock = threading.Lock()
+
+    def workplace(self, project: str, scratch: Path) -> Path:
+        """The store itself: a job that writes a generation there also switches to it."""
+        return self._root / project
+
+    async def take_in(self, project: str, view: str, folder: Path) -> Loaded | None:
+        """There is nothing left to do."""
+        return None
+
+    async def holds(self, project: str, view: str, version: str) -> bool:
+        """Whether this version of the view is online."""
+
+        def look() -> bool:
+            try:
+                with OnlineReader(self._root / project, view) as reader:
+                    return reader.schema.version == version
+            except OnlineStoreError:
+                return False
+
+        return await anyio.to_thread.run_sync(look)
 
     async def read(
         self, project: str, view: str, version: str, keys: Sequence[Sequence[Any]], *, at_us: int
@@ -39,10 +60,7 @@ class OnlineFiles:
             return [OnlineValue("missing", None, {})] * len(keys)
         except OnlineStoreError as error:
             raise NotReady(f"the online store of view {view!r} cannot be read now") from error
-        if schema.version != version:
-            return [OnlineValue("missing", None, {})] * len(keys)
-        found = [look_up(row, at_us, schema.ttl_s) for row in rows]
-        return [OnlineValue(one.status.value, one.event_ts, dict(one.values or {})) for one in found]
+        return answered(schema, rows, version, at_us)
 
     def _reader(self, project: str, view: str) -> OnlineReader:
         with self._lock:

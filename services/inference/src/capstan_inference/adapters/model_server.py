@@ -120,7 +120,7 @@ class ChildModelServer:
         return {
             "socket_fd": self._listening().fileno(),
             "spool": str(settings.home / "spool" / "inference"),
-            "online": str(settings.home / "online"),
+            "online": settings.online_store_url.get_secret_value() or str(settings.home / "online"),
             "principals": str(settings.principals_file),
             "log_level": settings.log_level,
             "limits": limits(settings, settings.segment_age_s),

@@ -55,7 +55,8 @@ class ServerConfig:
 
     socket_fd: int
     spool: Path
-    online: Path
+    #: A folder, or redis://[:password@]host:port/number: not for any log.
+    online: str = field(repr=False)
     principals: Path
     log_level: str = "INFO"
     #: Keys that every log line carries: which pod, which version.
@@ -71,7 +72,7 @@ class ServerConfig:
         return cls(
             socket_fd=int(source["socket_fd"]),
             spool=Path(source["spool"]),
-            online=Path(source["online"]),
+            online=str(source["online"]),
             principals=Path(source["principals"]),
             log_level=str(source.get("log_level", "INFO")),
             log_ids=dict(source.get("log_ids", {})),

@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from capstan_formats.manifest import EntityLookup
 from capstan_formats.moments import datetime_of
 from capstan_formats.online import (
+    Answer,
     Lookup,
     OnlineCodecError,
-    OnlineReader,
     OnlineSchema,
     OnlineStoreError,
     Status,
     ViewNotMaterializedError,
+    ViewRows,
     look_up,
 )
 from capstan_formats.preprocess import PreprocessError
 from capstan_inference.dataplane.counters import Counters
+from capstan_inference.dataplane.online import Views
 from capstan_inference.dataplane.refusals import Refusal, wrong
 
 _MISSING = Lookup(Status.MISSING, None, None)
-
-
-class OnlineViews:
-    """One reader per project and view, opened when first asked for and shared by all models."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._readers: dict[tuple[str, str], OnlineReader] = {}
-        self._lock = threading.Lock()
-
-    def reader(self, project: str, view: str) -> OnlineReader | None:
-        """The reader; None where nothing was materialized yet. OnlineStoreError where the store is damaged."""
-        found = self._readers.get((project, view))
-        if found is not None:
-            return found
-        with self._lock:
-            try:
-                return self._readers.setdefault((project, view), OnlineReader(self._root / project, view))
-            except ViewNotMaterializedError:
-                return None
-
-    def close(self) -> None:
-        """Let go of all files."""
-        for reader in self._readers.values():
-            reader.close()
-        self._readers.clear()
 
 
 @dataclass(slots=True)
@@ -75,10 +49,18 @@ class _Plan:
     stored: tuple[tuple[str, str, bool], ...]  # column of the model, column of the store, whether a bool is a number
 
 
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One view's part of a request: its keys, in the order of the plan."""
+
+    plan: _Plan
+    keys: list[tuple[Any, ...]]
+
+
 class Lookups:
     """All lookups of one model."""
 
-    def __init__(self, project: str, lookups: Sequence[EntityLookup], views: OnlineViews, counters: Counters) -> None:
+    def __init__(self, project: str, lookups: Sequence[EntityLookup], views: Views, counters: Counters) -> None:
         self._project, self._lookups, self._views, self._counters = project, tuple(lookups), views, counters
         self._plans: dict[str, _Plan] = {}
 
@@ -91,19 +73,17 @@ class Lookups:
         """Open what is there, so that the first request does not."""
         for lookup in self._lookups:
             try:
-                self._views.reader(self._project, lookup.view)
+                self._views.schema(self._project, lookup.view)
             except OnlineStoreError:
                 self._counters.lookup_errors += 1
 
     def find(self, values: Mapping[str, list[Any]], event_times: list[int]) -> Found:
         """Read every view once for all rows. A view that cannot be read counts as missing, and is counted."""
         found = Found()
-        for lookup in self._lookups:
-            try:
-                rows, stored = self._read(lookup, values, event_times, found)
-            except OnlineStoreError:
-                self._counters.lookup_errors += 1
-                rows, stored = [_MISSING] * len(event_times), _by_name(lookup)
+        asked = [self._ask(lookup, values, found) for lookup in self._lookups]
+        answers = self._answers(asked, values, found)
+        for lookup, ask, answer in zip(self._lookups, asked, answers, strict=True):
+            rows, stored = self._judge(lookup, ask, answer, event_times)
             found.times[lookup.view] = [row.event_ts for row in rows]
             found.status[lookup.view] = [row.status.value for row in rows]
             for column, name, as_number in stored:
@@ -111,22 +91,57 @@ class Lookups:
                 found.columns[column] = [_number(cell) for cell in cells] if as_number else cells
         return found
 
-    def _read(
-        self, lookup: EntityLookup, values: Mapping[str, list[Any]], event_times: list[int], found: Found
-    ) -> tuple[list[Lookup], tuple[tuple[str, str, bool], ...]]:
-        reader = self._views.reader(self._project, lookup.view)
-        if reader is None:
-            return [_MISSING] * len(event_times), _by_name(lookup)
-        plan = self._plan(lookup, reader.schema)
+    def _ask(self, lookup: EntityLookup, values: Mapping[str, list[Any]], found: Found) -> _Ask | None:
+        """What to read of a view; None where there is nothing to be read."""
+        try:
+            schema = self._views.schema(self._project, lookup.view)
+            plan = None if schema is None else self._plan(lookup, schema)
+        except OnlineStoreError:
+            self._counters.lookup_errors += 1
+            return None
+        if plan is None:
+            return None
         found.versions[lookup.view] = plan.schema.version
         keys = list(zip(*(_key_column(lookup, key, values) for key in plan.keys), strict=True))
         found.keys[lookup.view] = [_written(plan, key) for key in keys]
-        try:
-            rows = reader.get(keys)
-        except OnlineCodecError as error:
-            raise wrong(f"keys of view {lookup.view}", str(error)) from None
+        return _Ask(plan, keys)
+
+    def _answers(self, asked: list[_Ask | None], values: Mapping[str, list[Any]], found: Found) -> list[Answer | None]:
+        """One read for all views; again for a view that was defined anew in between, whose keys may differ."""
+        answers: list[Answer | None] = list(self._get([(i, ask) for i, ask in enumerate(asked) if ask], len(asked)))
+        again: list[tuple[int, _Ask]] = []
+        for index, (ask, answer) in enumerate(zip(asked, answers, strict=True)):
+            if ask is None or not isinstance(answer, ViewRows) or answer.schema == ask.plan.schema:
+                continue
+            asked[index] = renewed = self._ask(self._lookups[index], values, found)
+            answers[index] = None
+            if renewed is not None:
+                again.append((index, renewed))
+        if again:
+            for index, answer in enumerate(self._get(again, len(asked))):
+                answers[index] = answers[index] if answer is None else answer
+        return answers
+
+    def _get(self, wanted: list[tuple[int, _Ask]], count: int) -> list[Answer | None]:
+        answers: list[Answer | None] = [None] * count
+        if wanted:
+            reads = [(self._lookups[index].view, ask.keys) for index, ask in wanted]
+            for (index, _), answer in zip(wanted, self._views.get(self._project, reads), strict=True):
+                answers[index] = answer
+        return answers
+
+    def _judge(
+        self, lookup: EntityLookup, ask: _Ask | None, answer: Answer | None, event_times: list[int]
+    ) -> tuple[list[Lookup], tuple[tuple[str, str, bool], ...]]:
+        """Each row at its event time."""
+        if isinstance(answer, OnlineCodecError):
+            raise wrong(f"keys of view {lookup.view}", str(answer))
+        if isinstance(answer, OnlineStoreError) and not isinstance(answer, ViewNotMaterializedError):
+            self._counters.lookup_errors += 1
+        if ask is None or not isinstance(answer, ViewRows):
+            return [_MISSING] * len(event_times), _by_name(lookup)
         ttl = lookup.ttl_s
-        return [look_up(row, at, ttl) for row, at in zip(rows, event_times, strict=True)], plan.stored
+        return [look_up(row, at, ttl) for row, at in zip(answer.rows, event_times, strict=True)], ask.plan.stored
 
     def _plan(self, lookup: EntityLookup, schema: OnlineSchema) -> _Plan:
         plan = self._plans.get(lookup.view)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from capstan_inference.dataplane.config import Placement
 from capstan_inference.dataplane.counters import Counters
-from capstan_inference.dataplane.lookups import OnlineViews
+from capstan_inference.dataplane.online import open_views
 from capstan_inference.dataplane.refusals import NOT_FOUND, Refusal
 from capstan_inference.dataplane.served import Served
 
@@ -15,8 +15,8 @@ from capstan_inference.dataplane.served import Served
 class Models:
     """Loads one model at a time, in any thread; reads need no lock."""
 
-    def __init__(self, online: Path, counters: Counters) -> None:
-        self._views = OnlineViews(online)
+    def __init__(self, online: str | Path, counters: Counters) -> None:
+        self._views = open_views(online)
         self._counters = counters
         self._served: dict[tuple[str, str], Served] = {}
         self._loading = threading.Lock()

@@ -14,7 +14,8 @@ from capstan_inference.dataplane.bodies import Batch
 from capstan_inference.dataplane.config import Placement
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.ids import IdSource, now_ms
-from capstan_inference.dataplane.lookups import Found, Lookups, OnlineViews
+from capstan_inference.dataplane.lookups import Found, Lookups
+from capstan_inference.dataplane.online import Views
 from capstan_inference.dataplane.refusals import INVALID_DATA, UPSTREAM, Refusal, wrong
 from capstan_inference.dataplane.signature import Rows, Signature
 
@@ -35,7 +36,7 @@ class Scored:
 class Served:
     """One deployment's champion in memory. `score` may run in any thread, `records` on the event loop only."""
 
-    def __init__(self, placement: Placement, views: OnlineViews, counters: Counters) -> None:
+    def __init__(self, placement: Placement, views: Views, counters: Counters) -> None:
         """Loads and warms. Refusal where the package cannot be read, loaded or run."""
         self.placement = placement
         try:

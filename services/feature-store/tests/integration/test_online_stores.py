@@ -1,0 +1,193 @@
+"""The online store in files and in Redis under one suite, read by the feature store's side; what only Redis has."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from capstan_feature_store.adapters.online_redis import OLD_S, OnlineRedis
+from capstan_feature_store.adapters.redis_client import FAILURES
+from capstan_formats.online import (
+    EntityRow,
+    OnlineReader,
+    OnlineRow,
+    OnlineSchema,
+    OnlineServerReader,
+    ViewKeys,
+    ViewNotMaterializedError,
+    ViewRows,
+)
+from capstan_servicekit.errors import NotReady
+from capstan_testkit.broker import free_port
+from capstan_testkit.suites.online import VIEW, OnlineStoreBehaviour, OnlineStoreUnderTest, row, schema, write_file
+
+
+class Files:
+    """The job writes the store itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def write(self, schema: OnlineSchema, rows: Sequence[EntityRow], watermark: int | None = None) -> int:
+        await asyncio.to_thread(write_file, self.folder, schema, rows, watermark)
+        with OnlineReader(self.folder, VIEW) as reader:
+            return reader.rows
+
+    def read(self, keys: Sequence[Sequence[Any]]) -> list[OnlineRow | None] | None:
+        try:
+            with OnlineReader(self.folder, VIEW) as reader:
+                return reader.get(keys)
+        except ViewNotMaterializedError:
+            return None
+
+    def version(self) -> str:
+        with OnlineReader(self.folder, VIEW) as reader:
+            return reader.schema.version
+
+    def watermark(self) -> int | None:
+        with OnlineReader(self.folder, VIEW) as reader:
+            return reader.watermark
+
+
+class InRedis:
+    """The job writes a file of its own, and the service loads it."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.project, self.folder, self.numbers = f"p-{uuid.uuid4().hex[:12]}", folder, itertools.count()
+        self.store = OnlineRedis(url)
+        self.client = redis.Redis.from_url(url)
+        self.reader = OnlineServerReader(self.client, FAILURES)  # type: ignore[arg-type]
+
+    async def write(self, schema: OnlineSchema, rows: Sequence[EntityRow], watermark: int | None = None) -> int:
+        folder = self.store.workplace(self.project, self.folder / str(next(self.numbers)))
+        await asyncio.to_thread(write_file, folder, schema, rows, watermark)
+        loaded = await self.store.take_in(self.project, VIEW, folder)
+        assert loaded is not None
+        return loaded.rows
+
+    def read(self, keys: Sequence[Sequence[Any]]) -> list[OnlineRow | None] | None:
+        (answer,) = self.reader.get(self.project, [(VIEW, keys)])
+        if isinstance(answer, ViewNotMaterializedError):
+            return None
+        assert isinstance(answer, ViewRows), answer
+        return answer.rows
+
+    def version(self) -> str:
+        return self.reader.meta(self.project, VIEW).schema.version
+
+    def watermark(self) -> int | None:
+        return self.reader.meta(self.project, VIEW).watermark
+
+    def close(self) -> None:
+        for name in self.client.scan_iter(f"capstan:{{{self.project}/*"):
+            self.client.delete(name)
+        self.client.close()
+
+
+class TestFiles(OnlineStoreBehaviour):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> OnlineStoreUnderTest:
+        return Files(tmp_path / "online")
+
+
+@pytest.fixture
+async def in_redis(redis_url: str, tmp_path: Path) -> Any:
+    store = InRedis(redis_url, tmp_path)
+    yield store
+    store.close()
+    await store.store.close()
+
+
+@pytest.mark.containers
+class TestRedis(OnlineStoreBehaviour):
+    @pytest.fixture
+    def store(self, in_redis: InRedis) -> OnlineStoreUnderTest:
+        return in_redis
+
+    async def test_the_old_generation_goes_after_a_minute_and_the_new_one_stays(self, in_redis: InRedis) -> None:
+        client, names = in_redis.client, ViewKeys(in_redis.project, VIEW)
+        await in_redis.write(schema(), [row("EWR", 1.0)])
+        old = client.get(names.current).decode()  # type: ignore[union-attr]
+        await in_redis.write(schema(), [row("EWR", 2.0)])
+        new = client.get(names.current).decode()  # type: ignore[union-attr]
+        assert 0 < client.ttl(names.rows(old)) <= OLD_S  # type: ignore[operator]
+        assert 0 < client.ttl(names.meta(old)) <= OLD_S  # type: ignore[operator]
+        assert [client.ttl(name) for name in (names.current, names.rows(new), names.meta(new))] == [-1, -1, -1]
+        assert len(list(client.scan_iter(f"capstan:{{{in_redis.project}/*"))) == 5
+
+    async def test_the_usual_read_is_one_round_trip(self, in_redis: InRedis) -> None:
+        await in_redis.write(schema(), [row("EWR", 1.0)])
+        in_redis.read([("EWR", 0)])
+        trips = _count_trips(in_redis)
+        in_redis.read([("EWR", 0), ("JFK", 0)])
+        assert trips == [2]  # two commands in one trip: the pointer, and the rows
+        await in_redis.write(schema(), [row("EWR", 2.0, event=11)])
+        trips.clear()
+        assert await self.temp(in_redis, "EWR") == 2.0
+        assert len(trips) == 2
+
+    async def test_an_emptied_server_is_noticed(self, in_redis: InRedis) -> None:
+        await in_redis.write(schema(), [row("EWR", 1.0)])
+        assert await in_redis.store.holds(in_redis.project, VIEW, "v1")
+        assert not await in_redis.store.holds(in_redis.project, VIEW, "v2")
+        in_redis.client.delete(ViewKeys(in_redis.project, VIEW).current)
+        assert not await in_redis.store.holds(in_redis.project, VIEW, "v1")
+        assert in_redis.read([("EWR", 0)]) is None
+
+    async def test_ready_when_it_answers(self, in_redis: InRedis) -> None:
+        assert await in_redis.store.check() is None
+
+    async def test_a_wrong_password_is_a_sentence(self, redis_url: str) -> None:
+        store = OnlineRedis(redis_url.replace("redis://:", "redis://:not-"))
+        sentence = await store.check()
+        assert sentence is not None
+        assert "refuses the password in CAPSTAN_ONLINE_STORE_URL" in sentence
+        assert redis_url.partition("@")[0].rpartition(":")[2] not in sentence
+        await store.close()
+
+    async def test_a_full_server_is_a_sentence(self, in_redis: InRedis) -> None:
+        before = in_redis.client.config_get("maxmemory")["maxmemory"]  # type: ignore[index]
+        in_redis.client.config_set("maxmemory", "1mb")
+        try:
+            with pytest.raises(NotReady, match="is full; give Redis more memory"):
+                await in_redis.write(schema(), [EntityRow(("EWR", hour), 1, 1, (1.0,)) for hour in range(30_000)])
+        finally:
+            in_redis.client.config_set("maxmemory", before)
+        assert in_redis.read([("EWR", 0)]) is None
+
+
+def _count_trips(store: InRedis) -> list[int]:
+    """Commands per round trip from now on."""
+    trips: list[int] = []
+    pipeline = store.client.pipeline
+
+    def counted(transaction: bool = True) -> Any:
+        made = pipeline(transaction=transaction)
+        execute = made.execute
+
+        def count() -> Any:
+            trips.append(len(made.command_stack))
+            return execute()
+
+        made.execute = count  # type: ignore[method-assign, assignment]
+        return made
+
+    store.client.pipeline = counted  # type: ignore[method-assign, assignment]
+    return trips
+
+
+async def test_a_server_that_is_not_there_is_a_sentence() -> None:
+    store = OnlineRedis(f"redis://:secret@127.0.0.1:{free_port()}/0")
+    sentence = await store.check()
+    assert sentence is not None and "cannot be reached" in sentence and "CAPSTAN_ONLINE_STORE_URL" in sentence
+    assert "secret" not in sentence
+    with pytest.raises(NotReady, match="cannot be reached"):
+        await store.read("default", VIEW, "v1", [("EWR", 0)], at_us=0)
+    await store.close()
