@@ -66,11 +66,12 @@ def umbrella_schema() -> dict[str, Any]:
 
 
 def _draft7(schema: Any) -> Any:
+    """The same for draft 7, without titles. Nothing is required in a file of values: the rest has defaults."""
     if isinstance(schema, dict):
         return {
             "definitions" if key == "$defs" else key: _draft7(value)
             for key, value in schema.items()
-            if not (key == "title" and isinstance(value, str))
+            if not (key == "title" and isinstance(value, str)) and not (key == "required" and isinstance(value, list))
         }
     if isinstance(schema, list):
         return [_draft7(one) for one in schema]

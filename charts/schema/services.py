@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from schema.base import Bytes, Cpu, Labels, Resources, Values, resources
+from schema.base import Bytes, Labels, Resources, Values, resources
 from schema.shared import Global
 
 Settings = dict[str, Any]
@@ -89,6 +89,7 @@ class Registry(Service):
     resources: Resources = resources("40m", "128Mi", "1", "1Gi")
     settings: Settings = Field(default={"job_memory_mb": 768}, description=SETTINGS)
     mlflow: Mlflow = Mlflow()
+    stream_replicas: int = Field(default=1, ge=1, le=5, description="copies of each event; needs as many brokers")
 
 
 class ModelServers(Values):
@@ -98,8 +99,7 @@ class ModelServers(Values):
         default="kubernetes", description="kubernetes: Deployments of their own; child: a process in the service's pod"
     )
     replicas: int = Field(default=1, ge=1, le=50)
-    cpu: Cpu = "100m"
-    memory: Bytes = "256Mi"
+    resources: Resources = resources("100m", "192Mi", "1", "512Mi")
 
 
 class Inference(Service):

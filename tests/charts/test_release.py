@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import yaml
 
 from capstan_contracts.ids import SERVICES
 from capstan_contracts.roles import Role
+from capstan_servicekit.settings import ServiceSettings
 from environments import ROOT
 from rendered import SCENARIOS, Json, Manifests, helm, render
 
@@ -105,6 +107,40 @@ def test_mlflow_has_a_socket_and_no_port(scenarios: dict[str, Manifests]) -> Non
     mounts = [{one["name"]: one["mountPath"] for one in container["volumeMounts"]} for container in (registry, mlflow)]
     assert mounts[0]["mlflow"] == mounts[1]["mlflow"] == "/run/mlflow"
     assert [one["name"] for one in pod["initContainers"]] == ["streams", "migrate"]
+
+
+def test_model_servers_get_requests_and_limits(scenarios: dict[str, Manifests]) -> None:
+    data = scenarios["high-availability"].named("ConfigMap", "capstan-inference")["data"]
+    assert data["CAPSTAN_INFERENCE_MODEL_CPU"] == "500m/1"
+    assert data["CAPSTAN_INFERENCE_MODEL_MEMORY"] == "192Mi/1Gi"
+    assert data["CAPSTAN_INFERENCE_MODEL_REPLICAS"] == "3"
+
+
+def test_a_model_server_in_the_pod_of_the_service_has_a_port_there(scenarios: dict[str, Manifests]) -> None:
+    def ports(scenario: str) -> list[int]:
+        return [one["port"] for one in scenarios[scenario].named("Service", "capstan-inference")["spec"]["ports"]]
+
+    assert (ports("tiny"), ports("development")) == ([7105, 7110], [7105])
+
+
+def test_variables_are_settings_that_the_service_has(scenarios: dict[str, Manifests]) -> None:
+    """A renamed setting would otherwise be ignored in silence."""
+    for manifests in scenarios.values():
+        for name, one in ((one["metadata"]["name"], one) for one in manifests.of("ConfigMap")):
+            service = name.partition("-")[2]
+            fields = settings_of(service).model_fields
+            prefix = f"CAPSTAN_{service.upper().replace('-', '_')}_"
+            unknown = [key for key in one["data"] if short(key, prefix) not in fields]
+            assert unknown == [], name
+
+
+def settings_of(service: str) -> type[ServiceSettings]:
+    found: type[ServiceSettings] = importlib.import_module(f"capstan_{service.replace('-', '_')}.settings").Settings
+    return found
+
+
+def short(variable: str, prefix: str) -> str:
+    return variable.removeprefix(prefix if variable.startswith(prefix) else "CAPSTAN_").lower()
 
 
 def test_a_service_chart_works_alone(umbrella: Path) -> None:

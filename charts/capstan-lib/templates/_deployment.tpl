@@ -58,6 +58,7 @@ containers:
     {{- include "capstan.container" . | nindent 4 }}
     ports:
       - {name: http, containerPort: {{ .self.port }}}
+      {{- with .ports }}{{ . | nindent 6 }}{{ end }}
     startupProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 120}
     livenessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6}
     readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 3, timeoutSeconds: 5, failureThreshold: 3}

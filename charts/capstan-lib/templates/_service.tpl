@@ -7,6 +7,7 @@ Everything that one service consists of. Arguments:
   containers  text: further containers of the pod
   mounts      text: further volume mounts of the service's container
   volumes     text: further volumes of the pod
+  ports, doors  text: further ports of the service's container, and of its Service
   rules       text: what its service account may do; empty: nothing, and no token in the pod
   from, to    text: further NetworkPolicy rules
 */}}
@@ -120,6 +121,7 @@ spec:
   selector: {{- include "capstan.selector" . | nindent 4 }}
   ports:
     - {name: http, port: {{ .self.port }}, targetPort: http, appProtocol: http}
+    {{- with .doors }}{{ . | nindent 4 }}{{ end }}
 {{- end }}
 
 {{- define "capstan.disruption" -}}

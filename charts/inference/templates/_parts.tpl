@@ -5,13 +5,17 @@ CAPSTAN_INFERENCE_MODEL_IMAGE: {{ include "capstan.image" . }}
 CAPSTAN_INFERENCE_MODEL_IMAGE_PULL_POLICY: {{ .Values.global.image.pullPolicy }}
 CAPSTAN_INFERENCE_MODEL_SERVICE_ACCOUNT: {{ include "capstan.base" . }}-model-server
 CAPSTAN_INFERENCE_MODEL_REPLICAS: {{ .Values.modelServers.replicas | quote }}
-CAPSTAN_INFERENCE_MODEL_CPU: {{ .Values.modelServers.cpu | quote }}
-CAPSTAN_INFERENCE_MODEL_MEMORY: {{ .Values.modelServers.memory | quote }}
+{{- with .Values.modelServers.resources }}
+CAPSTAN_INFERENCE_MODEL_CPU: {{ .requests.cpu }}/{{ .limits.cpu }}
+CAPSTAN_INFERENCE_MODEL_MEMORY: {{ .requests.memory }}/{{ .limits.memory }}
+{{- end }}
 CAPSTAN_INFERENCE_CONTROL_URL: {{ include "capstan.url" (dict "root" . "service" "inference") }}
 CAPSTAN_INFERENCE_MODEL_PRINCIPALS_SECRET: {{ include "capstan.identities" . }}-principals
 CAPSTAN_INFERENCE_MODEL_TOKEN_SECRET: {{ include "capstan.identities" . }}-identity-model-server
 CAPSTAN_INFERENCE_DATA_SECRET: {{ .Values.global.data.secret }}
 CAPSTAN_INFERENCE_MODEL_OWNER: {{ include "capstan.base" . }}
+{{- else }}
+CAPSTAN_INFERENCE_MODEL_SERVER_HOST: "0.0.0.0"
 {{- end }}
 {{- end }}
 
@@ -29,6 +33,22 @@ CAPSTAN_INFERENCE_MODEL_OWNER: {{ include "capstan.base" . }}
 {{- define "inference.toModelServers" -}}
 - ports: [{port: 7110}]
   to: {{- include "capstan.podPeer" (dict "root" . "component" "model-server") | nindent 4 }}
+{{- end }}
+
+{{/* The model server as a process of the service's own pod: its door is one more port of that pod. */}}
+{{- define "inference.childPort" -}}
+- {name: models, containerPort: 7110}
+{{- end }}
+
+{{- define "inference.childDoor" -}}
+- {name: models, port: 7110, targetPort: models, appProtocol: http}
+{{- end }}
+
+{{- define "inference.intoChild" -}}
+{{- with .Values.global.networkPolicy.clients -}}
+- ports: [{port: models}]
+  from: {{- include "capstan.peers" . | nindent 4 }}
+{{- end }}
 {{- end }}
 
 {{- define "inference.intoModelServers" -}}

@@ -9,6 +9,7 @@
   resources: {{- toYaml .Values.resources | nindent 4 }}
   env:
     - {name: CAPSTAN_BUS_URL, value: {{ .Values.global.data.nats.url | quote }}}
+    - {name: CAPSTAN_BUS_REPLICAS, value: {{ .Values.streamReplicas | quote }}}
     - name: CAPSTAN_BUS_ADMIN_PASSWORD
       valueFrom: {secretKeyRef: {name: {{ .Values.global.data.secret }}, key: bus-admin-password}}
   volumeMounts:
