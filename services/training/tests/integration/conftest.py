@@ -31,6 +31,7 @@ IMAGE = os.environ.get("CAPSTAN_TEST_TRAINING_IMAGE", "capstan/training:test")
 """The training service's image, where the nodes of the cluster have it."""
 CALLBACK_HOST = os.environ.get("CAPSTAN_TEST_CALLBACK_HOST", "")
 """An address of this machine that the pods of the cluster reach."""
+OVER = ("Succeeded", "Failed")
 
 
 class Place(Protocol):
@@ -121,7 +122,8 @@ class ClusterPlace(KubernetesPlace):
         self.client, self.namespace = client, namespace
 
     def going(self, home: Path) -> list[str]:
-        return [str(pod.metadata and pod.metadata.name) for pod in self.client.list(Pod, namespace=self.namespace)]
+        pods = self.client.list(Pod, namespace=self.namespace)
+        return [one.metadata.name for one in pods if one.metadata and one.status and one.status.phase not in OVER]
 
 
 @pytest.fixture
@@ -154,6 +156,8 @@ def cluster_place() -> Iterator[ClusterPlace]:
             client.delete(Namespace, name)
         except ApiError as error:
             pytest.fail(f"the namespace {name} is left: {error}")
+        finally:
+            client.close()
 
 
 @pytest.fixture(params=["local", "fake", pytest.param("cluster", marks=pytest.mark.cluster)])

@@ -11,6 +11,7 @@ import pytest
 
 from capstan_contracts.loop import LoopPart
 from capstan_formats.package import parse_package
+from capstan_training.tables import RunRow
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 PartMaker = Callable[..., LoopPart]
@@ -118,17 +119,14 @@ async def test_a_log_outlives_the_files_of_the_service(
         assert "fitted on 36 rows" in log and "[capstan] package " in log
         file = tmp_path / "logs" / "runs" / f"{run}.log"
 
-        async def stored() -> bool:
-            return await h.kit.objects.exists("default", _sha256(file))
+        async def stored() -> str | None:
+            async with h.kit.database.read() as session:
+                return (await session.get_one(RunRow, run)).log
 
-        await h.until(stored)
+        assert await h.until(stored) == hashlib.sha256(file.read_bytes()).hexdigest()
         file.unlink()
         assert await call.log(run) == log
         file.unlink()
         followed = await h.viewer.get(f"/v1/projects/default/runs/{run}/logs", params={"follow": True})
         assert followed.text.endswith('event: end\ndata: {"state": "succeeded"}\n\n')
         assert "data:     fitted on 36 rows" in followed.text
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -203,9 +203,7 @@ class _Watch:
         if result is not None:
             return result
         if seen.kind == "timed-out":
-            what = "it ran longer than" if seen.pod else "it could not start within"
-            why = f": {self._waited_for}" if self._waited_for and not seen.pod else ""
-            raise PipelineTimedOut(f"{what} {self._order.timeout_s:g} s{why}")
+            raise PipelineTimedOut(await self._too_long())
         if seen.kind == "out-of-memory":
             raise PipelineOutOfMemory(f"it held more than {self._order.memory_mb} MB")
         if seen.kind == "crashed":
@@ -213,6 +211,14 @@ class _Watch:
         why = seen.reason or "its pod ended without handing its outcome in"
         await self._output.waits(why)
         raise RunLost(why)
+
+    async def _too_long(self) -> str:
+        """A Job that is over its deadline has no pod any more: what was read of one tells whether it ever ran."""
+        ran, _ = await self._output.resume()
+        if ran:
+            return f"it ran longer than {self._order.timeout_s:g} s"
+        why = f": {self._waited_for}" if self._waited_for else ""
+        return f"it could not start within {self._order.timeout_s:g} s{why}"
 
 
 def _name(thing: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _EVENT = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} - (?:INFO|ERROR) - (.*)$")
 _STARTS = re.compile(r"^Executing task '([^']+)'")
 _ENDS = re.compile(r"^Task '([^']+)' finished with status (\w+)")
-_NOISE = re.compile(r"^(-{3,}|\[KFP Executor .*|Streamed logs:)?$")
+_NOISE = re.compile(r"^(-{3,}|\[KFP Executor .*|\[pod\] .*|Streamed logs:)?$")
 LINE_LIMIT = 4000
 OWN = "[capstan]"
 """How a line of a run's log begins that the platform wrote; no line of the run itself does."""
