@@ -130,3 +130,16 @@ async def test_a_log_outlives_the_files_of_the_service(
         followed = await h.viewer.get(f"/v1/projects/default/runs/{run}/logs", params={"follow": True})
         assert followed.text.endswith('event: end\ndata: {"state": "succeeded"}\n\n')
         assert "data:     fitted on 36 rows" in followed.text
+
+
+async def test_user_code_sees_nothing_of_what_its_run_is_let_in_with(
+    place: Any, caller: Any, recipe: Any, make_part: PartMaker, with_training_set: Any, tmp_path: Path
+) -> None:
+    async with place.start(tmp_path, peers=with_training_set) as h:
+        call = caller(h)
+        await call.apply(recipe, make_part(recipe.digest))
+        run = await call.start(behave="spy")
+        assert (await call.ended(run))["state"] == "succeeded"
+        log = await call.log(run)
+        assert "found: [] closed: " in log
+        assert place.name != "cluster" or "found: [] closed: 1\n" in log

@@ -44,13 +44,13 @@ def fit(
     if behave == "spy":
         import os
 
-        seen = [f"{key}={value}" for key, value in os.environ.items()]
-        for process in pathlib.Path("/proc").glob("[0-9]*"):
+        seen, closed = list(os.environ), 0
+        for process in pathlib.Path("/proc").glob("[0-9]*") if os.geteuid() != 0 else []:  # root may read everything
             try:
-                seen += (process / "environ").read_bytes().decode("utf-8", "replace").split("\0")
-            except OSError:
-                continue
-        print("found:", sorted({one.split("=")[0] for one in seen if "CAPSTAN_RUN_" in one}), flush=True)
+                seen += [one.split("=")[0] for one in (process / "environ").read_text(errors="replace").split("\0")]
+            except PermissionError:
+                closed += 1
+        print("found:", sorted({name for name in seen if name.startswith("CAPSTAN_RUN_")}), "closed:", closed)
     pinned = json.loads(manifest)
     table = pq.read_table(training_set)
     rows = table.num_rows - holdout_days
