@@ -36,7 +36,7 @@ def compose(
     """The service around a kit; tests give parts of their own."""
     receive = ReceiveBatch(kit)
     egress = Egress(allow_hosts=settings.allow_pull_hosts, max_bytes=settings.max_upload_bytes)
-    commit = CommitBatch(kit, store or DvcFolderStore(settings.home / "objects", kit.jobs))
+    commit = CommitBatch(kit, store or _version_store(kit, settings))
     check = CheckBatch(kit, checker or JobChecker(kit.jobs, settings), commit)
     return Service(
         kit=kit,
@@ -51,3 +51,13 @@ def compose(
         tasks=(ClearIncoming(kit),),
         uploads=UPLOADS,
     )
+
+
+def _version_store(kit: Kit, settings: Settings) -> VersionStore:
+    """Beside the objects, wherever they are."""
+    if not settings.object_store_url:
+        return DvcFolderStore(settings.home / "objects", kit.jobs)
+    from capstan_ingestion.adapters.dvc_s3 import DvcS3Store  # noqa: PLC0415 - a laptop need not load the S3 client
+    from capstan_servicekit.objects_s3 import S3Bucket  # noqa: PLC0415
+
+    return DvcS3Store(S3Bucket.from_settings(settings), kit.jobs)
