@@ -6,17 +6,20 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 
 Cpu = Annotated[str, Field(pattern=r"^([0-9]+m|[0-9]+(\.[0-9]+)?)$", examples=["50m", "1", "0.5"])]
 Bytes = Annotated[str, Field(pattern=r"^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$", examples=["256Mi", "2Gi"])]
 Name = Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$", max_length=40)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+NOT_LATEST: JsonDict = {"not": {"pattern": "^latest$|:latest$"}}
 Tag = Annotated[
     str,
-    Field(
-        pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$",
-        json_schema_extra={"not": {"const": "latest"}},
-    ),
+    Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$", json_schema_extra=NOT_LATEST),
+]
+ImageName = Annotated[
+    str,
+    Field(pattern=r"^(.+(:[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64}))?$", json_schema_extra=NOT_LATEST),
 ]
 Labels = dict[str, str]
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from schema.base import Bytes, Resources, Values, resources
+from schema.base import Bytes, ImageName, Resources, Values, resources
 
 
 class DataPod(Values):
     """One data service."""
 
-    image: str = Field(
-        pattern=r":[A-Za-z0-9_][A-Za-z0-9._-]*$",
-        json_schema_extra={"not": {"pattern": ":latest$"}},
-        description="with a tag; `latest` is refused",
-    )
+    image: ImageName = Field(min_length=1, description="with a tag or digest; `latest` is refused")
     resources: Resources
     storage: Bytes = Field(description="size of its volume, on the default StorageClass")
 

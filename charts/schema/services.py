@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from schema.base import Bytes, Labels, Resources, Values, resources
+from schema.base import Bytes, ImageName, Labels, Resources, Values, resources
 from schema.shared import Global
 
 Settings = dict[str, Any]
@@ -30,6 +30,7 @@ class Door(Values):
     """The Kubernetes Service."""
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
+    node_port: int = Field(default=0, ge=0, le=32767, description="for NodePort; 0: Kubernetes picks one")
     annotations: Labels = Field(default_factory=dict)
 
 
@@ -43,6 +44,7 @@ class Service(Values):
     """What the charts of all services have."""
 
     shared: Global = Field(default=Global(), alias="global")
+    image: ImageName = Field(default="", description="the whole name with tag or digest; empty: made from global.image")
     replicas: int = Field(default=1, ge=1, le=20)
     resources: Resources
     home_size: Bytes = Field(default="4Gi", description="the most that a pod may write to its work folder")

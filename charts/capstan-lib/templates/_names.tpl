@@ -46,7 +46,7 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 
 {{/* The image of this chart's service. */}}
 {{- define "capstan.image" -}}
-{{ with .Values.global.image.registry }}{{ . }}/{{ end }}capstan/{{ .Chart.Name }}:{{ include "capstan.tag" . }}
+{{ with .Values.image }}{{ . }}{{ else }}{{ with .Values.global.image.registry }}{{ . }}/{{ end }}capstan/{{ .Chart.Name }}:{{ include "capstan.tag" . }}{{ end }}
 {{- end }}
 
 {{/* (root, service): base URL inside the cluster. */}}

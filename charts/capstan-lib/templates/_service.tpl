@@ -120,7 +120,13 @@ spec:
   type: {{ .root.Values.service.type }}
   selector: {{- include "capstan.selector" . | nindent 4 }}
   ports:
-    - {name: http, port: {{ .self.port }}, targetPort: http, appProtocol: http}
+    - name: http
+      port: {{ .self.port }}
+      targetPort: http
+      appProtocol: http
+      {{- with .root.Values.service.nodePort }}
+      nodePort: {{ . }}
+      {{- end }}
     {{- with .doors }}{{ . | nindent 4 }}{{ end }}
 {{- end }}
 
