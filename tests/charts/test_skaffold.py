@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from charts.rendered import Manifests, helm, render
 from jsonschema import Draft7Validator
+from rendered import Manifests, helm, render
 
 from capstan_contracts.ids import SERVICES
 from capstan_servicekit.settings import LOCAL_PORTS
