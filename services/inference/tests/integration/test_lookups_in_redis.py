@@ -31,7 +31,10 @@ WEATHER = EntityLookup(
     3 * 3600,
 )  # fmt: skip
 ABSENT = EntityLookup("planes", None, {"tailnum": KeySource("origin")}, ("planes__seats",), None)
-VALUES = {"origin": ["EWR", "JFK", "EWR"], "departure": [NOON + 60_000_000, NOON, NOON + 5 * HOUR]}
+VALUES: dict[str, list[Any]] = {
+    "origin": ["EWR", "JFK", "EWR"],
+    "departure": [NOON + 60_000_000, NOON, NOON + 5 * HOUR],
+}
 TIMES = [NOON + 60_000_000, NOON, NOON + 5 * HOUR]
 
 
@@ -118,7 +121,7 @@ def load(url: str, project: str, files: Path, generation: str = "0" * 32) -> Non
     names = ViewKeys(project, "weather")
     with redis.Redis.from_url(url) as client, GenerationFile(files, "weather") as written:
         for batch in written.batches(100):
-            client.hset(names.rows(generation), mapping=batch)  # type: ignore[arg-type]
+            client.hset(names.rows(generation), mapping=batch)
         client.set(names.meta(generation), written.meta.to_bytes(), ex=600)
         client.expire(names.rows(generation), 600)
         client.set(names.current, generation, ex=600)
