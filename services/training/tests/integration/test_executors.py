@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,3 +144,26 @@ async def test_user_code_sees_nothing_of_what_its_run_is_let_in_with(
         log = await call.log(run)
         assert "found: [] closed: " in log
         assert place.name != "cluster" or "found: [] closed: 1\n" in log
+
+
+async def test_a_run_starts_within_seconds(
+    place: Any, caller: Any, recipe: Any, make_part: PartMaker, with_training_set: Any, tmp_path: Path
+) -> None:
+    async with place.start(tmp_path, peers=with_training_set) as h:
+        call = caller(h)
+        await call.apply(recipe, make_part(recipe.digest))
+        took: list[tuple[float, ...]] = []
+        for _ in range(3):
+            begun, marks = time.monotonic(), []
+            run = await call.start()
+            for sign in (
+                "[capstan] training set",
+                *(["[pod] "] if place.name != "local" else []),
+                "Executing task 'fit'",
+            ):
+                await call.said(run, sign)
+                marks.append(round(time.monotonic() - begun, 2))
+            assert (await call.ended(run))["state"] == "succeeded"
+            took.append((*marks, round(time.monotonic() - begun, 2)))
+        print(f"{place.name}: training set, first line of the pod, first step, end, in seconds: {took}")
+        assert min(one[-1] for one in took) < 60

@@ -49,6 +49,7 @@ def carry_out(client: PodClient, settings: PodSettings) -> int:
     if order["wants_training_set"]:
         client.fetch("training-set", order["inputs"]["training-set"], training_set)
         arguments = {**arguments, "training_set": str(training_set)}
+    print("[pod] the order and its inputs are here", flush=True)
     input_ = {"ir": str(ir), "arguments": arguments, "label": order["label"], "threads": order["threads"]}
     before = memory_kills()
     try:
