@@ -52,7 +52,7 @@ class Cluster(Protocol):
         """One object."""
         ...
 
-    async def list(self, kind: Kind, labels: Mapping[str, str]) -> list[Manifest]:
+    async def find(self, kind: Kind, labels: Mapping[str, str]) -> list[Manifest]:
         """Objects with these labels."""
         ...
 
@@ -109,7 +109,7 @@ class LightkubeCluster:
                 return None
             raise _told(error, f"get {kind} {name}") from error
 
-    async def list(self, kind: Kind, labels: Mapping[str, str]) -> list[Manifest]:
+    async def find(self, kind: Kind, labels: Mapping[str, str]) -> list[Manifest]:
         """Objects with these labels."""
         try:
             return [dict(found) async for found in self._client.list(_KINDS[kind], labels=dict(labels))]

@@ -123,7 +123,7 @@ def _template(settings: Settings, placement: Placement) -> Manifest:
 
 
 def _container(settings: Settings) -> Manifest:
-    cpu, memory = _bounds(settings.model_cpu), _bounds(settings.model_memory)
+    cpu, memory = _cpu_bounds(settings.model_cpu), _bounds(settings.model_memory)
     return {
         "name": "model-server",
         "image": settings.model_image,
@@ -194,3 +194,11 @@ def _bounds(text: str) -> tuple[str, str]:
     """`request/limit`, or one for both."""
     request, _, limit = text.partition("/")
     return request.strip(), (limit or request).strip()
+
+
+def _cpu_bounds(text: str) -> tuple[str, str]:
+    """The same, but one alone is the request: a start at a tenth of a processor would take ten times as long."""
+    request, limit = _bounds(text)
+    if "/" not in text and request.endswith("m") and request[:-1].isdigit() and int(request[:-1]) < 1000:
+        limit = "1"
+    return request, limit

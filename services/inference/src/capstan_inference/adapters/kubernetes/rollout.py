@@ -42,7 +42,7 @@ class Rollout:
     async def _look_at_pods(self, now: float) -> None:
         labels = manifests.selector(self._placement.project, self._placement.deployment)
         troubles = []
-        for pod in await self._cluster.list("Pod", labels):
+        for pod in await self._cluster.find("Pod", labels):
             if manifests.placement_of(pod) == self._placement and not pods.is_leaving(pod):
                 trouble = pods.trouble_of(pod)
                 troubles += [trouble] if trouble is not None else []

@@ -77,9 +77,9 @@ class KubernetesModelServer:
 
     async def look(self) -> None:
         """One look: what the templates say, how many pods can answer, which pods there are."""
-        deployments = await self._cluster.list("Deployment", manifests.OURS)
-        services = {one["metadata"]["name"] for one in await self._cluster.list("Service", manifests.OURS)}
-        found = await self._cluster.list("Pod", manifests.OURS)
+        deployments = await self._cluster.find("Deployment", manifests.OURS)
+        services = {one["metadata"]["name"] for one in await self._cluster.find("Service", manifests.OURS)}
+        found = await self._cluster.find("Pod", manifests.OURS)
         self._pods = frozenset(pods.name_of(pod) for pod in found if not pods.is_over(pod))
         troubles: dict[Key, list[str]] = defaultdict(list)
         for pod in found:
