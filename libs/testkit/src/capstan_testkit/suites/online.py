@@ -127,9 +127,10 @@ class OnlineStoreBehaviour:
         def watch() -> None:
             last = 0.0
             while not done.is_set():
-                values = {None if one is None else one.values["temp"] for one in store.read(keys) or [None]}
+                found = store.read(keys) or [None]
+                values = {-1.0 if one is None else float(one.values["temp"]) for one in found}
                 reads[0] += 1
-                if len(values) != 1 or None in values or min(values) < last:
+                if len(values) != 1 or min(values) < last:
                     wrong.append(f"{values} after {last}")
                     return
                 last = min(values)
