@@ -150,7 +150,8 @@ def test_a_service_chart_works_alone(umbrella: Path) -> None:
 
 def test_a_pod_for_work_on_the_code(umbrella: Path) -> None:
     pod = render(umbrella, "--set", "ingestion.development.reload=true").named("Deployment", "capstan-ingestion")
-    container = pod["spec"]["template"]["spec"]["containers"][0]
+    (container,), (migrate,) = (pod["spec"]["template"]["spec"][kind] for kind in ("containers", "initContainers"))
+    assert migrate["command"][-2:] == ["-m", "capstan_ingestion"]  # it has to come to an end
     assert container["securityContext"]["readOnlyRootFilesystem"] is False
     assert container["command"][-2:] == ["capstan_servicekit.reload", "capstan_ingestion"]
 

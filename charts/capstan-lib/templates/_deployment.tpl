@@ -50,10 +50,12 @@ affinity: {{- include "capstan.affinity" . | nindent 2 }}
 initContainers:
   {{- with .init }}{{ . | nindent 2 }}{{ end }}
   - name: migrate
+    command: [/opt/capstan/bin/python, -P, -m, capstan_{{ .component | replace "-" "_" }}]
     args: [migrate]
     {{- include "capstan.container" . | nindent 4 }}
 containers:
   - name: {{ .component }}
+    command: {{- include "capstan.command" . | nindent 6 }}
     args: [serve]
     {{- include "capstan.container" . | nindent 4 }}
     ports:
@@ -90,7 +92,6 @@ podAntiAffinity:
 {{- $values := .root.Values -}}
 image: {{ include "capstan.image" .root }}
 imagePullPolicy: {{ $values.global.image.pullPolicy }}
-command: {{- include "capstan.command" . | nindent 2 }}
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext: {{- include "capstan.containerSecurity" .root | nindent 2 }}
 resources: {{- toYaml $values.resources | nindent 2 }}
@@ -105,6 +106,7 @@ volumeMounts:
   {{- with .mounts }}{{ . | nindent 2 }}{{ end }}
 {{- end }}
 
+{{/* How the service itself is started; not its migration, which has to come to an end. */}}
 {{- define "capstan.command" -}}
 - /opt/capstan/bin/python
 - -P

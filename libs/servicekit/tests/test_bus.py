@@ -1,7 +1,10 @@
 """The memory bus and the real nats-server under one behaviour suite, and what only the real one has: permissions."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -9,6 +12,9 @@ from capstan_servicekit.bus.memory import MemoryBus, subject_matches
 from capstan_servicekit.bus.port import Ack, Bus, BusUnavailable, Message
 from capstan_testkit.broker import broker
 from capstan_testkit.suites.bus import OTHER, SUBJECT, BusBehaviour, consuming, until
+
+if TYPE_CHECKING:
+    from capstan_testkit.containers import NatsServer
 
 
 class TestMemoryBus(BusBehaviour):
@@ -65,6 +71,21 @@ class TestNats(BusBehaviour):
             async with consuming(reader, "monitoring", take, (OTHER,)):
                 await until(lambda: seen == [b"kept"])
             await reader.close()
+
+
+@pytest.mark.containers
+class TestNatsInAContainer(BusBehaviour):
+    """The public image, over a published port."""
+
+    @pytest.fixture
+    async def bus(self, nats_in_container: NatsServer) -> AsyncIterator[Bus]:
+        await nats_in_container.empty()
+        publisher, reader = nats_in_container.bus("ingestion"), nats_in_container.bus("feature-store")
+        await publisher.connect()
+        await reader.connect()
+        yield _BothSides(publisher, reader)
+        await publisher.close()
+        await reader.close()
 
 
 @pytest.mark.parametrize(

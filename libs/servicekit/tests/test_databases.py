@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
@@ -24,6 +25,9 @@ from capstan_servicekit.inbox import Inbox, Subscriptions
 from capstan_servicekit.outbox import Outbox, Relay
 from capstan_servicekit.telemetry import Metrics
 from capstan_servicekit.work import Lease, WorkItem, WorkKind, WorkLoop, WorkQueue
+
+if TYPE_CHECKING:
+    from capstan_testkit.containers import PostgresServer
 
 PATIENCE = ("lock_timeout", "idle_in_transaction_session_timeout")
 NOW = SystemClock().now()
@@ -238,3 +242,23 @@ async def test_a_process_that_hangs_while_it_writes_does_not_stop_the_others_for
         patience = [await session.scalar(sa.text(f"SHOW {name}")) for name in PATIENCE]
     assert patience == ["15s", "1min"]
     await database.close()
+
+
+@pytest.mark.containers
+@pytest.mark.parametrize(
+    "promise",
+    [
+        test_what_a_write_has_read_stays_true_until_it_commits, test_a_read_sees_one_moment_and_cannot_write,
+        test_two_relays_publish_each_event_once_and_in_the_order_of_the_commits, test_two_work_loops_do_each_item_once,
+    ],
+)  # fmt: skip
+async def test_the_public_image_over_tcp_keeps_the_same_promises(
+    promise: Callable[[Pair], Awaitable[None]], postgres_in_container: PostgresServer
+) -> None:
+    url = await asyncio.to_thread(postgres_in_container.create)
+    first, second = Database(url), Database(url)
+    async with first.engine.begin() as connection:
+        await connection.run_sync(KitBase.metadata.create_all)
+    await promise((first, second))
+    await first.close()
+    await second.close()

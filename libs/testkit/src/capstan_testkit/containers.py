@@ -16,10 +16,11 @@ import asyncpg
 import redis
 from docker.errors import DockerException  # type: ignore[import-untyped]
 from docker.types import Mount  # type: ignore[import-untyped]
+from nats.aio.client import Client
 from testcontainers.core.container import DockerContainer
 
 from capstan_contracts.ids import SERVICES
-from capstan_servicekit.bus.nats import NatsBus, ensure_streams
+from capstan_servicekit.bus.nats import DEAD_STREAM, STREAM, NatsBus, ensure_streams
 from capstan_servicekit.bus.nats_config import ADMINISTRATOR, render
 from capstan_servicekit.objects_s3 import S3Bucket
 
@@ -150,6 +151,15 @@ class NatsServer:
     def bus(self, service: str) -> NatsBus:
         """A connection with the credentials of a service."""
         return NatsBus(self.url, service=service, password=self.passwords[service])
+
+    async def empty(self) -> None:
+        """Streams without messages, and without memory of their ids; consumers are gone as well."""
+        client = Client()
+        await client.connect(self.url, user=ADMINISTRATOR, password=self.passwords[ADMINISTRATOR])
+        for stream in (STREAM, DEAD_STREAM):
+            await client.jetstream().delete_stream(stream)
+        await client.close()
+        await ensure_streams(self.url, user=ADMINISTRATOR, password=self.passwords[ADMINISTRATOR])
 
 
 @contextmanager

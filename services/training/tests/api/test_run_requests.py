@@ -253,3 +253,23 @@ async def test_retraining_of_what_is_not_there_is_set_aside(h: Harness) -> None:
     assert any("unknown loop nope" in reason for reason in reasons)
     assert any("its labels are in flights" in reason for reason in reasons)
     assert (await h.viewer.get(RUNS)).json()["items"] == []
+
+
+async def test_a_retrain_that_fails_for_good_is_told_once_and_what_it_left_is_ended(
+    h: Harness, executor: QuickExecutor
+) -> None:
+    executor.refuse = "it fell over"
+    event = RetrainRequested(request=uuid7(), loop="tiny", reason="drift", dataset="flights", dataset_version=V1)
+    await h.publish(event, subject=Urn("default", "loop", "tiny"))
+
+    async def told() -> Any:
+        return h.published(RunFinished)
+
+    [(_, finished)] = await h.until(told)
+    assert (finished.state.value, finished.reason, finished.dataset_version) == ("failed", "drift", V1)
+    assert finished.package is None and finished.error == "step fit failed: it fell over"
+
+    async def closed() -> Any:
+        return executor.ended == [finished.run]
+
+    await h.until(closed)

@@ -123,7 +123,9 @@ class ClusterPlace(KubernetesPlace):
 
     def going(self, home: Path) -> list[str]:
         pods = self.client.list(Pod, namespace=self.namespace)
-        return [one.metadata.name for one in pods if one.metadata and one.status and one.status.phase not in OVER]
+        return [
+            str(one.metadata and one.metadata.name) for one in pods if not one.status or one.status.phase not in OVER
+        ]
 
 
 @pytest.fixture

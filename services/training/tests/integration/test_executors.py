@@ -122,7 +122,8 @@ async def test_a_log_outlives_the_files_of_the_service(
 
         async def stored() -> str | None:
             async with h.kit.database.read() as session:
-                return (await session.get_one(RunRow, run)).log
+                row: RunRow = await session.get_one(RunRow, run)
+                return row.log
 
         assert await h.until(stored) == hashlib.sha256(file.read_bytes()).hexdigest()
         file.unlink()

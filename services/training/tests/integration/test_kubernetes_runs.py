@@ -161,7 +161,8 @@ async def test_the_token_of_a_run_opens_that_run_alone(
         mine = {"authorization": f"Bearer {token}"}
 
         async def get(path: str) -> httpx.Response:
-            return await h.anonymous.get(path, headers=mine)
+            answer: httpx.Response = await h.anonymous.get(path, headers=mine)
+            return answer
 
         order = (await get(f"{RUNS}/{run}/pod/order")).json()
         assert order["wants_training_set"] and order["label"] == "late"
