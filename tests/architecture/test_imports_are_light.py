@@ -16,7 +16,7 @@ CPU_S = 1.5
 MEMORY_MB = 100
 YARDSTICK_S = 0.15
 """What the probe's yardstick takes on the processor that `CPU_S` is meant for. A shared machine can be three times
-slower from one minute to the next; the yardstick runs in the same process, before and after, and is slower by as much."""
+slower from one minute to the next; the yardstick runs in the same process, before and after, and is as much slower."""
 HEAVY = {"evidently", "feast", "great_expectations", "kfp", "lightgbm", "mlflow", "pandas", "scipy", "sklearn"}
 THREADED = {"numpy", "duckdb", "pyarrow"}
 """Each starts a thread when imported, so the parent that the laptop's services are forked from must not have them."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 from fastapi import FastAPI
+from sqlalchemy.engine import make_url
 
 from capstan_contracts.events import EVENTS, Envelope, Event, bus_subject, payload
 from capstan_contracts.ids import SERVICES, Urn
@@ -163,8 +164,7 @@ async def running(
         lease_s=2,
         **fields,
     )
-    upgrade_done = asyncio.to_thread(upgrade, settings.database_url, migrations_package(settings.SERVICE))
-    await upgrade_done
+    await asyncio.to_thread(_migrate, settings)
     memory = bus or MemoryBus()
     service = _make(settings, build, compose, memory, httpx.MockTransport(peers))
     app = create_app(service)
@@ -175,6 +175,23 @@ async def running(
         finally:
             for client in clients.values():
                 await client.aclose()
+
+
+_MIGRATED: dict[str, bytes] = {}
+"""A service's SQLite file as its migrations leave it. They are run once per test session and copied from then on."""
+
+
+def _migrate(settings: ServiceSettings) -> None:
+    url, service = make_url(settings.database_url), settings.SERVICE
+    file = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+    if file is not None and service in _MIGRATED and not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(_MIGRATED[service])
+        return
+    fresh = file is not None and not file.exists()
+    upgrade(settings.database_url, migrations_package(service))
+    if file is not None and fresh and not file.with_name(f"{file.name}-wal").exists():
+        _MIGRATED[service] = file.read_bytes()
 
 
 def _make(
