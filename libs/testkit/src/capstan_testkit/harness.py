@@ -177,21 +177,21 @@ async def running(
                 await client.aclose()
 
 
-_MIGRATED: dict[str, bytes] = {}
-"""A service's SQLite file as its migrations leave it. They are run once per test session and copied from then on."""
+_MIGRATED: dict[tuple[Callable[[str, str], None], str], bytes] = {}
+"""An SQLite file as a way to migrate leaves it, per package of migrations. Made once per test session, then copied."""
 
 
 def _migrate(settings: ServiceSettings) -> None:
-    url, service = make_url(settings.database_url), settings.SERVICE
+    url, made = make_url(settings.database_url), (upgrade, migrations_package(settings.SERVICE))
     file = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
-    if file is not None and service in _MIGRATED and not file.exists():
+    if file is not None and made in _MIGRATED and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(_MIGRATED[service])
+        file.write_bytes(_MIGRATED[made])
         return
     fresh = file is not None and not file.exists()
-    upgrade(settings.database_url, migrations_package(service))
+    upgrade(settings.database_url, migrations_package(settings.SERVICE))
     if file is not None and fresh and not file.with_name(f"{file.name}-wal").exists():
-        _MIGRATED[service] = file.read_bytes()
+        _MIGRATED[made] = file.read_bytes()
 
 
 def _make(
