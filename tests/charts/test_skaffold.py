@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft7Validator
-from rendered import Manifests, helm, render
 
 from capstan_contracts.ids import SERVICES
 from capstan_servicekit.settings import LOCAL_PORTS
 from environments import ROOT
+from rendered import Manifests, helm, render
 
 SCHEMA = ROOT / "tests" / "charts" / "schemas" / "skaffold-v4beta14.json"
 CONFIGS = ["skaffold.yaml", *(f"services/{name}/skaffold.yaml" for name in SERVICES)]

@@ -49,7 +49,7 @@ class FakePod:
         self._log = folder / f"{name}.log"
         self._word = folder / f"{name}.termination"
         self.process: asyncio.subprocess.Process | None = None
-        self.ready, self.leaving, self.gone = False, False, False
+        self.ready, self.leaving, self._gone = False, False, asyncio.Event()
         self.restarts = 0
         self.last: Manifest | None = None
         self.waiting: Manifest | None = None
@@ -94,14 +94,14 @@ class FakePod:
 
     async def kubelet(self) -> None:
         """Start, start again, until the pod is gone."""
-        while not self.gone:
+        while not self._gone.is_set():
             self._word.unlink(missing_ok=True)
             with self._log.open("ab") as log:
                 command = self.template["spec"]["containers"][0]["command"][1:]
                 self.process = await asyncio.create_subprocess_exec(
                     sys.executable, *command, env=self._environment(), stdout=log, stderr=log, cwd=self.home
                 )
-            if self.gone:  # deleted while it was being started
+            if self._gone.is_set():  # deleted while it was being started
                 self.process.kill()
             probe = asyncio.create_task(self._probe())
             code = await self.process.wait()
@@ -128,7 +128,7 @@ class FakePod:
         self.leaving, process = True, self.process
         if process is not None and process.returncode is None:
             if force:
-                self.gone = True
+                self._gone.set()
                 for pid in (*children(process.pid), process.pid):
                     os.kill(pid, signal.SIGKILL)
             else:
@@ -139,7 +139,7 @@ class FakePod:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-        self.gone = True
+        self._gone.set()
         shutil.rmtree(self.home, ignore_errors=True)
 
 
