@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from capstan_contracts.events import RolloutChanged, VersionPromoted
-from capstan_contracts.ids import Urn, uuid7
+from capstan_contracts.ids import Urn
 from capstan_inference.actions.ports import Address, Flushed, Placement, Standing
 from capstan_inference.app import build, compose
 from capstan_inference.settings import Settings

@@ -68,6 +68,7 @@ def kubernetes_executor(settings: Settings, handover: HandOver) -> Executor:
         callback_url=settings.run_callback_url,
         owner=settings.run_owner,
         version=distribution_version("capstan-training"),
+        cpu_request_share=settings.run_cpu_request_share,
     )
     api = KubernetesApi.from_surroundings(settings.run_namespace)
     return KubernetesExecutor(api, handover, place, poll_s=settings.poll_s, patience_s=settings.run_start_patience_s)

@@ -28,6 +28,9 @@ class Settings(ServiceSettings):
     run_service_account: str = Field(default="", description="without rights; empty: the namespace's default")
     run_callback_url: str = Field(default="", description="base URL of this service as run pods reach it")
     run_owner: str = Field(default="", description="the Helm release, for the label app.kubernetes.io/instance")
+    run_cpu_request_share: float = Field(
+        default=1, gt=0, le=1, description="of a run's cpu, what is set aside for it on a node; the limit is the whole"
+    )
     run_start_patience_s: float = Field(
         default=60, gt=0, description="how long a run pod that cannot start, without its image say, is given"
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from lightkube import Client
 from lightkube.codecs import from_dict
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ApiError, ConfigError
-from lightkube.resources.core_v1 import Namespace, Pod
+from lightkube.resources.core_v1 import Namespace, Node, Pod
 
 from capstan_contracts.events import RunFinished, RunStarted
 from capstan_contracts.loop import LoopPart
@@ -30,7 +31,7 @@ RUNS = "/v1/projects/default/runs"
 IMAGE = os.environ.get("CAPSTAN_TEST_TRAINING_IMAGE", "capstan/training:test")
 """The training service's image, where the nodes of the cluster have it."""
 CALLBACK_HOST = os.environ.get("CAPSTAN_TEST_CALLBACK_HOST", "")
-"""An address of this machine that the pods of the cluster reach."""
+"""An address of this machine that the pods of the cluster reach; empty: that of a node that is this machine."""
 OVER = ("Succeeded", "Failed")
 
 
@@ -117,8 +118,8 @@ class FakePlace(KubernetesPlace):
 class ClusterPlace(KubernetesPlace):
     """A namespace of its own on the cluster of the current context, where only restricted pods are let in."""
 
-    def __init__(self, client: Client, namespace: str) -> None:
-        super().__init__("cluster", IMAGE, namespace, CALLBACK_HOST)
+    def __init__(self, client: Client, namespace: str, host: str) -> None:
+        super().__init__("cluster", IMAGE, namespace, host)
         self.client, self.namespace = client, namespace
 
     def going(self, home: Path) -> list[str]:
@@ -138,21 +139,29 @@ async def fake_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
         yield FakePlace(fake)
 
 
+def _node_that_is_this_machine(nodes: list[Node]) -> str:
+    for node in nodes:
+        for address in (node.status.addresses if node.status else None) or []:
+            with suppress(OSError), socket.socket() as probe:
+                probe.bind((address.address, 0))
+                return str(address.address)
+    missing("no node is this machine, and CAPSTAN_TEST_CALLBACK_HOST names no address of it that pods reach")
+
+
 @pytest.fixture
 def cluster_place() -> Iterator[ClusterPlace]:
-    if not CALLBACK_HOST:
-        missing("CAPSTAN_TEST_CALLBACK_HOST does not name an address of this machine that pods reach")
     try:
         config = KubeConfig.from_env().get()
         client = Client(config=config)
-        client.list(Namespace)
+        nodes = list(client.list(Node))
     except (ConfigError, httpx.HTTPError) as error:
         missing(f"there is no cluster in the current context: {error}")
+    host = CALLBACK_HOST or _node_that_is_this_machine(nodes)
     name = f"capstan-test-{secrets.token_hex(3)}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     client.create(from_dict({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
     try:
-        yield ClusterPlace(client, name)
+        yield ClusterPlace(client, name, host)
     finally:
         try:
             client.delete(Namespace, name)

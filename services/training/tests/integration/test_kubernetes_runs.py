@@ -236,3 +236,19 @@ async def test_the_order_of_the_objects_is_what_the_cluster_asks_for(
         assert token["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
         assert token["stringData"]["token"] not in str(job)
         assert len(list(fake.pods)) == 1
+
+
+async def test_a_busy_cluster_may_set_less_processor_aside_than_a_run_may_use(
+    fake_place: Any, caller: Any, recipe: Any, make_part: PartMaker, with_training_set: Any, tmp_path: Path
+) -> None:
+    fake = fake_place.fake
+    async with fake_place.start(tmp_path, peers=with_training_set, run_cpu_request_share=0.25) as h:
+        call = caller(h)
+        await call.apply(recipe, make_part(recipe.digest, resources={"cpu": 2, "memoryMb": 900}))
+        run = await call.start()
+        await call.ended(run)
+        resources = fake.jobs[f"run-{run}"]["spec"]["template"]["spec"]["containers"][0]["resources"]
+        assert resources == {
+            "requests": {"cpu": "500m", "memory": "900Mi"},
+            "limits": {"cpu": "2000m", "memory": "900Mi"},
+        }

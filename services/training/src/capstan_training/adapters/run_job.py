@@ -19,7 +19,8 @@ _GRACE_S = 5
 
 @dataclass(frozen=True)
 class Place:
-    """Where runs go: what is the same for all of them. `callback_url` is this service as the pods reach it."""
+    """Where runs go: what is the same for all of them. `callback_url` is this service as the pods reach it;
+    `cpu_request_share` of a run's CPU is set aside for it on a node, and more only used where it is idle."""
 
     image: str
     image_pull_policy: str
@@ -27,6 +28,7 @@ class Place:
     callback_url: str
     owner: str
     version: str
+    cpu_request_share: float = 1
 
 
 def job_name(run: str, attempt: int) -> str:
@@ -99,9 +101,10 @@ def secret(order: PipelineOrder, place: Place, attempt: int, token: str, owner: 
 
 
 def _pod(order: PipelineOrder, place: Place, attempt: int) -> dict[str, Any]:
-    resources = {"cpu": f"{max(1, round(order.cpu * 1000))}m", "memory": f"{order.memory_mb}Mi"}
+    limits = {"cpu": _millicores(order.cpu), "memory": f"{order.memory_mb}Mi"}
     if order.gpu:
-        resources["nvidia.com/gpu"] = str(order.gpu)
+        limits["nvidia.com/gpu"] = str(order.gpu)
+    requests = limits | {"cpu": _millicores(order.cpu * place.cpu_request_share)}
     base = f"{place.callback_url.rstrip('/')}/v1/projects/{order.project}/runs/{order.run}/pod"
     token = {"secretKeyRef": {"name": job_name(order.run, attempt), "key": "token"}}
     return {
@@ -130,7 +133,7 @@ def _pod(order: PipelineOrder, place: Place, attempt: int) -> dict[str, Any]:
                     {"name": "HOME", "value": HOME},
                     {"name": "PYTHONWARNINGS", "value": "ignore"},
                 ],
-                "resources": {"requests": resources, "limits": resources},
+                "resources": {"requests": requests, "limits": limits},
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
                     "readOnlyRootFilesystem": True,
@@ -142,3 +145,7 @@ def _pod(order: PipelineOrder, place: Place, attempt: int) -> dict[str, Any]:
         ],
         "volumes": [{"name": "tmp", "emptyDir": {}}, {"name": "home", "emptyDir": {}}],
     }
+
+
+def _millicores(cpu: float) -> str:
+    return f"{max(1, round(cpu * 1000))}m"
