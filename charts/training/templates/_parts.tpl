@@ -13,6 +13,7 @@ CAPSTAN_TRAINING_RUN_OWNER: {{ include "capstan.base" . }}
 - {apiGroups: [batch], resources: [jobs], verbs: [create, get, list, watch, delete]}
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, delete]}
 - {apiGroups: [""], resources: [pods/log], verbs: [get]}
+- {apiGroups: [""], resources: [secrets], verbs: [create]}
 {{- end }}
 
 {{- define "training.fromRuns" -}}

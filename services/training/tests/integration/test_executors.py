@@ -37,7 +37,7 @@ async def test_the_same_pins_give_the_package_that_they_give_on_this_machine(
         assert package.manifest.pins.code_digest == recipe.digest
         log = await call.log(run)
         assert "    fitted on 36 rows\n" in log and "cap_x" not in log and "\x1b" not in log
-        assert call.told(run) == (1, 1)
+        assert await call.told(run) == (1, 1)
         await call.idle(place, tmp_path)
 
 
@@ -102,7 +102,7 @@ async def test_a_service_that_restarts_ends_what_it_began(
         call = caller(h)
         ended = await call.ended(run)
         assert ended["state"] == "succeeded", ended
-        assert call.told(run) == (1, 1)
+        assert await call.told(run) == (1, 1)
         lines = [line.strip() for line in (await call.log(run)).splitlines() if line.startswith("    line ")]
         last = lines if place.name != "local" else lines[-60:]
         assert last == [f"line {number}" for number in range(60)]

@@ -1,1 +1,0 @@
-"""The whole platform on a Kubernetes cluster: installed, the story played, pods deleted, upgraded and rolled back."""
