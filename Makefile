@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PY := .venv/bin/python
 SOURCES := libs services pipelines charts tools tests
 DEMO_ARGS ?=
-TEST_ARGS ?=
+TEST_ARGS ?= -n 2 --dist worksteal
 FAULTS_ARGS ?=
 UP_ARGS ?= -d
 DEPLOY_ARGS ?=

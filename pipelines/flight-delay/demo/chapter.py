@@ -96,9 +96,9 @@ class Chapter:
         return found
 
     async def one_prediction(self) -> dict[str, Any]:
-        """Ask for one flight."""
+        """Ask for the first flight that is there to be asked for."""
         columns = [column.name for column in self.resolved.definitions.service.request]
-        rows = await asyncio.to_thread(questions, self.file("flights", TRAIN[-1]), columns, 1)
+        rows = await asyncio.to_thread(questions, self.file("flights", self.plan.months[0]), columns, 1)
         return await self.capstan.model_server.predict(LOOP, rows[:1])
 
     async def until(self, look: Callable[[], Awaitable[T]], done: Callable[[T], bool]) -> T:
