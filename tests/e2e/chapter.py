@@ -21,8 +21,9 @@ from demo.traffic import questions
 import deploy
 from capstan_client.cli.loop import hand_in
 from capstan_client.sdk import Capstan
-from capstan_client.sdk.transport import poll
+from capstan_client.sdk.transport import Unreachable, poll
 from capstan_contracts.ids import SERVICES
+from capstan_contracts.rest.ingestion import Batch
 from capstan_contracts.rest.training import RunRequest
 from e2e.traffic import Traffic
 
@@ -116,7 +117,7 @@ class ClusterChapter(Chapter):
                 for name in names:
                     partition, file = next(days)
                     self.screen.busy(f"deleting pod {name}")
-                    upload = asyncio.create_task(self.commit("weather", file, partition))
+                    upload = asyncio.create_task(self._hand_in_until_taken(file, partition))
                     await asyncio.to_thread(deploy.kubectl, self.place, "delete", "pod", name, "--wait=false")
                     batch = await upload
                     sent.append((partition, batch.rows or 0))
@@ -131,6 +132,16 @@ class ClusterChapter(Chapter):
         await self.judge(step, traffic, before)
         step.observed = f"{len(names)} pods; {traffic.sentence()}; {len(sent)} batches committed once"
         step.figures |= {"pods": names, "batches": len(sent)}
+
+    async def _hand_in_until_taken(self, file: Path, partition: str) -> Batch:
+        """As a scheduler would: the same file again until there is an answer. A batch is known by its content."""
+        until = asyncio.get_running_loop().time() + PATIENCE_S
+        while True:
+            try:
+                return await self.commit("weather", file, partition)
+            except Unreachable:
+                if asyncio.get_running_loop().time() > until:
+                    raise
 
     async def _pods(self) -> list[str]:
         def look() -> list[str]:

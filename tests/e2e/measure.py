@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
 from typing import Any
 
 import deploy
@@ -45,6 +46,24 @@ def idle(place: deploy.Place) -> dict[str, dict[str, float]]:
     """The same after a minute without work."""
     time.sleep(SETTLE_S)
     return usage(place)
+
+
+def run_starts(place: deploy.Place) -> list[float]:
+    """Whole seconds from a run's Job to its container, for each run that can still be asked."""
+    named = ("--selector", "app.kubernetes.io/component=training-run", "--output", "json")
+    jobs = {
+        job["metadata"]["name"]: job["metadata"]["creationTimestamp"]
+        for job in json.loads(deploy.kubectl(place, "get", "jobs", *named))["items"]
+    }
+    found = []
+    for pod in json.loads(deploy.kubectl(place, "get", "pods", *named))["items"]:
+        made = jobs.get(pod["metadata"]["labels"].get("batch.kubernetes.io/job-name"))
+        for container in pod["status"].get("containerStatuses", []):
+            state: dict[str, dict[str, str]] = container["state"]
+            began = next((one["startedAt"] for one in state.values() if one.get("startedAt")), None)
+            if made and began:
+                found.append((datetime.fromisoformat(began) - datetime.fromisoformat(made)).total_seconds())
+    return found
 
 
 def cores(quantity: str) -> float:

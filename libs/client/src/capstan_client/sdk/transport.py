@@ -20,6 +20,8 @@ from capstan_contracts.ids import uuid7
 M = TypeVar("M", bound=Lenient)
 T = TypeVar("T")
 _PAUSES_S = (0.1, 0.3, 1.0, 2.0, 4.0)
+ABSENT_S = 60.0
+"""Who waits for long work waits so long for a service that is being restarted or replaced."""
 
 
 class CapstanProblem(Exception):
@@ -110,11 +112,22 @@ def _checked(response: httpx.Response) -> httpx.Response:
 async def poll(
     look: Callable[[], Awaitable[T]], done: Callable[[T], bool], *, timeout_s: float, every_s: float = 0.2
 ) -> T:
-    """Look again and again until it is done; TimeoutError names what was seen last."""
+    """Look again and again until it is done; TimeoutError names what was seen last.
+
+    A service that is away is waited for, at most `ABSENT_S` at a time; then Unreachable.
+    """
     loop = asyncio.get_running_loop()
-    until = loop.time() + timeout_s
-    while not done(seen := await look()):
+    until, answered = loop.time() + timeout_s, loop.time()
+    seen: T | None = None
+    while True:
+        try:
+            seen = await look()
+            answered = loop.time()
+            if done(seen):
+                return seen
+        except Unreachable:
+            if loop.time() > min(until, answered + ABSENT_S):
+                raise
         if loop.time() > until:
             raise TimeoutError(f"not done after {timeout_s:g} s; last seen: {seen!r}"[:2000])
         await asyncio.sleep(every_s)
-    return seen
