@@ -170,14 +170,14 @@ class ClusterChapter(Chapter):
 
     async def memory(self, step: Step) -> None:
         """A run that may hold less memory than it needs fails with the reason, and the loop goes on."""
-        with self._changed_loop("memoryMb: 2048", "memoryMb: 160") as file:
+        with self._changed_loop("memoryMb: 2048", "memoryMb: 256") as file:
             await hand_in(self.capstan, file)
         run = await self.capstan.training.start(RunRequest(loop=LOOP))
         run = await self.capstan.training.wait_for_run(run.id, timeout_s=self.plan.patience_s)
         said = run.problem.detail if run.problem else ""
         status = await hand_in(self.capstan, self.plan.recipe / "loop.yaml")
         step.check("the run failed", run.state.value == "failed")
-        step.check("it says that memory was too little, and how much it may hold", "160 MB" in said)
+        step.check("it says that memory was too little, and how much it may hold", "256 MB" in said)
         step.check("the loop is as it was", status.applied)
         step.figures = {"run": run.id, "problem": said}
         step.observed = said
