@@ -91,12 +91,20 @@ def deploy(place: Place) -> float:
     vendor()
     if place.data_services:
         install(place, f"{place.release}-data", DATA_CHART, ["--create-namespace"])
-    values = [part for file in place.values for part in ("--values", file)]
-    chosen = [part for one in place.settings for part in ("--set", one)]
-    install(
-        place, place.release, CHART, ["--create-namespace", "--set", f"global.image.tag={place.tag}", *values, *chosen]
-    )
+    install(place, place.release, CHART, ["--create-namespace", *chosen(place)])
     return time.monotonic() - began
+
+
+def chosen(place: Place) -> list[str]:
+    """What the place says about values, as helm takes it."""
+    files = [part for file in place.values for part in ("--values", file)]
+    settings = [part for one in place.settings for part in ("--set", one)]
+    return ["--set", f"global.image.tag={place.tag}", *files, *settings]
+
+
+def upgrade(place: Place) -> list[str]:
+    """The command that installs or upgrades the platform, and does not wait for its pods."""
+    return helm(place, "upgrade", "--install", place.release, str(CHART), *chosen(place))
 
 
 def install(place: Place, release: str, chart: Path, options: list[str]) -> None:

@@ -88,6 +88,7 @@ class Run:
                 ("each pod is deleted", "nothing lost or doubled, no failed prediction", chapter.pods),
                 ("a run with too little memory", "fails with the reason; the loop goes on", chapter.memory),
                 ("upgrade and roll-back", "other values and back, no failed prediction", chapter.upgrade),
+                ("wrong values", "each told by name; what runs goes on", chapter.wrong_values),
             ):
                 await self._step(name, expected, body)
 

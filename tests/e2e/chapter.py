@@ -28,7 +28,7 @@ from capstan_contracts.rest.training import RunRequest
 from e2e.traffic import Traffic
 
 PATIENCE_S = 180
-DATA_PARTS = ("postgres", "nats", "redis", "s3")
+WRONG_PASSWORD = "postgresql+asyncpg://nobody:wrong@capstan-data-postgresql:5432/capstan_monitoring"
 
 
 @dataclass
@@ -211,3 +211,70 @@ class ClusterChapter(Chapter):
 
     def _louder(self) -> deploy.Place:
         return replace(self.place, settings=(*self.place.settings, "global.logLevel=DEBUG"))
+
+    # --- wrong values -------------------------------------------------------------------------------------------------
+
+    async def wrong_values(self, step: Step) -> None:
+        """Each is told by name, and what runs goes on."""
+        before = await self.recorded()
+        said: dict[str, str] = {}
+        async with self.traffic() as traffic:
+            said["typo"] = await self._refused("ingestion.replica=2")
+            said["missing secret"] = await self._refused("global.data.secret=absent")
+            with self._secret_with(**{"monitoring-database-url": WRONG_PASSWORD}) as name:
+                wrong = (f"global.data.secret={name}", "global.data.nats.url=nats://capstan-data-nats:4223")
+                pods = await self._pods_say(("monitoring", "registry"), wrong)
+            said |= {"wrong password": pods["monitoring"], "wrong broker": pods["registry"]}
+        await self.judge(step, traffic, before)
+        for what, words in {
+            "typo": "'replica'",
+            "missing secret": "absent",
+            "wrong password": "refuses user 'nobody'",
+            "wrong broker": "capstan-data-nats:4223 cannot be reached",
+        }.items():
+            step.check(f"{what}: it is named", words in said[what])
+        step.figures |= said
+        step.observed = f"{len(said)} told by name; {traffic.sentence()}"
+
+    async def _refused(self, setting: str) -> str:
+        """What helm answers to a value."""
+        wrong = replace(self.place, settings=(*self.place.settings, setting), data_services=False)
+        try:
+            await asyncio.to_thread(deploy.deploy, wrong)
+        except deploy.DeployError as error:
+            return str(error)
+        return ""
+
+    async def _pods_say(self, services: tuple[str, ...], settings: tuple[str, ...]) -> dict[str, str]:
+        """What new pods end with under values that helm cannot judge; then back to what was."""
+        wrong = replace(self.place, settings=(*self.place.settings, *settings))
+        await asyncio.to_thread(deploy.call, *deploy.upgrade(wrong))
+
+        def look() -> dict[str, str]:
+            found = {name: why for name, why in deploy.not_ready(self.place) if ": " in why}
+            return {
+                service: why
+                for service in services
+                for name, why in found.items()
+                if name.startswith(f"{self.place.release}-{service}-")
+            }
+
+        said = await poll(
+            lambda: asyncio.to_thread(look), lambda found: len(found) == len(services), timeout_s=PATIENCE_S, every_s=1
+        )
+        command = deploy.helm(self.place, "rollback", self.place.release, "--wait", "--timeout", "420s")
+        await asyncio.to_thread(deploy.call, *command)
+        await self._whole_again("")
+        return said
+
+    @contextmanager
+    def _secret_with(self, **changed: str) -> Iterator[str]:
+        """A copy of the Secret of the data services, in which some keys are others."""
+        secret = json.loads(deploy.kubectl(self.place, "get", "secret", "capstan-data", "--output", "json"))
+        name = "capstan-data-wrong"
+        copy = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": secret["data"]}
+        deploy.kubectl(self.place, "apply", "--filename", "-", stdin=json.dumps(copy | {"stringData": changed}))
+        try:
+            yield name
+        finally:
+            deploy.kubectl(self.place, "delete", "secret", name)
