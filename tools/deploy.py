@@ -46,7 +46,9 @@ def call(*command: str, stdin: str | None = None) -> str:
     """Run a program; its output. DeployError with its last words."""
     program = shutil.which(command[0])
     if program is None:
-        raise DeployError(f"{command[0]} is not on the PATH. It is needed to install charts; see docs/install.")
+        raise DeployError(
+            f"{command[0]} is not on the PATH. It is needed to install charts; see docs/kubernetes/install.md."
+        )
     done = subprocess.run([program, *command[1:]], input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DeployError(f"{' '.join(command[:3])}: {done.stderr.strip() or done.stdout.strip()}")

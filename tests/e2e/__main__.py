@@ -89,6 +89,7 @@ class Run:
                 ("a run with too little memory", "fails with the reason; the loop goes on", chapter.memory),
                 ("upgrade and roll-back", "other values and back, no failed prediction", chapter.upgrade),
                 ("wrong values", "each told by name; what runs goes on", chapter.wrong_values),
+                ("undeploy", "nothing of ours is left; data stays", chapter.undeploy),
             ):
                 await self._step(name, expected, body)
 

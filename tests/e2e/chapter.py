@@ -267,6 +267,21 @@ class ClusterChapter(Chapter):
         await self._whole_again("")
         return said
 
+    async def undeploy(self, step: Step) -> None:
+        """Nothing of ours is left; the data services are."""
+        await asyncio.to_thread(deploy.undeploy, self.place)
+
+        def left() -> list[str]:
+            ours = f"app.kubernetes.io/part-of=capstan,app.kubernetes.io/instance={self.place.release}"
+            kinds = "pods,deployments,services,jobs,secrets,configmaps,networkpolicies,roles"
+            return deploy.kubectl(self.place, "get", kinds, "--selector", ours, "--output", "name").split()
+
+        found = await poll(lambda: asyncio.to_thread(left), lambda names: not names, timeout_s=PATIENCE_S, every_s=1)
+        pods = await self._pods()
+        step.check("nothing of ours is left", not found)
+        step.check("the data services run on", len([name for name in pods if "-data-" in name]) == 4)
+        step.observed = f"left: {', '.join(pods)}"
+
     @contextmanager
     def _secret_with(self, **changed: str) -> Iterator[str]:
         """A copy of the Secret of the data services, in which some keys are others."""
