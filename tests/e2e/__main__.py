@@ -75,6 +75,7 @@ class Run:
         """From images to roll-back."""
         plan = year.make(self.given.rows, self.screen)
         await self._step("images", "six images are built and on the cluster", self._images)
+        await asyncio.to_thread(self._remove)
         began = time.monotonic()
         await self._step("install", "data services and the umbrella chart; every pod is ready", self._install)
         await asyncio.to_thread(self._connect)
@@ -115,7 +116,6 @@ class Run:
         self.figures["image_mb"] = megabytes
 
     async def _install(self, step: Step) -> None:
-        await asyncio.to_thread(self._remove)
         seconds = await asyncio.to_thread(deploy.deploy, self.place)
         missing = await asyncio.to_thread(deploy.not_ready, self.place)
         step.check("every pod is ready", not missing)
