@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 from fastapi import FastAPI
+from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 
 from capstan_contracts.events import EVENTS, Envelope, Event, bus_subject, payload
@@ -20,6 +21,7 @@ from capstan_servicekit.app import create_app
 from capstan_servicekit.auth import new_token, token_digest, write_secret
 from capstan_servicekit.bus.memory import MemoryBus
 from capstan_servicekit.db.migrate import upgrade
+from capstan_servicekit.db.tables import OutboxRow
 from capstan_servicekit.peers import Peers
 from capstan_servicekit.runtime import Kit, Service
 from capstan_servicekit.serve import migrations_package
@@ -117,6 +119,16 @@ class Harness:
                 assert isinstance(event, kind)
                 found.append((envelope, event))
         return found
+
+    async def relayed(self, kind: type[E]) -> list[tuple[Envelope, E]]:
+        """`published`, once nothing waits in the outbox: who sees a state may be ahead of its events."""
+
+        async def empty() -> bool:
+            async with self.kit.database.read() as session:
+                return not await session.scalar(select(func.count()).where(OutboxRow.published_at.is_(None)))
+
+        await self.until(empty)
+        return self.published(kind)
 
     async def until(self, condition: Callable[[], Awaitable[Any]], timeout: float = 20) -> Any:
         """Wait until the condition is true; its value."""

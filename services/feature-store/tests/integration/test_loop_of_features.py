@@ -97,7 +97,7 @@ async def test_committed_data_becomes_online_features(h: Harness, world: World) 
     assert planes["status"] == ["present", "present", "missing"]
     ends = [(await online(h, world, at, ["AA"], ["N1"]))["carrier_recent"]["status"][0] for at in (7.9, 8, 18, 18.001)]
     assert ends == ["missing", "present", "present", "expired"]
-    (_, event), *_ = [one for one in h.published(FeaturesMaterialized) if one[1].view == "carrier_recent"]
+    (_, event), *_ = [one for one in await h.relayed(FeaturesMaterialized) if one[1].view == "carrier_recent"]
     assert (event.rows, event.event_time_min, event.online_watermark) == (1, world.hour(2), world.hour(8))
     view = (await h.viewer.get(f"{P}/views/carrier_recent")).json()
     assert (view["dataset_version"], view["online_rows"]) == (event.dataset_version, 1)
@@ -117,7 +117,7 @@ async def test_a_redelivered_event_does_nothing_and_a_new_version_moves_values_o
     assert [item["dataset_version"] for item in items] == [second.version, first.version]
     found = await online(h, world, 16, ["AA", "UA"], ["N1", "N1"])
     assert found["carrier_recent"]["columns"]["delay"] == [20.0, 40.0]
-    assert len(h.published(FeaturesMaterialized)) == 2
+    assert len(await h.relayed(FeaturesMaterialized)) == 2
     body = {"view": "carrier_recent", "dataset_version": first.version[:12]}
     asked = await h.operator.post(f"{P}/materializations", json=body)
     assert asked.status_code == 202
@@ -155,7 +155,7 @@ async def test_older_versions_in_the_queue_are_skipped_and_say_so(h: Harness, wo
     assert items[0]["rows"] == 1
     skipped = [item for item in items if item["progress"]["message"].startswith("skipped: ")]
     assert len(skipped) >= 2
-    assert len(h.published(FeaturesMaterialized)) == 4 - len(skipped)
+    assert len(await h.relayed(FeaturesMaterialized)) == 4 - len(skipped)
 
 
 @pytest.mark.both_databases
@@ -258,7 +258,7 @@ async def test_a_killed_job_is_done_again(h: Harness, world: World) -> None:
         return bool(h.published(FeaturesMaterialized))
 
     await h.until(told)
-    assert len(h.published(FeaturesMaterialized)) == 1
+    assert len(await h.relayed(FeaturesMaterialized)) == 1
 
 
 async def test_a_restart_takes_up_what_was_queued(tmp_path: Path, world: World) -> None:

@@ -84,7 +84,7 @@ async def test_features_come_online_and_come_back_when_the_server_lost_them(
     assert await replace(keeper).once() <= 2  # the service's own may have been faster
     await succeeded(service, 4)
     assert await delays(service, world) == first
-    assert len(service.published(FeaturesMaterialized)) == 4
+    assert len(await service.relayed(FeaturesMaterialized)) == 4
     assert await keeper.once() == 0
 
 

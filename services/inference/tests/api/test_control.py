@@ -128,7 +128,7 @@ async def test_promotions_roll_out_in_order_and_old_ones_do_nothing(
             return len(h.published(RolloutChanged)) == 2
 
         await h.until(told)
-        first, second = (event for _, event in h.published(RolloutChanged))
+        first, second = (event for _, event in await h.relayed(RolloutChanged))
         assert (first.from_version, first.to_version, second.from_version, second.to_version) == (None, 2, 2, 3)
 
 
@@ -163,7 +163,7 @@ async def test_a_version_that_cannot_be_loaded_leaves_the_old_one(
             h, message="version 3 could not be loaded: the booster has no trees; version 2 keeps serving"
         )
         assert (found["state"], found["model_version"], found["revision"]) == ("serving", 2, 1)
-        assert len(h.published(RolloutChanged)) == 1
+        assert len(await h.relayed(RolloutChanged)) == 1
 
 
 async def test_a_start_asks_the_registry_and_takes_newer_champions_only(

@@ -121,11 +121,11 @@ async def test_a_promoted_version_answers_and_its_predictions_can_be_traced(
             return len(p.h.published(PredictionsLogged)) == 1
 
         await p.h.until(told)
-        logged = p.h.published(PredictionsLogged)[0][1]
+        logged = (await p.h.relayed(PredictionsLogged))[0][1]
         assert (logged.segment, logged.rows, logged.records) == (flushed["segment"], 3, 1)
         assert (await p.h.operator.post("/v1/projects/default/deployments/delay/flush")).json()["segment"] is None
         assert (await p.models.get("/v2/health/ready")).json() == {"ready": True}
-        changed = p.h.published(RolloutChanged)[0][1]
+        changed = (await p.h.relayed(RolloutChanged))[0][1]
         assert (changed.change, changed.from_version, changed.to_version, changed.revision) == ("promoted", None, 1, 1)
 
 
@@ -191,7 +191,7 @@ async def test_kill_9_loses_no_answered_prediction_and_ships_each_once(
 
         await p.h.until(shipped)
         assert await asyncio.to_thread(lambda: list(tmp_path.glob("spool/inference/*/*/*"))) == []
-        events = [event for _, event in p.h.published(PredictionsLogged)]
+        events = [event for _, event in await p.h.relayed(PredictionsLogged)]
         assert len({event.segment for event in events}) == len(events)
         kept: list[str] = []
         for event in events:
@@ -243,7 +243,7 @@ async def test_a_restarted_control_serves_the_same_version_and_ships_what_was_le
 
         await p.h.until(shipped)
         found = (await p.h.viewer.get(f"/v1/projects/default/predictions/{first['prediction_ids'][0]}")).json()
-        assert found["segment"] == p.h.published(PredictionsLogged)[0][1].segment
+        assert found["segment"] == (await p.h.relayed(PredictionsLogged))[0][1].segment
         assert (await p.deployment())["revision"] == 1
 
 
@@ -264,4 +264,4 @@ async def test_a_broken_package_leaves_the_champion_in_place_and_says_so(
         assert "version 2 could not be loaded" in message and "version 1 keeps serving" in message
         assert (await p.deployment())["state"] == "serving"
         assert (await p.predict(row)).json()["model_version"] == 1
-        assert len(p.h.published(RolloutChanged)) == 1
+        assert len(await p.h.relayed(RolloutChanged)) == 1

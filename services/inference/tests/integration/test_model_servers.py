@@ -116,7 +116,7 @@ class Site:
     async def logged(self) -> list[str]:
         """Prediction ids in all segments that were told of."""
         found: list[str] = []
-        for _, event in self.h.published(PredictionsLogged):
+        for _, event in await self.h.relayed(PredictionsLogged):
             path = await self.h.kit.objects.local_path("default", event.segment)
             found += [one["prediction_id"] for record in read_segment(path) for one in record["rows"]]
         return found
@@ -235,7 +235,7 @@ async def test_a_new_champion_under_load_fails_no_request(site: Sites, make_pack
             await s.h.operator.post(FLUSH)
         await s.h.operator.post(FLUSH)
         await s.all_logged_once()
-        changed = [event.to_version for _, event in s.h.published(RolloutChanged)]
+        changed = [event.to_version for _, event in await s.h.relayed(RolloutChanged)]
         assert changed == [1, 2, 3]
 
 
@@ -255,7 +255,7 @@ async def test_a_package_that_cannot_be_served_leaves_the_champion(
         assert "version 2 could not be loaded" in message and "version 1 keeps serving" in message
         assert s.failed == [] and s.versions == {1}
         assert (await s.deployment())["state"] == "serving"
-        assert len(s.h.published(RolloutChanged)) == 1
+        assert len(await s.h.relayed(RolloutChanged)) == 1
 
 
 async def test_a_first_package_that_cannot_be_served_fails_the_deployment(site: Sites) -> None:

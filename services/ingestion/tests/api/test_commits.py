@@ -144,8 +144,7 @@ async def committed(h: Harness, count: int) -> list[DatasetCommitted]:
         return events if len(events) >= count else []
 
     await h.until(enough)
-    await asyncio.sleep(0.1)
-    return [event for _, event in h.published(DatasetCommitted)]
+    return [event for _, event in await h.relayed(DatasetCommitted)]
 
 
 async def test_files_that_did_not_change_are_shared_with_the_parent(h: Harness) -> None:

@@ -106,7 +106,7 @@ async def test_bad_rows_are_set_aside_with_their_places(
     first = found["rows"][0]
     assert first["_row"] == 0 and first["_checks"] == ["keys:unique", "note:values-to-not-be-null"]
     assert first["at"] == "2013-01-01T00:00:00+00:00"
-    event = next(e for _, e in service.published(BatchQuarantined) if e.dataset == name)
+    event = next(e for _, e in await service.relayed(BatchQuarantined) if e.dataset == name)
     assert event.failed == ["keys:unique", "distance:values-to-be-between"] and event.failing_rows == 80
     assert (await service.viewer.get(f"{BASE}/datasets/{name}")).json()["latest"] is None
 
@@ -123,7 +123,7 @@ async def test_a_warning_is_recorded_and_does_not_block(
 
 
 async def found(service: Harness, name: str) -> list[DatasetCommitted]:
-    return [event for _, event in service.published(DatasetCommitted) if event.dataset == name]
+    return [event for _, event in await service.relayed(DatasetCommitted) if event.dataset == name]
 
 
 async def test_an_expectation_that_raises_is_an_error_and_blocks(

@@ -35,7 +35,7 @@ async def test_quiet_days_raise_no_alarm_and_have_a_report(driver: Any, made: An
     assert [one["rows"] for one in windows] == [600] * 3
     assert {one["column"] for one in windows[0]["columns"]} == {"delay", "origin", "weather__temp", "prediction"}
     assert windows[0]["start"] == start.isoformat().replace("+00:00", "Z")
-    assert driver.h.published(DriftDetected) == []
+    assert await driver.h.relayed(DriftDetected) == []
     assert (await driver.monitor())["alarm"] is False
 
     async def reported() -> Any:
@@ -97,7 +97,7 @@ async def test_shifted_data_waits_for_labels_and_then_asks_for_a_retrain(
     [retrain] = (await driver.get("/retrains"))["items"]
     # Day 0's version reaches 23:00 of day 0, an hour short of what the window of day 1 needs.
     assert retrain["state"] == "waiting"
-    assert driver.h.published(RetrainRequested) == []
+    assert await driver.h.relayed(RetrainRequested) == []
 
     second = await driver.commit(shifted, parent=first.version)
 
@@ -122,7 +122,7 @@ async def test_shifted_data_waits_for_labels_and_then_asks_for_a_retrain(
     await driver.h.until(promoted)
     await driver.champion(2, 2)
     assert (await driver.monitor())["alarm"] is False
-    [(_, cleared)] = driver.h.published(DriftCleared)
+    [(_, cleared)] = await driver.h.relayed(DriftCleared)
     assert cleared.window_start == shifted.start
 
 
@@ -144,7 +144,7 @@ async def test_labels_that_are_complete_already_are_asked_for_at_once_and_the_gu
         return driver.h.published(RetrainWithheld)
 
     [(_, no)] = await driver.h.until(withheld)
-    [(_, yes)] = driver.h.published(RetrainRequested)
+    [(_, yes)] = await driver.h.relayed(RetrainRequested)
     assert yes.dataset_version == committed.version
     assert no.why == "another retrain of this loop is under way"
     newest, oldest = (await driver.get("/retrains"))["items"]

@@ -56,9 +56,9 @@ async def test_late_labels_are_joined_by_the_datasets_keys(watching: Any, day: A
     [window] = await quality(watching, 570)
     assert (window["rows"], window["metric"], window["coverage"]) == (600, "auc", 0.95)
     assert 0.6 < window["low"] < window["value"] < window["high"] < 0.9
-    [(_, event)] = watching.h.published(LabelsReceived)
+    [(_, event)] = await watching.h.relayed(LabelsReceived)
     assert (event.labels, event.joined, event.unlabelled) == (570, 600, 30)
-    assert watching.h.published(QualityDegraded) == []
+    assert await watching.h.relayed(QualityDegraded) == []
 
 
 async def test_labels_before_their_predictions_wait_for_them(watching: Any, day: Any) -> None:
@@ -106,7 +106,7 @@ async def test_a_correction_counts_and_an_older_version_never_takes_it_back(watc
 
     await watching.h.until(third)
     assert await corrected()
-    assert len(watching.h.published(QualityDegraded)) == 1
+    assert len(await watching.h.relayed(QualityDegraded)) == 1
 
 
 async def test_redelivered_and_repeated_events_do_nothing(watching: Any, day: Any) -> None:
@@ -121,7 +121,7 @@ async def test_redelivered_and_repeated_events_do_nothing(watching: Any, day: An
     await watching.tell(committed)
     await watching.log(day(watching.package, 1))
     await watching.seen(1200)
-    assert len(watching.h.published(LabelsReceived)) == 1
+    assert len(await watching.h.relayed(LabelsReceived)) == 1
     assert [window["rows"] for window in await watching.windows()] == [600, 600]
 
 
@@ -226,7 +226,7 @@ async def test_labels_by_hand_by_id_and_by_keys(watching: Any, day: Any) -> None
     assert first.json() == {"received": 400, "joined": 200, "unknown": 200}
     again = await watching.h.operator.post("/v1/projects/default/labels", json=body, headers=headers)
     assert again.json() == first.json()
-    assert len(watching.h.published(LabelsReceived)) <= 1
+    assert len(await watching.h.relayed(LabelsReceived)) <= 1
     await watching.log(one, rows=slice(300, 600), name="other-half")
     await watching.seen(600)
     await labelled(watching, 400)

@@ -234,16 +234,9 @@ class Caller:
         await self.h.until(look, timeout)
 
     async def told(self, run: str) -> tuple[int, int]:
-        """How often the start and the end of a run were published, once the relay has published the end."""
-
-        def finished() -> list[str]:
-            return [event.run for _, event in self.h.published(RunFinished)]
-
-        async def relayed() -> bool:
-            return run in finished()
-
-        await self.h.until(relayed)
-        return [event.run for _, event in self.h.published(RunStarted)].count(run), finished().count(run)
+        """How often the start and the end of a run were published."""
+        started = [event.run for _, event in await self.h.relayed(RunStarted)]
+        return started.count(run), [event.run for _, event in self.h.published(RunFinished)].count(run)
 
 
 @pytest.fixture

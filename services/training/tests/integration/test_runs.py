@@ -83,10 +83,10 @@ async def test_a_run_ends_in_a_package_and_the_same_pins_give_the_same(
     assert again["package"] == run["package"] != other["package"]
     assert again["holdout"] == run["holdout"]
 
-    events = {event.run: event for _, event in h.published(RunFinished)}
+    events = {event.run: event for _, event in await h.relayed(RunFinished)}
     assert events[first].package == run["package"] and events[first].promote
     assert events[third].parameters == {"shift": 2.5}
-    assert sorted(event.run for _, event in h.published(RunStarted)) == sorted([first, second, third])
+    assert sorted(event.run for _, event in await h.relayed(RunStarted)) == sorted([first, second, third])
     log = (await h.viewer.get(f"{RUNS}/{first}/logs")).text
     assert "fitted on 36 rows" in log and "cap_x" not in log and "\x1b" not in log
     followed = await h.viewer.get(f"{RUNS}/{first}/logs", params={"follow": True})
@@ -112,9 +112,7 @@ async def test_a_failing_step_is_named_with_its_last_line(
     assert run["state"] == "failed"
     assert run["problem"]["detail"] == "step score failed: of no use"
     assert run["package"] is None
-    finished = h.published(RunFinished)
-    await h.until(lambda: _truth(h.published(RunFinished)))
-    assert (finished or h.published(RunFinished))[0][1].error == "step score failed: of no use"
+    assert (await h.relayed(RunFinished))[0][1].error == "step score failed: of no use"
 
 
 async def test_a_package_with_a_pickle_is_refused(
@@ -125,10 +123,6 @@ async def test_a_package_with_a_pickle_is_refused(
     run = await ended(h, await start(h, behave="pickle"))
     assert run["state"] == "failed"
     assert "model.pkl" in run["problem"]["detail"] and run["problem"]["errors"][0]["place"] == "package/model.pkl"
-
-
-async def _truth(value: Any) -> Any:
-    return value
 
 
 def processes_of(home: Path) -> list[int]:
@@ -158,7 +152,7 @@ async def test_cancel_kills_everything_and_frees_the_place(
     assert (await ended(h, waiting))["state"] == "succeeded"
     assert (await h.operator.post(f"{RUNS}/{waiting}/cancel")).status_code == 409
     assert processes_of(tmp_path) == []
-    states = {event.run: event.state.value for _, event in h.published(RunFinished)}
+    states = {event.run: event.state.value for _, event in await h.relayed(RunFinished)}
     assert states[run] == "cancelled"
 
 
@@ -196,8 +190,8 @@ async def test_a_killed_worker_and_a_killed_service_start_the_stage_again(
     async with running(Settings, build, tmp_path, bus=bus, **options) as h:
         found = await ended(h, other)
         assert found["package"] == plain["package"]
-        assert [event.run for _, event in h.published(RunStarted)].count(other) == 1
-        assert [event.run for _, event in h.published(RunFinished)].count(other) == 1
+        assert [event.run for _, event in await h.relayed(RunStarted)].count(other) == 1
+        assert [event.run for _, event in await h.relayed(RunFinished)].count(other) == 1
     assert len(with_training_set.keys) == 3
 
 
@@ -243,7 +237,7 @@ async def test_retraining_and_growth_start_one_run_each(
         ("drift", V1, request.request),
         ("first", V2, None),
     ]
-    assert {event.reason for _, event in h.published(RunFinished)} == {"first", "drift"}
+    assert {event.reason for _, event in await h.relayed(RunFinished)} == {"first", "drift"}
 
 
 async def test_the_tracking_system_may_be_late_and_is_told_once(

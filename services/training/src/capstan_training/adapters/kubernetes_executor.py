@@ -193,7 +193,9 @@ class _Watch:
             await self._executor.give_token(self._order, self._job)  # it may be what is missing; twice does no harm
         elif now - self._stuck_since >= self._executor.pauses[2]:
             raise PipelineFailed(seen.reason)
-        self._looks, self._waited_for = self._looks + 1, seen.reason
+        self._looks += 1
+        if seen.kind != "starting" or not self._waited_for:  # a Job that is over its deadline loses its pod first
+            self._waited_for = seen.reason
         if seen.kind != "starting" or self._looks > _UNREMARKABLE_LOOKS:
             await self._output.waits(seen.reason)
 
