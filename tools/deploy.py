@@ -60,6 +60,12 @@ def current_context() -> str:
     return call("kubectl", "config", "current-context").strip()
 
 
+def kind_loader(context: str) -> str:
+    """The program that takes images into the cluster of a context that kind made; empty for others."""
+    cluster = context.removeprefix("kind-")
+    return "" if cluster == context else f"kind load docker-image --name {cluster}"
+
+
 def kubectl(place: Place, *arguments: str, stdin: str | None = None) -> str:
     """kubectl in the place's namespace."""
     return call("kubectl", "--context", place.context, "--namespace", place.namespace, *arguments, stdin=stdin)

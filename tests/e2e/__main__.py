@@ -46,7 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--namespace", default="capstan-e2e", help="made new, and removed at the end")
     parser.add_argument("--tag", default="e2e", help="tag of the images")
     loader = os.environ.get("CAPSTAN_IMAGE_LOADER", "")
-    parser.add_argument("--load", default=loader, help="program that takes images there")
+    parser.add_argument("--load", default=loader, help="program that takes images there (a kind cluster needs none)")
     parser.add_argument("--no-build", action="store_true", help="the images are there already")
     parser.add_argument("--via", choices=[one.value for one in Via], default=os.environ.get("CAPSTAN_VIA", "forward"))
     parser.add_argument("--rows", type=int, default=4000, help="predictions per month")
@@ -105,7 +105,8 @@ class Run:
             step.observed = f"not built here: tag {self.given.tag} is expected on the cluster"
             return
         command = [sys.executable, str(ROOT / "tools" / "images.py"), "--tag", self.given.tag, "--json"]
-        command += ["--load", self.given.load] if self.given.load else []
+        loader = self.given.load or deploy.kind_loader(self.place.context)
+        command += ["--load", loader] if loader else []
         done = await asyncio.to_thread(subprocess.run, command, stdout=subprocess.PIPE, text=True, check=False)
         step.check("they were built", done.returncode == 0)
         built = json.loads(done.stdout) if done.returncode == 0 else []
