@@ -145,9 +145,9 @@ def not_ready(place: Place) -> list[tuple[str, str]]:
 
 
 def reason(pod: dict[str, Any]) -> str:
-    """Why a pod is not ready; empty when it is, or has done its work."""
-    status = pod.get("status", {})
-    if status.get("phase") == "Succeeded":
+    """Why a pod is not ready; empty when it is, or has done its work. A run's pod is never waited for."""
+    status, owners = pod.get("status", {}), pod["metadata"].get("ownerReferences", [])
+    if status.get("phase") == "Succeeded" or any(owner["kind"] == "Job" for owner in owners):
         return ""
     conditions = {one["type"]: one for one in status.get("conditions", [])}
     if conditions.get("Ready", {}).get("status") == "True":

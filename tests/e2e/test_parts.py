@@ -74,6 +74,11 @@ def test_why_a_pod_is_not_ready(found: dict[str, Any], reason: str) -> None:
     assert deploy.reason(found) == reason
 
 
+def test_a_run_that_failed_is_not_waited_for() -> None:
+    run = {"metadata": {"name": "run-1", "ownerReferences": [{"kind": "Job"}]}, "status": {"phase": "Failed"}}
+    assert deploy.reason(run) == ""
+
+
 def test_images_go_to_a_kind_cluster_by_themselves() -> None:
     assert deploy.kind_loader("kind-capstan") == "kind load docker-image --name capstan"
     assert deploy.kind_loader("production") == ""
