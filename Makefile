@@ -27,7 +27,7 @@ endef
 
 .PHONY: help
 help: ## this list
-	@echo "Capstan: an ML platform on a laptop. Commands:"
+	@echo "Capstan: an ML platform on a laptop and on Kubernetes. Commands:"
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
