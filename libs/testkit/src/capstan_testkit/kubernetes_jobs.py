@@ -1,8 +1,8 @@
 """A Kubernetes API in memory, as far as Jobs go: a pod's command runs as a process of this machine.
 
 It keeps Jobs, pods, Secrets and logs, and does what the job controller, the scheduler and the kubelet do with them:
-deadline, deletion, eviction, missing images, missing Secrets, memory limits. It does not simulate authentication,
-watches, fields that it does not use, or more than one container in a pod.
+deadline, deletion, eviction, missing images, missing Secrets, memory limits; and what the rules of a Role do not allow
+is forbidden. It does not simulate watches, fields that it does not use, or more than one container in a pod.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import shutil
 import signal
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +31,8 @@ from capstan_testkit.listening import free_socket, listening
 
 JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
 PODS = "/api/v1/namespaces/{namespace}/pods"
+SECRETS = "/api/v1/namespaces/{namespace}/secrets"
+Handler = Callable[[Request], Awaitable[Response]]
 _BEAT_S = 0.05
 
 
@@ -82,10 +84,15 @@ class Pod:
 
 
 class FakeKubernetes:
-    """The API server as an ASGI app, and the hands behind it. `programs` replaces what is in the image."""
+    """The API server as an ASGI app, and the hands behind it. `programs` replaces what is in the image.
 
-    def __init__(self, programs: Mapping[str, str], *, cpus: float = 2.0) -> None:
-        self._programs, self._cpus = dict(programs), cpus
+    `rights`: the rules of the caller's Role; None for one who may do everything.
+    """
+
+    def __init__(
+        self, programs: Mapping[str, str], *, cpus: float = 2.0, rights: Sequence[Mapping[str, Any]] | None = None
+    ) -> None:
+        self._programs, self._cpus, self._rights = dict(programs), cpus, rights
         self.absent_images: set[str] = set()
         self.jobs: dict[str, dict[str, Any]] = {}
         self.secrets: dict[str, dict[str, Any]] = {}
@@ -96,14 +103,27 @@ class FakeKubernetes:
         self._tasks: set[asyncio.Task[None]] = set()
         self.app = Starlette(
             routes=[
-                Route(JOBS, self._create_job, methods=["POST"]),
-                Route(JOBS, self._list_jobs, methods=["GET"]),
-                Route(JOBS + "/{name}", self._delete_job, methods=["DELETE"]),
-                Route("/api/v1/namespaces/{namespace}/secrets", self._create_secret, methods=["POST"]),
-                Route(PODS, self._list_pods, methods=["GET"]),
-                Route(PODS + "/{name}/log", self._log, methods=["GET"]),
+                self._route(JOBS, self._create_job, "POST", "create", "jobs", "batch"),
+                self._route(JOBS, self._list_jobs, "GET", "list", "jobs", "batch"),
+                self._route(JOBS + "/{name}", self._delete_job, "DELETE", "delete", "jobs", "batch"),
+                self._route(SECRETS, self._create_secret, "POST", "create", "secrets"),
+                self._route(PODS, self._list_pods, "GET", "list", "pods"),
+                self._route(PODS + "/{name}/log", self._log, "GET", "get", "pods/log"),
             ]
         )
+
+    def _route(self, path: str, handler: Handler, method: str, verb: str, resource: str, group: str = "") -> Route:
+        """A route that asks for a right first (RBAC's verb, resource and API group)."""
+
+        async def guarded(request: Request) -> Response:
+            if self._rights is None or any(
+                verb in rule["verbs"] and resource in rule["resources"] and group in rule["apiGroups"]
+                for rule in self._rights
+            ):
+                return await handler(request)
+            return _status(403, f'{resource} is forbidden: cannot {verb} resource "{resource}" in API group "{group}"')
+
+        return Route(path, guarded, methods=[method])
 
     def evict(self) -> None:
         """Take the running pods away as a node does that is drained: their Jobs make new ones."""
