@@ -15,6 +15,11 @@ from capstan_servicekit.jobs.pool import JobFailed, JobOutOfMemory, JobPool, Job
 pytestmark = pytest.mark.integration
 
 
+def workers() -> set[int]:
+    """Children of this process, workers or not yet; those that have ended and were not waited for among them."""
+    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+
+
 @pytest.fixture
 async def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[JobPool]:
     """A pool whose workers can import this folder."""
@@ -73,8 +78,20 @@ async def test_a_cancelled_call_kills_its_worker(pool: JobPool, tmp_path: Path) 
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    await asyncio.sleep(0.2)
+    await pool.close()
     assert not alive(int((tmp_path / "pid").read_text() or 0))
+
+
+@pytest.mark.parametrize("pause_s", [0, 0.001, 0.01, 0.1, 0.5])
+async def test_no_worker_is_left_whenever_a_call_was_cancelled(pool: JobPool, tmp_path: Path, pause_s: float) -> None:
+    before = workers()
+    call = asyncio.create_task(pool.run("toy", "toy_jobs:sleep", {"seconds": 60}, scratch=tmp_path))
+    await asyncio.sleep(pause_s)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await pool.close()
+    assert workers() <= before
 
 
 async def test_an_idle_worker_goes_away(pool: JobPool, tmp_path: Path) -> None:

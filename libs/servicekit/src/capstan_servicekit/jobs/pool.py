@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +80,7 @@ class JobPool:
         self._workers: dict[str, _Worker] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._reaper: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[int]] = set()
 
     @asynccontextmanager
     async def scratch(self) -> AsyncIterator[Path]:
@@ -171,9 +172,7 @@ class JobPool:
             try:
                 process = await asyncio.shield(starting)
             except asyncio.CancelledError:  # the call is over, but a half-started worker would stay for ever
-                unwanted = _Worker(await starting)
-                unwanted.kill()
-                await unwanted.process.wait()
+                self._end(_never_wanted(starting))
                 raise
             worker = self._workers[group] = _Worker(process)
         if self._reaper is None or self._reaper.done():
@@ -187,9 +186,16 @@ class JobPool:
             self._discard(group, worker)
 
     def _discard(self, group: str, worker: _Worker) -> None:
+        """Kill it; `close` waits until it is gone."""
         worker.kill()
+        self._end(worker.process.wait())
         if self._workers.get(group) is worker:
             del self._workers[group]
+
+    def _end(self, ending: Coroutine[Any, Any, int]) -> None:
+        task = asyncio.create_task(ending)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def _reap(self) -> None:
         """End workers that were idle for long enough."""
@@ -199,7 +205,6 @@ class JobPool:
             for group, worker in list(self._workers.items()):
                 if not self._locks[group].locked() and now - worker.idle_since >= self._idle_s:
                     self._discard(group, worker)
-                    await worker.process.wait()
 
     @staticmethod
     async def _watch_memory(worker: _Worker, limit: int) -> bool:
@@ -212,12 +217,18 @@ class JobPool:
                 return True
 
     async def close(self) -> None:
-        """Kill all workers."""
+        """Kill all workers, and wait for those that were killed before, too."""
         if self._reaper is not None:
             self._reaper.cancel()
         for group, worker in list(self._workers.items()):
             self._discard(group, worker)
-            await worker.process.wait()
+        await asyncio.gather(*self._ending)
+
+
+async def _never_wanted(starting: asyncio.Future[asyncio.subprocess.Process]) -> int:
+    worker = _Worker(await starting)
+    worker.kill()
+    return await worker.process.wait()
 
 
 def _group_memory(group: int) -> int:
