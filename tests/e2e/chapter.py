@@ -114,14 +114,14 @@ class ClusterChapter(Chapter):
             days = iter(Days(self.file("weather", self.plan.months[-1]), Path(folder)))
             sent: list[tuple[str, int]] = []
             async with self.traffic() as traffic:
-                for name in names:
+                for name, uid in names.items():
                     partition, file = next(days)
                     self.screen.busy(f"deleting pod {name}")
                     upload = asyncio.create_task(self._hand_in_until_taken(file, partition))
                     await asyncio.to_thread(deploy.kubectl, self.place, "delete", "pod", name, "--wait=false")
                     batch = await upload
                     sent.append((partition, batch.rows or 0))
-                    await self._whole_again(name)
+                    await self._whole_again(gone=uid)
                     self.screen.say(f"pod {name} deleted and replaced; weather of {partition} committed meanwhile")
         dataset = await self.capstan.ingestion.dataset("weather")
         manifest = await self.capstan.ingestion.version("weather", dataset.latest or "")
@@ -131,7 +131,7 @@ class ClusterChapter(Chapter):
         await self._online(dataset.latest or "")
         await self.judge(step, traffic, before)
         step.observed = f"{len(names)} pods; {traffic.sentence()}; {len(sent)} batches committed once"
-        step.figures |= {"pods": names, "batches": len(sent)}
+        step.figures |= {"pods": list(names), "batches": len(sent)}
 
     async def _hand_in_until_taken(self, file: Path, partition: str) -> Batch:
         """As a scheduler would: the same file again until there is an answer. A batch is known by its content."""
@@ -143,22 +143,28 @@ class ClusterChapter(Chapter):
                 if asyncio.get_running_loop().time() > until:
                     raise
 
-    async def _pods(self) -> list[str]:
-        def look() -> list[str]:
+    async def _pods(self) -> dict[str, str]:
+        """Name and uid of each pod that runs."""
+
+        def look() -> dict[str, str]:
             found = json.loads(deploy.kubectl(self.place, "get", "pods", "--output", "json"))["items"]
             running = [one for one in found if one["status"].get("phase") == "Running"]
-            return sorted(one["metadata"]["name"] for one in running)
+            return {
+                name: uid for name, uid in sorted((one["metadata"]["name"], one["metadata"]["uid"]) for one in running)
+            }
 
         return await asyncio.to_thread(look)
 
-    async def _whole_again(self, gone: str) -> None:
-        """Every pod is ready again, and the deleted one (or, of a StatefulSet, its incarnation) is not the old one."""
+    async def _whole_again(self, gone: str = "") -> None:
+        """The pod with that uid is gone (a StatefulSet's next one has its name), and every pod is ready."""
 
-        def missing() -> list[tuple[str, str]]:
-            return deploy.not_ready(self.place)
+        async def whole() -> bool:
+            if gone in (await self._pods()).values():
+                return False
+            return not await asyncio.to_thread(deploy.not_ready, self.place)
 
-        await asyncio.sleep(2)
-        await poll(lambda: asyncio.to_thread(missing), lambda found: not found, timeout_s=PATIENCE_S, every_s=1)
+        await asyncio.sleep(2)  # what was just asked for has begun
+        await poll(whole, bool, timeout_s=PATIENCE_S, every_s=1)
 
     async def _online(self, latest: str) -> None:
         await self.until(
@@ -199,11 +205,11 @@ class ClusterChapter(Chapter):
         before = await self.recorded()
         async with self.traffic() as traffic:
             seconds = await asyncio.to_thread(deploy.deploy, self._louder())
-            await self._whole_again("")
+            await self._whole_again()
             rolled = asyncio.get_running_loop().time()
             command = deploy.helm(self.place, "rollback", self.place.release, "--wait", "--timeout", "420s")
             await asyncio.to_thread(deploy.call, *command)
-            await self._whole_again("")
+            await self._whole_again()
             rolled = asyncio.get_running_loop().time() - rolled
         await self.judge(step, traffic, before)
         step.figures |= {"upgrade_s": round(seconds, 1), "rollback_s": round(rolled, 1)}
@@ -264,7 +270,7 @@ class ClusterChapter(Chapter):
         )
         command = deploy.helm(self.place, "rollback", self.place.release, "--wait", "--timeout", "420s")
         await asyncio.to_thread(deploy.call, *command)
-        await self._whole_again("")
+        await self._whole_again()
         return said
 
     async def undeploy(self, step: Step) -> None:
