@@ -26,7 +26,7 @@ from capstan_servicekit.telemetry import logger
 STREAM = "CAPSTAN"
 DEAD_STREAM = "CAPSTAN_DEAD"
 DUPLICATE_WINDOW_S = 120
-ACK_WAIT_S = 60
+ACK_WAIT_S = 20
 FETCH = 32
 CHECK_EVERY_S = 5.0
 _NO_CONSUMER = 10014
@@ -194,8 +194,12 @@ class NatsBus:
                     messages = await subscription.fetch(FETCH, timeout=5)
                 except TimeoutError:
                     continue
-                for message in messages:
-                    await self._handle(message, handler)
+                for number, message in enumerate(messages):
+                    try:
+                        await self._handle(message, handler)
+                    except asyncio.CancelledError:
+                        await _give_back(messages[number:])
+                        raise
         finally:
             with contextlib.suppress(NatsError, OSError):
                 await subscription.unsubscribe()
@@ -214,3 +218,10 @@ class NatsBus:
         if self._client is not None:
             await self._client.close()
             self._client = self._js = None
+
+
+async def _give_back(messages: Sequence[Msg]) -> None:
+    """Messages that were fetched and not handled go to the next consumer at once, and not after the wait for an ack."""
+    for message in messages:
+        with contextlib.suppress(NatsError, OSError):
+            await message.nak()

@@ -113,3 +113,25 @@ class BusBehaviour:
         async with consuming(bus, self.consumer, take, (SUBJECT,)):
             await until(lambda: len(seen) >= 2)
         assert seen == [b"one", b"two"]
+
+    @pytest.mark.asyncio
+    async def test_a_consumer_that_ends_gives_back_what_it_has_not_handled(self, bus: Bus) -> None:
+        seen: list[bytes] = []
+        begun = asyncio.Event()
+
+        async def hang(_: Message) -> Ack:
+            begun.set()
+            await asyncio.Event().wait()
+            return Ack()
+
+        async def take(message: Message) -> Ack:
+            seen.append(message.body)
+            return Ack()
+
+        for body in (b"one", b"two", b"three"):
+            await bus.publish(SUBJECT, body, message_id=body.decode())
+        async with consuming(bus, self.consumer, hang, (SUBJECT,)):
+            await begun.wait()
+        async with consuming(bus, self.consumer, take, (SUBJECT,)):
+            await until(lambda: len(seen) == 3)
+        assert sorted(seen) == [b"one", b"three", b"two"]
