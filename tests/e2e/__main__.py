@@ -237,6 +237,7 @@ def main() -> int:
             asyncio.run(run.tell())
         except (StepFailed, deploy.DeployError) as failure:
             screen.say(f"FAILED: {failure}")
+            screen.say(f"  {json.dumps(run.steps[-1].figures, default=str)}")
         found = report.write_json(out, run.steps, time.monotonic() - began, run.figures)
         if not found["ok"]:
             run.leave_evidence(out / "evidence")

@@ -94,7 +94,7 @@ class Server:
         way = self.ways.pop(0)
         if isinstance(way, Exception):
             raise way
-        return httpx.Response(way, json={"model_version": "2"})
+        return httpx.Response(way, json={"model_version": "2", "prediction_ids": ["an-id"]})
 
 
 async def test_traffic_tells_cut_connections_from_failures() -> None:
@@ -113,5 +113,6 @@ async def test_traffic_tells_cut_connections_from_failures() -> None:
         for _ in range(5):
             await traffic._one(client, {})
     assert (traffic.answered, traffic.cut, dict(traffic.versions)) == (2, 1, {2: 2})
+    assert traffic.ids == ["an-id"] * 2
     assert dict(traffic.failed) == {"status 503": 1, "ConnectError": 1}
     assert traffic.sentence() == "2 answered, 2 failed ({'status 503': 1, 'ConnectError': 1}), 1 cut"

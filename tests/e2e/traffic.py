@@ -31,6 +31,7 @@ class Traffic:
     cut: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     versions: Counter[int] = field(default_factory=Counter)
+    ids: list[str] = field(default_factory=list)
     _stop: bool = False
 
     @asynccontextmanager
@@ -64,8 +65,10 @@ class Traffic:
         if response.status_code != 200:
             self.failed[f"status {response.status_code}"] += 1
             return
+        answer = response.json()
         self.answered += 1
-        self.versions[int(response.json()["model_version"])] += 1
+        self.versions[int(answer["model_version"])] += 1
+        self.ids += answer["prediction_ids"]
 
     def sentence(self) -> str:
         """For the report."""

@@ -192,6 +192,37 @@ async def test_two_work_loops_do_each_item_once(pair: Pair) -> None:
     assert sorted(done) == sorted(str(number) for number in range(12))
 
 
+async def test_a_work_loop_that_ends_gives_its_work_back_as_if_it_had_not_begun(pair: Pair) -> None:
+    begun, done = asyncio.Event(), asyncio.Event()
+    attempts: list[int] = []
+
+    async def run(work: WorkItem, lease: Lease) -> None:
+        attempts.append(work.attempt)
+        begun.set()
+        if len(attempts) == 1:
+            await asyncio.Event().wait()
+        async with lease.finish():
+            done.set()
+
+    async def failed(*_: object) -> None:
+        raise AssertionError("given up")
+
+    kinds = {"k": WorkKind(run, failed, max_attempts=1)}
+    first, second = (WorkLoop(database, kinds, SystemClock(), Metrics("toy"), lease_s=60) for database in pair)
+    async with pair[0].write() as session:
+        session.add(item("k:p:1"))
+    async with asyncio.timeout(15):
+        running = asyncio.create_task(first.run())
+        await begun.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        running = asyncio.create_task(second.run())
+        await done.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert attempts == [1, 1]
+
+
 async def test_documents_come_back_as_they_were_written(pair: Pair) -> None:
     given = {"zz": 1e22, "a": [1.0, 1e-9, None], "z": {"b": 1, "a": 0.1}, "ä": "é\U0001f600\x00"}
     async with pair[0].write() as session:

@@ -300,7 +300,7 @@ async def test_open_work_is_taken_up_after_a_restart(toy: Toy, tmp_path: Path, d
                 return (await session.scalars(sa.select(WorkRow.state))).all() == ["succeeded"]
 
         await second.until(done)
-    assert toy.seen[0] == "toil 7.0 1" and toy.seen[-1] == "toil 7.0 2"
+    assert toy.seen == ["toil 7.0 1", "toil 7.0 1"]  # a restart is no failure, so it counts as no attempt
 
 
 def test_times_without_a_zone_cannot_be_stored() -> None:

@@ -204,7 +204,7 @@ class WorkLoop:
         database.on_commit(self._wake.set)
 
     async def run(self) -> None:
-        """Work until cancelled; items in hand are given back when their lease ends."""
+        """Work until cancelled; items in hand are given back, and this attempt does not count."""
         try:
             while True:
                 self._wake.clear()
@@ -286,10 +286,22 @@ class WorkLoop:
                     work.cancel()
                     await asyncio.wait({work})
                 await self._outcome(work, lease, how)
+            except asyncio.CancelledError:
+                work.cancel()
+                await asyncio.wait({work})
+                await self._give_back(lease)
+                raise
             finally:
                 for task in (beat, work, stop):
                     task.cancel()
                 await asyncio.gather(beat, work, stop, return_exceptions=True)
+
+    async def _give_back(self, lease: Lease) -> None:
+        """The process ends, and whoever is there does the item at once; without a database its lease runs out."""
+        with suppress(LeaseLost, NotReady, OSError):
+            async with self._database.write() as session:
+                attempts = lease.item.attempt - 1
+                await lease.guard(session, state=State.QUEUED, attempts=attempts, owner=None, lease_until=None)
 
     async def _outcome(self, work: asyncio.Task[None], lease: Lease, how: WorkKind) -> None:
         kind = lease.item.kind
