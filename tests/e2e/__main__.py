@@ -146,8 +146,6 @@ class Run:
             seconds = time.monotonic() - began
             step.check("it is answered", len(answer["predictions"]) == 1)
             step.check("in time", seconds <= FIRST_PREDICTION_GOAL_S)
-            # Windows begin with the day of the first prediction that arrives, and servers ship side by side: it has to
-            # be there before others follow, or the story's windows begin a few days later now and then.
             await capstan.inference.flush(LOOP)
             monitor = await poll(
                 lambda: capstan.monitoring.monitor(LOOP), lambda seen: bool(seen.predictions), timeout_s=60

@@ -7,13 +7,13 @@ sentence (`not_built_yet`) and neither ignored nor taken for a typo.
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasGenerator, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic.alias_generators import to_camel
 
-from capstan_contracts.base import Wire
+from capstan_contracts.base import Instant, Wire
 from capstan_contracts.ids import Digest, Identifier, Name
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -212,6 +212,10 @@ class MonitoringSpec(Spec):
     """Windows of event time, drift, labels, retrain guard."""
 
     window: Duration = timedelta(days=30)
+    window_origin: Instant = Field(
+        default=datetime(2000, 1, 3, tzinfo=UTC),
+        description="a window begins here, and one each `window` before and after; by default a Monday",
+    )
     drift: DriftSpec = DriftSpec()
     labels: LabelsSpec = LabelsSpec()
     quality: MetricGate | None = None

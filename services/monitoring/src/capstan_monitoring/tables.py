@@ -28,7 +28,6 @@ class MonitorRow(Base):
     part: Mapped[dict[str, Any]] = mapped_column(Json)
     model_version: Mapped[int | None] = mapped_column(Integer)
     ledger: Mapped[int] = mapped_column(Integer, default=0)
-    origin: Mapped[datetime | None] = mapped_column(InstantColumn)
     newest: Mapped[datetime | None] = mapped_column(InstantColumn)
     declared: Mapped[datetime | None] = mapped_column(InstantColumn)
     alarm: Mapped[bool] = mapped_column(Boolean, default=False)

@@ -154,6 +154,21 @@ async def queued(driver: Any, count: int) -> bool:
     return bool(found == count)
 
 
+async def test_windows_lie_where_the_loop_says_in_whatever_order_the_log_arrives(
+    driver: Any, made: Any, make_part: Any, day: Any
+) -> None:
+    begin = day("", 0).start
+    await driver.apply(make_part(window="2d", windowOrigin=(begin + 5 * DAY).isoformat()))
+    await driver.promote(made)
+    for count, number in enumerate((2, 0, 1), start=1):
+        await driver.log(day(driver.package, number))
+        await driver.seen(600 * count)
+    windows = [(one["start"], one["rows"]) for one in await driver.windows()]
+    assert windows == [
+        ((begin + days * DAY).isoformat().replace("+00:00", "Z"), rows) for days, rows in ((-1, 600), (1, 1200))
+    ]
+
+
 async def test_few_rows_get_no_verdict(watching: Any, day: Any) -> None:
     await watching.log(one := day(watching.package, 0, rows=50, shift=8.0))
     await watching.seen(50)

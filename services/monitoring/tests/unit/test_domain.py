@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
-from capstan_contracts.loop import DriftSpec, LoopPart, RetrainSpec
+from capstan_contracts.loop import DriftSpec, LoopPart, MonitoringSpec, RetrainSpec
 from capstan_monitoring.actions.consider_retrain import labels_until
 from capstan_monitoring.domain.columns import find
 from capstan_monitoring.domain.drift import ColumnStatistic, adjusted, evidence, judge_columns, verdict
@@ -122,17 +122,22 @@ def test_labels_are_complete_a_day_before_the_end_or_after_a_longer_delay() -> N
     assert labels_until(NOON, 7 * DAY) == NOON + 5 * DAY
 
 
-@given(st.datetimes(datetime(1990, 1, 1), datetime(2040, 1, 1)), st.integers(1, 10**7))
+@given(st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)), st.integers(1, 365 * 86400))
 def test_every_moment_is_in_exactly_one_window(moment: datetime, seconds: int) -> None:
-    grid = Grid.starting_at(NOON, timedelta(seconds=seconds))
+    grid = Grid(NOON, timedelta(seconds=seconds))
     aware = moment.replace(tzinfo=UTC)
     start = grid.start_of(aware)
     assert start <= aware < grid.end_of(start)
     assert (start - grid.origin) % grid.length == timedelta(0)
 
 
-def test_the_grid_begins_with_the_utc_day() -> None:
-    assert Grid.starting_at(NOON, DAY).origin == datetime(2013, 5, 5, tzinfo=UTC)
+def test_by_default_windows_of_days_begin_at_midnight_and_weeks_on_mondays() -> None:
+    origin = MonitoringSpec().window_origin
+    assert Grid(origin, DAY).start_of(NOON) == datetime(2013, 5, 5, tzinfo=UTC)
+    assert Grid(origin, 7 * DAY).start_of(NOON) == datetime(2013, 4, 29, tzinfo=UTC)
+
+
+def test_a_report_is_named_after_the_start_of_its_window() -> None:
     assert report_path("p", "l", NOON) == "/v1/projects/p/monitors/l/windows/2013-05-05T12:00:00Z/report"
 
 

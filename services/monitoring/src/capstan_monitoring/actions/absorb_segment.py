@@ -24,12 +24,8 @@ from capstan_servicekit.runtime import Kit
 from capstan_servicekit.work import Lease, WorkItem, WorkKind
 
 
-class GridMoved(Exception):
-    """Another segment fixed the grid of windows in between: do it again on that grid."""
-
-
 class AbsorbSegment:
-    """One segment at a time: the first one fixes the grid, and each moves the newest event time."""
+    """One segment at a time; each may move the newest event time."""
 
     def __init__(self, kit: Kit, lateness: timedelta) -> None:
         self._kit, self._lateness = kit, lateness
@@ -50,7 +46,7 @@ class AbsorbSegment:
             given = {
                 "segment": str(segment),
                 "packages": packages,
-                "origin_us": micros(monitor.origin),
+                "origin_us": micros(part.monitoring.window_origin),
                 "length_us": part.monitoring.window // timedelta(microseconds=1),
                 "keys": list(part.keys),
                 "time_keys": list(part.time_keys),
@@ -98,20 +94,15 @@ class AbsorbSegment:
                 project=project, digest=digest, loop=loop, rows=found["rows"], unknown=found["unknown"], problem=""
             )
         )
-        if found["origin_us"] is not None:
-            await self._add(session, monitor, part, digest, found, scored)
+        await self._add(session, monitor, part, digest, found, scored)
         await close_windows(session, self._kit.work, monitor, self._lateness)
 
     async def _add(
         self, session: WriteSession, monitor: MonitorRow, part: MonitorPart, digest: str, found: Mapping[str, Any],
         scored: Path,
     ) -> None:  # fmt: skip
-        project, loop, origin = monitor.project, monitor.loop, instant(found["origin_us"])
-        if monitor.origin is None:
-            monitor.origin = origin
-        elif monitor.origin != origin:
-            raise GridMoved(loop)
-        grid = Grid(origin, part.monitoring.window)
+        project, loop = monitor.project, monitor.loop
+        grid = Grid(part.monitoring.window_origin, part.monitoring.window)
         for partial in found["partials"]:
             await _add_partial(session, monitor, grid, digest, partial)
         labelled = await _insert(session, monitor, scored)

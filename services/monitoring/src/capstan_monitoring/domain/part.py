@@ -8,7 +8,7 @@ from typing import Any
 
 from capstan_contracts.loop import LoopPart, MonitoringSpec
 
-SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=366)
+SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=365)
 MOST_WINDOWS = 100
 
 
@@ -66,7 +66,7 @@ def broken_rules(part: MonitorPart) -> list[tuple[str, str]]:
     """(place, rule) of what the schema lets pass and monitoring cannot do."""
     found = []
     if not SHORTEST <= part.monitoring.window <= LONGEST:
-        found.append(("spec.monitoring.window", "from 1m to 366d"))
+        found.append(("spec.monitoring.window", "from 1m to 365d"))
     if part.monitoring.drift.persistence[1] > MOST_WINDOWS:
         found.append(("spec.monitoring.drift.persistence", f"k of the last {MOST_WINDOWS} windows at most"))
     return found

@@ -1,4 +1,8 @@
-"""The grid of event-time windows: [origin + k * length, origin + (k + 1) * length)."""
+"""The grid of event-time windows: [origin + k * length, origin + (k + 1) * length) for every whole k.
+
+Tumbling windows as in the Dataflow model (Akidau et al., VLDB 2015): where they begin is known before any row is there,
+so that the order in which rows arrive changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,6 @@ class Grid:
 
     origin: datetime
     length: timedelta
-
-    @classmethod
-    def starting_at(cls, first: datetime, length: timedelta) -> Grid:
-        """The grid whose first window begins with the UTC day of the first prediction."""
-        return cls(first.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0), length)
 
     def start_of(self, moment: datetime) -> datetime:
         """Start of the window that holds `moment`."""

@@ -51,24 +51,17 @@ class Partial:
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Input: segment, packages {digest: path}, origin_us or null, length_us, keys, time_keys.
+    """Input: segment, packages {digest: path}, origin_us, length_us, keys, time_keys.
 
-    Output: grid origin, rows, rows of unknown packages, newest event time, partial sketches; `scored.jsonl` in the
+    Output: rows, rows of unknown packages, newest event time, partial sketches; `scored.jsonl` in the
     scratch folder has [prediction id, window start, version, join key, prediction] per row. Times are microseconds.
     """
     given, segment = job.input, Path(job.input["segment"])
     try:
-        origin = given["origin_us"] if given["origin_us"] is not None else _first(segment)
-        if origin is None:
-            return {"origin_us": None, "rows": 0, "unknown": 0, "newest_us": None, "partials": []}
-        grid = Grid.starting_at(instant(origin), timedelta(microseconds=given["length_us"]))
+        grid = Grid(instant(given["origin_us"]), timedelta(microseconds=given["length_us"]))
         return Absorber(given, grid).run(segment, job.scratch / "scored.jsonl")
     except SegmentError as error:
         raise JobRefused(f"the segment is damaged: {error}", errors=[("segment", str(error))]) from error
-
-
-def _first(segment: Path) -> int | None:
-    return min((row["event_time"] for _, row in _rows(segment)), default=None)
 
 
 def _rows(segment: Path) -> Iterator[tuple[PredictionRecord, PredictionRow]]:
@@ -101,7 +94,6 @@ class Absorber:
         for partial in self._partials.values():
             partial.flush()
         return {
-            "origin_us": micros(self._grid.origin),
             "rows": rows,
             "unknown": self._unknown,
             "newest_us": self._newest,

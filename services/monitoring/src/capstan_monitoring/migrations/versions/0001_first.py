@@ -27,7 +27,6 @@ def _watching() -> None:
         sa.Column("part", Json, nullable=False),
         sa.Column("model_version", sa.Integer, nullable=True),
         sa.Column("ledger", sa.Integer, nullable=False),
-        sa.Column("origin", InstantColumn, nullable=True),
         sa.Column("newest", InstantColumn, nullable=True),
         sa.Column("declared", InstantColumn, nullable=True),
         sa.Column("alarm", sa.Boolean, nullable=False),
