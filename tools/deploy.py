@@ -98,28 +98,26 @@ def deploy(place: Place) -> float:
     began = time.monotonic()
     vendor()
     if place.data_services:
-        install(place, f"{place.release}-data", DATA_CHART, ["--create-namespace"])
-    install(place, place.release, CHART, ["--create-namespace", *chosen(place)])
+        install(place, upgrade(place, f"{place.release}-data", DATA_CHART))
+    install(place, upgrade_platform(place))
     return time.monotonic() - began
 
 
-def chosen(place: Place) -> list[str]:
-    """What the place says about values, as helm takes it."""
+def upgrade_platform(place: Place) -> list[str]:
+    """The command for the umbrella chart with what the place says about values."""
     files = [part for file in place.values for part in ("--values", file)]
     settings = [part for one in place.settings for part in ("--set", one)]
-    return ["--set", f"global.image.tag={place.tag}", *files, *settings]
+    return upgrade(place, place.release, CHART, "--set", f"global.image.tag={place.tag}", *files, *settings)
 
 
-def upgrade(place: Place) -> list[str]:
-    """The command that installs or upgrades the platform, and does not wait for its pods."""
-    return helm(place, "upgrade", "--install", place.release, str(CHART), *chosen(place))
+def upgrade(place: Place, release: str, chart: Path, *options: str) -> list[str]:
+    """The command that installs or upgrades a release, and does not wait for its pods."""
+    return helm(place, "upgrade", release, str(chart), "--install", "--create-namespace", *options)
 
 
-def install(place: Place, release: str, chart: Path, options: list[str]) -> None:
-    """One release, with a line for each change of what is waited for."""
-    command = helm(
-        place, "upgrade", "--install", release, str(chart), "--wait", "--timeout", f"{PATIENCE_S}s", *options
-    )
+def install(place: Place, command: list[str]) -> None:
+    """Run it and wait for the pods, with a line for each change of what is waited for."""
+    release, command = command[command.index("upgrade") + 1], [*command, "--wait", "--timeout", f"{PATIENCE_S}s"]
     began, said = time.monotonic(), ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
@@ -169,12 +167,20 @@ def reason(pod: dict[str, Any]) -> str:
 
 def undeploy(place: Place) -> None:
     """Remove the release; data and the Secrets that fit them stay unless asked otherwise."""
+    _end_model_servers(place)
     for release in (place.release, *([f"{place.release}-data"] if place.remove_data else [])):
         print(call(*helm(place, "uninstall", release, "--ignore-not-found", "--wait")).strip(), flush=True)
     leftovers = f"app.kubernetes.io/part-of=capstan,app.kubernetes.io/instance={place.release}"
     kubectl(place, "delete", "deployments,services,jobs,secrets", "--selector", leftovers, "--ignore-not-found")
     if place.remove_data:
         kubectl(place, "delete", "pvc,secrets", "--selector", f"app.kubernetes.io/instance={place.release}-data")
+
+
+def _end_model_servers(place: Place) -> None:
+    """While inference is there to take what they have logged; it loses its right to bring them back before."""
+    kubectl(place, "delete", "rolebinding", f"{place.release}-inference", "--ignore-not-found")
+    servers = f"app.kubernetes.io/component=model-server,app.kubernetes.io/instance={place.release}"
+    kubectl(place, "delete", "deployments", "--selector", servers, "--cascade=foreground", "--ignore-not-found")
 
 
 def main() -> int:

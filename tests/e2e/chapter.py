@@ -282,7 +282,7 @@ class ClusterChapter(Chapter):
     async def _pods_say(self, services: tuple[str, ...], settings: tuple[str, ...]) -> dict[str, str]:
         """What new pods end with under values that helm cannot judge; then back to what was."""
         wrong = replace(self.place, settings=(*self.place.settings, *settings))
-        await asyncio.to_thread(deploy.call, *deploy.upgrade(wrong))
+        await asyncio.to_thread(deploy.call, *deploy.upgrade_platform(wrong))
 
         def look() -> dict[str, str]:
             found = {name: why for name, why in deploy.not_ready(self.place) if ": " in why}
@@ -302,8 +302,12 @@ class ClusterChapter(Chapter):
         return said
 
     async def undeploy(self, step: Step) -> None:
-        """Nothing of ours is left; the data services are."""
+        """Nothing of ours is left; the data services are, and in them every prediction that was answered."""
+        logged = await self._rows_of_segments()
+        async with self.traffic() as traffic:
+            await asyncio.sleep(3)
         await asyncio.to_thread(deploy.undeploy, self.place)
+        logged = await self._rows_of_segments() - logged
 
         def left() -> list[str]:
             ours = f"app.kubernetes.io/part-of=capstan,app.kubernetes.io/instance={self.place.release}"
@@ -314,7 +318,17 @@ class ClusterChapter(Chapter):
         pods = await self._pods()
         step.check("nothing of ours is left", not found)
         step.check("the data services run on", len([name for name in pods if "-data-" in name]) == 4)
-        step.observed = f"left: {', '.join(pods)}"
+        step.check("predictions were answered until the end", traffic.answered > 0 and not traffic.failed)
+        step.check("they are in the log", logged == traffic.answered)
+        step.figures = {"answered": traffic.answered, "logged": logged, "left": list(pods)}
+        step.observed = f"{logged} of the last {traffic.answered} predictions logged; left: {', '.join(pods)}"
+
+    async def _rows_of_segments(self) -> int:
+        """Predictions in the segments that inference has told of, from its database itself."""
+        query = "SELECT coalesce(sum(rows), 0) FROM segments"
+        psql = ("psql", "--username=postgres", "--dbname=capstan_inference", "--no-align", "--tuples-only", "-c", query)
+        pod = f"{self.place.release}-data-postgresql-0"
+        return int(await asyncio.to_thread(deploy.kubectl, self.place, "exec", pod, "--", *psql))
 
     @contextmanager
     def _secret_with(self, **changed: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ import uvicorn
 from capstan_contracts.events import PredictionsLogged, RolloutChanged, VersionPromoted
 from capstan_contracts.ids import Urn
 from capstan_formats.segments import read_segment
+from capstan_inference.actions.converge import placements
 from capstan_inference.actions.flush_servers import FlushServers
+from capstan_inference.actions.ports import ModelServer
 from capstan_inference.adapters.kubernetes.manifests import name_of
 from capstan_inference.adapters.kubernetes.server import KubernetesModelServer
+from capstan_inference.adapters.model_server import ChildModelServer
 from capstan_inference.app import build, compose
 from capstan_inference.settings import Settings
 from capstan_servicekit.runtime import Kit, Service
@@ -49,6 +53,7 @@ class Site:
 
     h: Harness
     find_url: Callable[[], str]
+    server: ModelServer
     cluster: Any = None
     failed: list[str] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
@@ -132,7 +137,16 @@ class Site:
 
 @asynccontextmanager
 async def laptop(home: Path, registry: Any, part: Any, **fields: Any) -> AsyncIterator[Site]:
-    async with running(Settings, build, home, peers=registry, model_server_port=0, **fields) as h:
+    servers: list[ChildModelServer] = []
+
+    def composed(kit: Kit, settings: Settings) -> Service:
+        server = ChildModelServer(settings, kit.objects, partial(placements, kit.database))
+        servers.append(server)
+        service = _with(compose(kit, settings, server=server), server)
+        service.closers = [server.close]
+        return service
+
+    async with running(Settings, build, home, peers=registry, compose=composed, model_server_port=0, **fields) as h:
         assert (await put(h, part)).status_code == 200
 
         async def up() -> bool:
@@ -140,22 +154,27 @@ async def laptop(home: Path, registry: Any, part: Any, **fields: Any) -> AsyncIt
 
         await h.until(up)
         url = (await h.viewer.get("/v1/projects/default/deployments/delay")).json()["url"]
-        yield Site(h, lambda: url)
+        yield Site(h, lambda: url, servers[-1])
+
+
+def _with(service: Service, server: ChildModelServer | KubernetesModelServer) -> Service:
+    service.tasks = [*service.tasks, server.run]
+    service.checks = {"model server": server.missing}
+    return service
 
 
 @asynccontextmanager
 async def cluster(home: Path, registry: Any, part: Any, fake: Any, port: int = 0, **fields: Any) -> AsyncIterator[Site]:
     listening = socket.create_server(("127.0.0.1", port))
     port = listening.getsockname()[1]
+    servers: list[KubernetesModelServer] = []
 
     def composed(kit: Kit, settings: Settings) -> Service:
         tokens = json.loads((home / "secrets" / "tokens.json").read_text())
         fake.give(tokens["service"], home / "secrets" / "principals.json")
         server = KubernetesModelServer(settings, fake, FlushServers(kit.database))
-        service = compose(kit, settings, server=server)
-        service.tasks = [*service.tasks, server.run]
-        service.checks = {"model server": server.missing}
-        return service
+        servers.append(server)
+        return _with(compose(kit, settings, server=server), server)
 
     fields = {**FAST, "model_servers": "kubernetes", "control_url": f"http://127.0.0.1:{port}", **fields}
     async with (
@@ -173,7 +192,7 @@ async def cluster(home: Path, registry: Any, part: Any, fake: Any, port: int = 0
 
         stack.push_async_callback(shut)
         assert (await put(h, part)).status_code == 200
-        yield Site(h, lambda: fake.url(NAME), fake)
+        yield Site(h, lambda: fake.url(NAME), servers[-1], fake)
 
 
 async def put(h: Harness, part: Any) -> httpx.Response:
@@ -237,6 +256,20 @@ async def test_a_new_champion_under_load_fails_no_request(site: Sites, make_pack
         await s.all_logged_once()
         changed = [event.to_version for _, event in await s.h.relayed(RolloutChanged)]
         assert changed == [1, 2, 3]
+
+
+async def test_an_older_placement_that_comes_late_changes_nothing(
+    site: Sites, make_package: Any, row: dict[str, Any]
+) -> None:
+    async with site() as s:
+        await s.promote(make_package(0.0), 1)
+        await s.reaches(model_version=1)
+        older = s.server.serving["default", "delay"]
+        await s.promote(make_package(1.0), 2)
+        await s.reaches(model_version=2)
+        await s.server.load(older)
+        assert (await s.predict(row))["model_version"] == 2
+        assert s.server.serving["default", "delay"].version == 2
 
 
 async def test_a_package_that_cannot_be_served_leaves_the_champion(

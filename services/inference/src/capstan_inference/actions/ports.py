@@ -74,7 +74,8 @@ class ModelServer(Protocol):
     async def load(self, placement: Placement) -> float:
         """Load, warm and swap; seconds it took. InvalidData where the package cannot be served, NotReady otherwise.
 
-        What served before serves on until then, and also where this fails.
+        What served before serves on until then, and also where this fails. One placement of a deployment after the
+        other; one that is older than what is there by then changes nothing.
         """
         ...
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -29,6 +31,7 @@ class ChildModelServer:
         self._plane = DataPlane(self._configuration, settings.home, self._ready, self._gone)
         self._given: list[Placement] = []
         self._serving: dict[tuple[str, str], Placement] = {}
+        self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def serving(self) -> Mapping[tuple[str, str], Placement]:
@@ -75,9 +78,14 @@ class ChildModelServer:
 
     async def load(self, placement: Placement) -> float:
         """Load, warm and swap in the child."""
-        reply = await self._plane.ask({"do": "load", "placement": await self._document(placement)})
-        self._serving[placement.project, placement.deployment] = placement
-        return float(reply["seconds"])
+        key = (placement.project, placement.deployment)
+        async with self._locks[key]:
+            there = self._serving.get(key)
+            if there is not None and there.revision > placement.revision:
+                return 0.0
+            reply = await self._plane.ask({"do": "load", "placement": await self._document(placement)})
+            self._serving[key] = placement
+            return float(reply["seconds"])
 
     async def flush(self, project: str, deployment: str) -> list[Flushed]:
         """Seal the open segment; it is shipped from the spool."""

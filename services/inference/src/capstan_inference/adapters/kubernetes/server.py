@@ -104,6 +104,9 @@ class KubernetesModelServer:
         """Apply and wait until every pod is one of this placement; what was there before comes back on failure."""
         key = (placement.project, placement.deployment)
         async with self._locks[key]:
+            left = self._left.get(key)
+            if left is not None and left[0].revision > placement.revision:
+                return 0.0
             started = asyncio.get_running_loop().time()
             self._loading[key] = placement
             try:
