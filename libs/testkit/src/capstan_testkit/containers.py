@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +32,18 @@ READY_S = 40
 
 class NoContainers(Exception):
     """There is no container engine, or the image is not there; the text says which."""
+
+
+def _container(image: str) -> DockerContainer:
+    """A container to be; the library looks for the engine here already."""
+    try:
+        return DockerContainer(image)
+    except DockerException as error:
+        why = str(error)[:300]
+    with warnings.catch_warnings():  # the client leaves its socket open, and some later test would be blamed for it
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    raise NoContainers(f"there is no container engine for {image}: {why}")
 
 
 @contextmanager
@@ -74,7 +88,7 @@ def _until(ready: Callable[[], bool], what: str, container: DockerContainer) -> 
 def redis_server() -> Iterator[str]:
     """A Redis with a password; its URL."""
     password = secrets.token_hex(8)
-    container = DockerContainer(REDIS).with_command(f"redis-server --requirepass {password} --save '' --appendonly no")
+    container = _container(REDIS).with_command(f"redis-server --requirepass {password} --save '' --appendonly no")
     with _running(container, 6379) as (host, port):
         client = redis.Redis(host=host, port=port, password=password, socket_timeout=2)
 
@@ -121,7 +135,7 @@ def s3_server() -> Iterator[S3Server]:
     """A Versity S3 gateway on its own file system. A folder below /data is a bucket there."""
     key, secret = "capstan-test", secrets.token_hex(16)
     # A volume of its own: the gateway keeps metadata in extended attributes, which the layers of an image may not have.
-    container = DockerContainer(S3).with_kwargs(mounts=[Mount("/data", None)])
+    container = _container(S3).with_kwargs(mounts=[Mount("/data", None)])
     environment = {
         "ROOT_ACCESS_KEY": key, "ROOT_SECRET_KEY": secret, "VGW_BACKEND": "posix", "VGW_BACKEND_ARG": "/data",
     }  # fmt: skip
@@ -170,7 +184,7 @@ def nats_container(folder: Path) -> Iterator[NatsServer]:
     config.write_text(
         render(host="0.0.0.0", port=4222, store=Path("/tmp/store"), passwords=passwords, pid_file=Path("/tmp/nats.pid"))
     )
-    container = DockerContainer(NATS).with_command("-c /etc/capstan/nats.conf")
+    container = _container(NATS).with_command("-c /etc/capstan/nats.conf")
     container.with_volume_mapping(str(folder), "/etc/capstan", "ro")
     with _running(container, 4222) as (host, port):
         url = f"nats://{host}:{port}"
@@ -217,7 +231,7 @@ class PostgresServer:
 def postgres_container() -> Iterator[PostgresServer]:
     """A PostgreSQL server, ready for connections from outside."""
     password = secrets.token_hex(8)
-    container = DockerContainer(POSTGRES).with_env("POSTGRES_PASSWORD", password)
+    container = _container(POSTGRES).with_env("POSTGRES_PASSWORD", password)
     with _running(container, 5432) as (host, port):
         server = PostgresServer(host, port, password)
 
