@@ -18,10 +18,14 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
+from capstan_servicekit.errors import NotReady
 from capstan_servicekit.settings import inherited_environment
+from capstan_testkit.harness import repository_root
 
 Manifest = dict[str, Any]
+RIGHTS = repository_root() / "tests" / "charts" / "golden" / "rbac.yaml"
 TICK_S = 0.05
 #: So long after a pod was told to end do Services still send connections there, as kube-proxy does.
 PROPAGATION_S = 0.5
@@ -144,7 +148,7 @@ class FakePod:
 
 
 class FakeCluster:
-    """The `Cluster` port. `bad_images` cannot be pulled."""
+    """The `Cluster` port, with the rights that the chart gives. `bad_images` cannot be pulled."""
 
     namespace = "test"
 
@@ -161,6 +165,16 @@ class FakeCluster:
         self._turn = itertools.count()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.ended: list[float] = []
+        self._rights = yaml.safe_load(RIGHTS.read_text())["capstan-inference"]
+
+    def _may(self, verb: str, kind: str) -> None:
+        """NotReady, as the API's 403 becomes one, where no rule of the Role allows it."""
+        group, resource = "apps" if kind == "Deployment" else "", f"{kind.lower()}s"
+        if not any(
+            verb in rule["verbs"] and resource in rule["resources"] and group in rule["apiGroups"]
+            for rule in self._rights
+        ):
+            raise NotReady(f'{resource} is forbidden: cannot {verb} resource "{resource}" in API group "{group}"')
 
     def give(self, token: str, principals: Path) -> None:
         """Fill the Secrets."""
@@ -170,6 +184,8 @@ class FakeCluster:
         shutil.copy(principals, self._secrets["principals"] / "principals.json")
 
     async def apply(self, kind: str, manifest: Manifest) -> Manifest:
+        self._may("patch", kind)
+        self._may("create", kind)  # server-side apply of what is not there yet
         manifest = json.loads(json.dumps(manifest))  # what does not survive JSON would not reach the API either
         name = manifest["metadata"]["name"]
         self.applied.append(f"{kind}/{name}")
@@ -188,9 +204,11 @@ class FakeCluster:
         return copy.deepcopy(manifest)
 
     async def get(self, kind: str, name: str) -> Manifest | None:
+        self._may("get", kind)
         return copy.deepcopy(self.deployments.get(name))
 
     async def find(self, kind: str, labels: Mapping[str, str]) -> list[Manifest]:
+        self._may("list", kind)
         stores: dict[str, list[Manifest]] = {
             "Deployment": list(self.deployments.values()),
             "Service": list(self.services.values()),
@@ -199,6 +217,7 @@ class FakeCluster:
         return [copy.deepcopy(one) for one in stores[kind] if labels.items() <= one["metadata"]["labels"].items()]
 
     async def delete(self, kind: str, name: str) -> None:
+        self._may("delete", kind)
         self.deployments.pop(name, None)
 
     async def close(self) -> None:
