@@ -326,7 +326,7 @@ class ClusterChapter(Chapter):
     async def _rows_of_segments(self) -> int:
         """Predictions in the segments that inference has told of, from its database itself."""
         query = "SELECT coalesce(sum(rows), 0) FROM segments"
-        psql = ("psql", "--username=postgres", "--dbname=capstan_inference", "--no-align", "--tuples-only", "-c", query)
+        psql = ("psql", "--username=postgres", "--dbname=inference", "--no-align", "--tuples-only", "-c", query)
         pod = f"{self.place.release}-data-postgresql-0"
         return int(await asyncio.to_thread(deploy.kubectl, self.place, "exec", pod, "--", *psql))
 
