@@ -98,8 +98,8 @@ def deploy(place: Place) -> float:
     began = time.monotonic()
     vendor()
     if place.data_services:
-        install(place, upgrade(place, f"{place.release}-data", DATA_CHART))
-    install(place, upgrade_platform(place))
+        install(place, f"{place.release}-data", upgrade(place, f"{place.release}-data", DATA_CHART))
+    install(place, place.release, upgrade_platform(place))
     return time.monotonic() - began
 
 
@@ -115,9 +115,9 @@ def upgrade(place: Place, release: str, chart: Path, *options: str) -> list[str]
     return helm(place, "upgrade", release, str(chart), "--install", "--create-namespace", *options)
 
 
-def install(place: Place, command: list[str]) -> None:
+def install(place: Place, release: str, command: list[str]) -> None:
     """Run it and wait for the pods, with a line for each change of what is waited for."""
-    release, command = command[command.index("upgrade") + 1], [*command, "--wait", "--timeout", f"{PATIENCE_S}s"]
+    command = [*command, "--wait", "--timeout", f"{PATIENCE_S}s"]
     began, said = time.monotonic(), ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
