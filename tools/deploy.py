@@ -188,7 +188,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make deploy DEPLOY_ARGS=...", description=__doc__)
     parser.add_argument("verb", choices=("up", "down"))
     parser.add_argument("--context", default="", help="kubectl's context (default: the current one)")
-    parser.add_argument("--namespace", default="capstan")
+    parser.add_argument("--namespace", default=Place.namespace)
     parser.add_argument("--release", default="capstan")
     parser.add_argument("--tag", default="dev", help="tag of the images")
     parser.add_argument("--values", action="append", default=[], help="a values file for the umbrella chart")
@@ -216,7 +216,10 @@ def main() -> int:
     except DeployError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"Ready after {seconds:.0f} s. Next: .venv/bin/capstan --context {place.context} status")
+    where = f"--context {place.context}"
+    if place.namespace != Place.namespace:
+        where += f" --namespace {place.namespace}"
+    print(f"Ready after {seconds:.0f} s. Next: .venv/bin/capstan {where} status")
     return 0
 
 
