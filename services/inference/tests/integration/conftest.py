@@ -148,7 +148,9 @@ class FakePod:
 
 
 class FakeCluster:
-    """The `Cluster` port, with the rights that the chart gives. `bad_images` cannot be pulled."""
+    """The `Cluster` port, with the rights that the chart gives. `bad_images` cannot be pulled; while it is `full`, no new
+    pod finds a place.
+    """
 
     namespace = "test"
 
@@ -160,6 +162,7 @@ class FakeCluster:
         self.services: dict[str, Manifest] = {}
         self.pods: dict[str, FakePod] = {}
         self.bad_images: set[str] = set()
+        self.full = False
         self.applied: list[str] = []
         self._doors: dict[str, asyncio.Server] = {}
         self._turn = itertools.count()
@@ -256,7 +259,7 @@ class FakeCluster:
         new = [pod for pod in pods if pod.template == template]
         old = [pod for pod in pods if pod.template != template]
         ready = sum(pod.ready for pod in pods)
-        if len(new) < wanted and len(pods) < wanted + 1:
+        if len(new) < wanted and len(pods) < wanted + 1 and not self.full:
             self._add(name, template)
         for pod in old:
             if not pod.ready or ready > wanted:

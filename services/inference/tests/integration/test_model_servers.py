@@ -379,9 +379,11 @@ async def test_a_forced_deletion_is_replaced_alarmed_and_what_it_lost_is_counted
             await s.predict(row)
         await asyncio.sleep(0.6)  # a report or two
         (pod,) = s.cluster.of(NAME)
+        s.cluster.full = True
         await s.cluster.delete_pod(pod, force=True)
         await s.reaches(state="degraded")
         assert 'model_servers_available{deployment="delay",project="default"} 0.0' in await metrics(s)
+        s.cluster.full = False
         found = await s.reaches(
             state="serving", message=f"7 records of the prediction log were lost with {pod.name}", seconds=40
         )
