@@ -20,7 +20,7 @@ from capstan_servicekit.clock import SystemClock
 from capstan_servicekit.db.idempotency import recall, remember
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.db.tables import IdempotencyRow, InboxRow, KitBase, OutboxRow, WorkRow
-from capstan_servicekit.errors import Invalid
+from capstan_servicekit.errors import Invalid, NotReady
 from capstan_servicekit.inbox import Inbox, Subscriptions
 from capstan_servicekit.outbox import Outbox, Relay
 from capstan_servicekit.telemetry import Metrics
@@ -221,6 +221,13 @@ async def test_a_work_loop_that_ends_gives_its_work_back_as_if_it_had_not_begun(
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert attempts == [1, 1]
+
+
+async def test_a_closed_database_is_not_opened_again_by_whoever_comes_late(pair: Pair) -> None:
+    await pair[0].close()
+    with pytest.raises(NotReady, match="is closed"):
+        async with pair[0].read():
+            pass
 
 
 async def test_documents_come_back_as_they_were_written(pair: Pair) -> None:

@@ -148,8 +148,9 @@ class FakePod:
 
 
 class FakeCluster:
-    """The `Cluster` port, with the rights that the chart gives. `bad_images` cannot be pulled; while it is `full`, no new
-    pod finds a place.
+    """The `Cluster` port, with the rights that the chart gives.
+
+    `bad_images` cannot be pulled; while it is `full`, no new pod finds a place.
     """
 
     namespace = "test"

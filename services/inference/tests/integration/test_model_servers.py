@@ -187,8 +187,10 @@ async def cluster(home: Path, registry: Any, part: Any, fake: Any, port: int = 0
         async def shut() -> None:
             door.should_exit = True
             await asyncio.wait({serving}, timeout=3)  # kept connections of pods are no reason to wait longer
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
+            left = [serving, *door.server_state.tasks]  # requests under way are of a service that is about to end
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
         stack.push_async_callback(shut)
         assert (await put(h, part)).status_code == 200

@@ -79,6 +79,7 @@ class Database:
         self._foreign = foreign_errors(self.url)
         self._turn = asyncio.Lock()
         self._committed: list[Callable[[], None]] = []
+        self._closed = False
 
     def on_commit(self, notify: Callable[[], None]) -> None:
         """Call `notify` after each committed write: wakes the relay and the work loop."""
@@ -86,7 +87,9 @@ class Database:
 
     @property
     def engine(self) -> AsyncEngine:
-        """The engine, made on first use: never before a fork."""
+        """The engine, made on first use: never before a fork. NotReady after `close`."""
+        if self._closed:
+            raise NotReady("the service is ending, and its database is closed")
         if self._engine is None:
             self._engine = self._make_engine()
         return self._engine
@@ -197,7 +200,8 @@ class Database:
             yield mine
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and open no others for whoever comes late."""
+        self._closed = True
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = None
