@@ -33,3 +33,9 @@ def test_every_command_and_target_exists(page: Path) -> None:
             assert rest[0] in inner, f"capstan {words.strip()}"
     targets = set(re.findall(r"^([a-z0-9-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(TARGET.findall(text)) <= targets
+
+
+def test_the_patterns_find_what_the_readme_names() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert {"status", "apply", "trace"} <= {words.split()[0] for _, words in COMMAND.findall(text)}
+    assert {"demo", "test", "test-e2e"} <= set(TARGET.findall(text))

@@ -14,7 +14,7 @@ import shutil
 import signal
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from starlette.routing import Route
 
 from capstan_servicekit.settings import inherited_environment
 from capstan_testkit.listening import free_socket, listening
+from capstan_testkit.rights import Rules, forbidden
 
 JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
 PODS = "/api/v1/namespaces/{namespace}/pods"
@@ -89,9 +90,7 @@ class FakeKubernetes:
     `rights`: the rules of the caller's Role; None for one who may do everything.
     """
 
-    def __init__(
-        self, programs: Mapping[str, str], *, cpus: float = 2.0, rights: Sequence[Mapping[str, Any]] | None = None
-    ) -> None:
+    def __init__(self, programs: Mapping[str, str], *, cpus: float = 2.0, rights: Rules | None = None) -> None:
         self._programs, self._cpus, self._rights = dict(programs), cpus, rights
         self.absent_images: set[str] = set()
         self.jobs: dict[str, dict[str, Any]] = {}
@@ -116,12 +115,9 @@ class FakeKubernetes:
         """A route that asks for a right first (RBAC's verb, resource and API group)."""
 
         async def guarded(request: Request) -> Response:
-            if self._rights is None or any(
-                verb in rule["verbs"] and resource in rule["resources"] and group in rule["apiGroups"]
-                for rule in self._rights
-            ):
-                return await handler(request)
-            return _status(403, f'{resource} is forbidden: cannot {verb} resource "{resource}" in API group "{group}"')
+            if self._rights is not None and (sentence := forbidden(self._rights, verb, resource, group)):
+                return _status(403, sentence)
+            return await handler(request)
 
         return Route(path, guarded, methods=[method])
 

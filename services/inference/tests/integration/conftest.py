@@ -18,14 +18,12 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from capstan_servicekit.errors import NotReady
 from capstan_servicekit.settings import inherited_environment
-from capstan_testkit.harness import repository_root
+from capstan_testkit.rights import chart_rights, forbidden
 
 Manifest = dict[str, Any]
-RIGHTS = repository_root() / "tests" / "charts" / "golden" / "rbac.yaml"
 TICK_S = 0.05
 #: So long after a pod was told to end do Services still send connections there, as kube-proxy does.
 PROPAGATION_S = 0.5
@@ -169,16 +167,12 @@ class FakeCluster:
         self._turn = itertools.count()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.ended: list[float] = []
-        self._rights = yaml.safe_load(RIGHTS.read_text())["capstan-inference"]
+        self._rights = chart_rights("inference")
 
     def _may(self, verb: str, kind: str) -> None:
         """NotReady, as the API's 403 becomes one, where no rule of the Role allows it."""
-        group, resource = "apps" if kind == "Deployment" else "", f"{kind.lower()}s"
-        if not any(
-            verb in rule["verbs"] and resource in rule["resources"] and group in rule["apiGroups"]
-            for rule in self._rights
-        ):
-            raise NotReady(f'{resource} is forbidden: cannot {verb} resource "{resource}" in API group "{group}"')
+        if sentence := forbidden(self._rights, verb, f"{kind.lower()}s", "apps" if kind == "Deployment" else ""):
+            raise NotReady(sentence)
 
     def give(self, token: str, principals: Path) -> None:
         """Fill the Secrets."""

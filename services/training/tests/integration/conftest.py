@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import httpx
 import pytest
-import yaml
 from lightkube import Client
 from lightkube.codecs import from_dict
 from lightkube.config.kubeconfig import KubeConfig
@@ -21,10 +20,11 @@ from lightkube.resources.core_v1 import Namespace, Node, Pod
 
 from capstan_contracts.events import RunFinished, RunStarted
 from capstan_contracts.loop import LoopPart
-from capstan_testkit.harness import Harness, job_pythons, repository_root, running
+from capstan_testkit.harness import Harness, job_pythons, running
 from capstan_testkit.kubernetes_jobs import FakeKubernetes, served
 from capstan_testkit.listening import free_socket, listening
 from capstan_testkit.required import missing
+from capstan_testkit.rights import chart_rights
 from capstan_training.app import build
 from capstan_training.settings import Settings
 
@@ -34,8 +34,6 @@ IMAGE = os.environ.get("CAPSTAN_TEST_TRAINING_IMAGE", "capstan/training:test")
 CALLBACK_HOST = os.environ.get("CAPSTAN_TEST_CALLBACK_HOST", "")
 """An address of this machine that the pods of the cluster reach; empty: that of a node that is this machine."""
 OVER = ("Succeeded", "Failed")
-RIGHTS = repository_root() / "tests" / "charts" / "golden" / "rbac.yaml"
-"""What the chart gives the service; the fake cluster forbids everything else."""
 
 
 class Place(Protocol):
@@ -137,10 +135,7 @@ async def fake_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     folder = tmp_path / "cluster"
     folder.mkdir()
     programs = {"/opt/jobs/bin/python": job_pythons()["training"]}
-    async with served(programs, folder, rights=yaml.safe_load(RIGHTS.read_text())["capstan-training"]) as (
-        fake,
-        kubeconfig,
-    ):
+    async with served(programs, folder, rights=chart_rights("training")) as (fake, kubeconfig):
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
         yield FakePlace(fake)
 
