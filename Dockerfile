@@ -31,6 +31,9 @@ RUN if [ -f /locks/${SERVICE}.txt ]; then \
 # Our own distributions by name and version, pointing at the sources that the final stage copies.
 COPY libs/contracts/pyproject.toml /app/libs/contracts/
 COPY libs/formats/pyproject.toml /app/libs/formats/
+COPY libs/evaluation/pyproject.toml /app/libs/evaluation/
+COPY libs/packages/pyproject.toml /app/libs/packages/
+COPY libs/engines/pyproject.toml /app/libs/engines/
 COPY libs/servicekit/pyproject.toml /app/libs/servicekit/
 COPY services/${SERVICE}/pyproject.toml /app/services/${SERVICE}/
 RUN for folder in /app/libs/* /app/services/*; do \
@@ -53,6 +56,9 @@ ENV CAPSTAN_HOME=/var/lib/capstan CAPSTAN_HOST=0.0.0.0 HOME=/tmp PYTHONUNBUFFERE
 # Owned by the user that runs them, so that a development tool can put changed files there; elsewhere the root is read-only.
 COPY --chown=10001:10001 libs/contracts/src /app/libs/contracts/src
 COPY --chown=10001:10001 libs/formats/src /app/libs/formats/src
+COPY --chown=10001:10001 libs/evaluation/src /app/libs/evaluation/src
+COPY --chown=10001:10001 libs/packages/src /app/libs/packages/src
+COPY --chown=10001:10001 libs/engines/src /app/libs/engines/src
 COPY --chown=10001:10001 libs/servicekit/src /app/libs/servicekit/src
 COPY --chown=10001:10001 services/${SERVICE}/src /app/services/${SERVICE}/src
 RUN /opt/capstan/bin/python -m compileall -q /app

@@ -8,7 +8,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "locks"
 
-LIBS = ("libs/contracts", "libs/formats", "libs/servicekit", "libs/client", "libs/testkit")
+LIBS = (
+    "libs/contracts",
+    "libs/formats",
+    "libs/evaluation",
+    "libs/packages",
+    "libs/engines",
+    "libs/servicekit",
+    "libs/client",
+    "libs/testkit",
+)
 SERVICES = (
     "services/ingestion",
     "services/feature-store",
@@ -17,11 +26,14 @@ SERVICES = (
     "services/inference",
     "services/monitoring",
 )
-JOB_LIBS = ("libs/contracts", "libs/formats", "libs/servicekit")
+IMAGE_LIBS = tuple(lib for lib in LIBS if lib not in ("libs/client", "libs/testkit"))
+"""The libraries whose sources are in every container image."""
+
+JOB_LIBS = IMAGE_LIBS
 """Importable in every job environment. Of the service kit only the job host runs there, on the standard library."""
 
-PINNED_IN_JOBS = ("libs/contracts", "libs/formats")
-"""The libraries whose own dependencies a job environment has."""
+PINNED_IN_JOBS = ("libs/contracts", "libs/formats", "libs/evaluation", "libs/packages")
+"""The libraries whose own dependencies every job environment has; others are named in a service's extra `jobs`."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +55,8 @@ PLATFORM = Environment("platform", ROOT / ".venv", ("dev", "recipe"), (*LIBS, *S
 JOB_SERVICES = ("ingestion", "training", "registry", "monitoring")
 ENVIRONMENTS = {"platform": PLATFORM, **{service: job_environment(service) for service in JOB_SERVICES}}
 
-IMAGE_LIBS = ("libs/contracts", "libs/formats", "libs/servicekit")
-"""The libraries in every container image; what they ask for is the layer that all six images share."""
+IMAGE_BASE_LIBS = ("libs/contracts", "libs/formats", "libs/evaluation", "libs/packages", "libs/servicekit")
+"""The libraries whose own dependencies are the layer that all six images share."""
 
 NOT_IN_IMAGES = ("narwhals", "scipy")
 """LightGBM's Python package asks for them; our processes load its C library alone (110 MB less)."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from environments import (
-    IMAGE_LIBS,
+    IMAGE_BASE_LIBS,
     JOB_SERVICES,
     LIBS,
     LOCKS,
@@ -33,13 +33,17 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def dependencies(folders: Iterable[str], extra: str | None = None, base: bool = True) -> list[str]:
-    """Return what the distributions ask of the world: requirements on each other are left out."""
-    found: list[str] = []
+    """Return what the distributions ask of the world, and what the Capstan libraries ask that they declare."""
+    found: set[str] = set()
     for folder in folders:
         project = read_toml(ROOT / folder / "pyproject.toml")["project"]
-        found += project["dependencies"] if base else []
-        found += project.get("optional-dependencies", {}).get(extra, [])
-    return sorted({one for one in found if not one.startswith("capstan-")})
+        declared = [
+            *(project["dependencies"] if base else []),
+            *project.get("optional-dependencies", {}).get(extra, []),
+        ]
+        libraries = [f"libs/{one.removeprefix('capstan-')}" for one in declared if one.startswith("capstan-")]
+        found |= {one for one in declared if not one.startswith("capstan-")} | set(dependencies(libraries))
+    return sorted(found)
 
 
 def compile_lock(name: str, requirements: Iterable[str], constraints: str, *options: str) -> None:
@@ -65,10 +69,10 @@ def packages_of(name: str) -> list[str]:
 
 def cut_images() -> None:
     """Write the locks of the images: the layer that all share, what one service adds to it, and the OpenMP runtime."""
-    compile_lock("image-base", dependencies(IMAGE_LIBS), "all", "--upgrade")
+    compile_lock("image-base", dependencies(IMAGE_BASE_LIBS), "all", "--upgrade")
     left_out = [f"--no-emit-package={one}" for one in (*packages_of("image-base"), *NOT_IN_IMAGES)]
     for folder in SERVICES:
-        wanted = dependencies((*IMAGE_LIBS, folder))
+        wanted = dependencies((*IMAGE_BASE_LIBS, folder))
         compile_lock(f"image-{Path(folder).name}", wanted, "all", "--upgrade", *left_out)
     compile_lock("image-openmp", [OPENMP_FROM], "all", "--no-deps", "--upgrade")
 
@@ -83,12 +87,13 @@ def main() -> None:
         for service in JOB_SERVICES
     }
     dev = sorted({*platform, *dependencies(LIBS), *groups["dev"]})
-    everything = sorted({*dev, *(one for wanted in jobs.values() for one in wanted)})
+    everything = sorted({*dev, *groups["docs"], *(one for wanted in jobs.values() for one in wanted)})
     compile_lock("all", everything, "constraints", *(["--upgrade"] if upgrade else []))
     cuts = {"platform": platform, "dev": dev, **jobs}
     for name, wanted in cuts.items():
         compile_lock(name, wanted, "all", "--upgrade")
     compile_lock("recipe", groups["recipe"], "constraints", "--no-deps", "--upgrade")
+    compile_lock("docs", groups["docs"], "all", "--upgrade")
     compile_lock("tools", groups["tools"], "constraints", "--upgrade")
     cut_images()
 

@@ -57,9 +57,10 @@ def available(folder: str) -> set[str]:
 def available_to_jobs(folder: str) -> set[str]:
     """Return what the job environment of a service has: no framework, only the libraries' own needs and the extra."""
     own = names_of(declared(folder, "jobs")[len(declared(folder)) :])
+    libraries = {*PINNED_IN_JOBS, *(lib for lib in LIBS if f"capstan-{Path(lib).name}" in own)}
     return own.union(
         {"capstan-servicekit"},
-        *(available(lib) | {canonicalize_name(f"capstan-{Path(lib).name}")} for lib in PINNED_IN_JOBS),
+        *(available(lib) | {canonicalize_name(f"capstan-{Path(lib).name}")} for lib in libraries),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from environments import IMAGE_LIBS, LOCKS, NOT_IN_IMAGES, OPENMP_FROM, ROOT, SERVICES
+from environments import IMAGE_BASE_LIBS, LOCKS, NOT_IN_IMAGES, OPENMP_FROM, ROOT, SERVICES
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -25,13 +25,14 @@ def pins(lock: str) -> dict[str, str]:
 def declared(folder: str) -> set[str]:
     project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {canonicalize_name(Requirement(one).name) for one in project["dependencies"]}
-    return {name for name in names if not name.startswith("capstan-")}
+    libraries = [f"libs/{name.removeprefix('capstan-')}" for name in names if name.startswith("capstan-")]
+    return {name for name in names if not name.startswith("capstan-")}.union(*(declared(one) for one in libraries))
 
 
 @pytest.mark.parametrize("folder", SERVICES)
 def test_an_image_holds_what_its_service_declares(folder: str) -> None:
     held = {**pins("image-base"), **pins(f"image-{Path(folder).name}")}
-    wanted = set().union(*(declared(one) for one in (*IMAGE_LIBS, folder)))
+    wanted = set().union(*(declared(one) for one in (*IMAGE_BASE_LIBS, folder)))
     assert wanted <= set(held)
     assert not set(NOT_IN_IMAGES) & set(held)
 

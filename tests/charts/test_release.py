@@ -153,7 +153,7 @@ def test_a_pod_for_work_on_the_code(umbrella: Path) -> None:
     (container,), (migrate,) = (pod["spec"]["template"]["spec"][kind] for kind in ("containers", "initContainers"))
     assert migrate["command"][-2:] == ["-m", "capstan_ingestion"]  # it has to come to an end
     assert container["securityContext"]["readOnlyRootFilesystem"] is False
-    assert container["command"][-2:] == ["capstan_servicekit.reload", "capstan_ingestion"]
+    assert container["command"][-2:] == ["capstan_servicekit.http.reload", "capstan_ingestion"]
 
 
 @pytest.mark.parametrize(

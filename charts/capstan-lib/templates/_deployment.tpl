@@ -112,7 +112,7 @@ volumeMounts:
 - -P
 - -m
 {{- if .root.Values.development.reload }}
-- capstan_servicekit.reload
+- capstan_servicekit.http.reload
 {{- end }}
 - capstan_{{ .component | replace "-" "_" }}
 {{- end }}

@@ -14,17 +14,20 @@ from sqlalchemy.exc import DBAPIError
 
 from capstan_contracts.events import LabelsReceived
 from capstan_contracts.ids import Urn, uuid7
+from capstan_servicekit.bus.inbox import Inbox, Subscriptions
 from capstan_servicekit.bus.memory import MemoryBus
+from capstan_servicekit.bus.outbox import Outbox, Relay
 from capstan_servicekit.bus.port import Ack, Message
 from capstan_servicekit.clock import SystemClock
 from capstan_servicekit.db.idempotency import recall, remember
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.db.tables import IdempotencyRow, InboxRow, KitBase, OutboxRow, WorkRow
 from capstan_servicekit.errors import Invalid, NotReady
-from capstan_servicekit.inbox import Inbox, Subscriptions
-from capstan_servicekit.outbox import Outbox, Relay
-from capstan_servicekit.telemetry import Metrics
-from capstan_servicekit.work import Lease, WorkItem, WorkKind, WorkLoop, WorkQueue
+from capstan_servicekit.telemetry.metrics import Metrics
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.loop import WorkLoop
+from capstan_servicekit.work.queue import WorkQueue
 
 if TYPE_CHECKING:
     from capstan_testkit.containers import PostgresServer

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import pytest
 
 from capstan_servicekit.errors import NotReady, Upstream
-from capstan_servicekit.object_cache import KEEP_S, ObjectCache
-from capstan_servicekit.objects import FolderObjectStore, ObjectStore
-from capstan_servicekit.objects_s3 import S3Bucket, S3ObjectStore
+from capstan_servicekit.objects.cache import KEEP_S, ObjectCache
+from capstan_servicekit.objects.folder import FolderObjectStore
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.objects.s3 import S3Bucket, S3ObjectStore
 from capstan_servicekit.runtime import Kit
 from capstan_servicekit.settings import ServiceSettings, wrong_settings
 from capstan_testkit.broker import free_port

@@ -25,7 +25,7 @@ def test_a_change_starts_the_module_again(tmp_path: Path) -> None:
     source = package / "__main__.py"
     source.write_text(f"import time\nopen({str(out)!r}, 'a').write('one ')\ntime.sleep(60)\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
-    runner = [sys.executable, "-m", "capstan_servicekit.reload", "capstan_example"]
+    runner = [sys.executable, "-m", "capstan_servicekit.http.reload", "capstan_example"]
     with subprocess.Popen(runner, env=environment, stderr=subprocess.PIPE, text=True) as process:
         wait(lambda: out.exists() and out.read_text() == "one ")
         source.write_text(source.read_text().replace("'one '", "'two '"))

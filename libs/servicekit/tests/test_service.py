@@ -18,16 +18,17 @@ from capstan_contracts.base import Wire
 from capstan_contracts.errors import Problem
 from capstan_contracts.events import BatchQuarantined, Envelope, LabelsReceived
 from capstan_contracts.ids import Urn
-from capstan_servicekit.auth import Operator, ProjectName, Viewer
+from capstan_servicekit.bus.inbox import Subscriptions
 from capstan_servicekit.bus.memory import MemoryBus
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.db.tables import DeadLetterRow, InboxRow, InstantColumn, KitBase, WorkRow
 from capstan_servicekit.errors import BadRequest, NotFound
-from capstan_servicekit.inbox import Subscriptions
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit, Service
+from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 from capstan_servicekit.settings import ServiceSettings
-from capstan_servicekit.work import Lease, LeaseLost, WorkItem, WorkKind
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, LeaseLost, WorkItem
 from capstan_testkit import harness as harness_module
 from capstan_testkit.harness import Harness, running
 from capstan_testkit.routes import assert_every_route_is_guarded

@@ -21,16 +21,19 @@ from capstan_servicekit.bus.__main__ import ensure
 from capstan_servicekit.bus.nats import NatsBus
 from capstan_servicekit.bus.nats_config import ADMINISTRATOR
 from capstan_servicekit.clock import SystemClock
+from capstan_servicekit.db.diagnosis import DatabaseUnusable
 from capstan_servicekit.db.migrate import upgrade
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.db.tables import KitBase
-from capstan_servicekit.db.trouble import DatabaseUnusable
 from capstan_servicekit.errors import NotReady
 from capstan_servicekit.home import home_trouble, room_trouble
 from capstan_servicekit.peers import Peers
 from capstan_servicekit.settings import BusAdminSettings, ServiceSettings
-from capstan_servicekit.telemetry import Metrics
-from capstan_servicekit.work import AWAY_ATTEMPTS, Lease, WorkItem, WorkKind, WorkLoop, WorkQueue
+from capstan_servicekit.telemetry.metrics import Metrics
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.loop import AWAY_ATTEMPTS, WorkLoop
+from capstan_servicekit.work.queue import WorkQueue
 from capstan_testkit.broker import broker, free_port, nats_server
 from capstan_testkit.postgres import Postgres
 

@@ -20,7 +20,7 @@ from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Dataset, Manifest, ManifestFile
 from capstan_feature_store.app import build
 from capstan_feature_store.settings import Settings
-from capstan_servicekit.objects import FolderObjectStore
+from capstan_servicekit.objects.folder import FolderObjectStore
 from capstan_testkit.harness import Harness, running
 
 START = datetime(2013, 1, 1, tzinfo=UTC)

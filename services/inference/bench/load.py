@@ -30,7 +30,7 @@ from capstan_formats.online import EntityRow, OnlineColumn, OnlineSchema, Online
 from capstan_formats.package import write_package
 from capstan_formats.preprocess import KeySource
 from capstan_formats.sketches import Baseline, BaselineColumn, NumericSketch, Role
-from capstan_servicekit.principals import new_token, token_digest, write_secret
+from capstan_servicekit.security.principals import new_token, token_digest, write_secret
 
 CONNECTIONS, ENTITIES, BODIES = 16, 10_000, 128
 NUMBERS = [f"n{index}" for index in range(12)]

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capstan_contracts.loop import LoopPart
-from capstan_servicekit.objects import FolderObjectStore
+from capstan_servicekit.objects.folder import FolderObjectStore
 
 RECIPE = Path(__file__).parent / "integration" / "recipe"
 V1, V2, WEATHER = "1" * 64, "2" * 64, "3" * 64

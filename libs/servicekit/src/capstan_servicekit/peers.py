@@ -14,7 +14,7 @@ from capstan_contracts.base import Lenient
 from capstan_contracts.errors import Problem
 from capstan_servicekit.errors import NotReady, Upstream, from_problem
 from capstan_servicekit.settings import ServiceSettings
-from capstan_servicekit.trace import child_of, traceparent
+from capstan_servicekit.telemetry.trace import child_of, traceparent
 
 M = TypeVar("M", bound=Lenient)
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)

@@ -10,22 +10,26 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from capstan_servicekit.auth import Principals
+from capstan_servicekit.bus.inbox import Inbox, Subscriptions
 from capstan_servicekit.bus.memory import MemoryBus
 from capstan_servicekit.bus.nats import NatsBus
+from capstan_servicekit.bus.outbox import Outbox, Relay
 from capstan_servicekit.bus.port import Bus
 from capstan_servicekit.clock import Clock, SystemClock
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import NotReady
 from capstan_servicekit.home import room_trouble
-from capstan_servicekit.inbox import Inbox, Subscriptions
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.objects import FolderObjectStore, ObjectStore
-from capstan_servicekit.outbox import Outbox, Relay
+from capstan_servicekit.objects.folder import FolderObjectStore
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.peers import Peers
+from capstan_servicekit.security.auth import Principals
 from capstan_servicekit.settings import ServiceSettings
-from capstan_servicekit.telemetry import Metrics, logger
-from capstan_servicekit.work import WorkKind, WorkLoop, WorkQueue
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.telemetry.metrics import Metrics
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.loop import WorkLoop
+from capstan_servicekit.work.queue import WorkQueue
 
 log = logger(__name__)
 
@@ -88,7 +92,7 @@ class Kit:
 def _object_store(settings: ServiceSettings) -> tuple[ObjectStore, dict[str, Check]]:
     if not settings.object_store_url:
         return FolderObjectStore(settings.home / "objects"), {}
-    from capstan_servicekit.objects_s3 import S3ObjectStore  # noqa: PLC0415 - a laptop need not load the S3 client
+    from capstan_servicekit.objects.s3 import S3ObjectStore  # noqa: PLC0415 - a laptop need not load the S3 client
 
     store = S3ObjectStore.from_settings(settings)
     return store, {"object store": store.check}

@@ -17,14 +17,14 @@ from sqlalchemy.engine import make_url
 
 from capstan_contracts.events import EVENTS, Envelope, Event, bus_subject, payload
 from capstan_contracts.ids import SERVICES, Urn
-from capstan_servicekit.app import create_app
-from capstan_servicekit.auth import new_token, token_digest, write_secret
 from capstan_servicekit.bus.memory import MemoryBus
 from capstan_servicekit.db.migrate import upgrade
 from capstan_servicekit.db.tables import OutboxRow
+from capstan_servicekit.http.app import create_app
+from capstan_servicekit.http.serve import migrations_package
 from capstan_servicekit.peers import Peers
 from capstan_servicekit.runtime import Kit, Service
-from capstan_servicekit.serve import migrations_package
+from capstan_servicekit.security.auth import new_token, token_digest, write_secret
 from capstan_servicekit.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)

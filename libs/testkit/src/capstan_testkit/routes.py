@@ -7,8 +7,8 @@ import re
 import httpx
 from fastapi import FastAPI
 
-from capstan_servicekit.auth import Public
-from capstan_servicekit.routing import SecuredRoute, permission
+from capstan_servicekit.http.routing import SecuredRoute, permission
+from capstan_servicekit.security.auth import Public
 from capstan_testkit.harness import Harness
 
 _EXAMPLES = {"project": "default", "version": "0" * 64, "digest": "0" * 64, "batch": "0" * 64}

@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from capstan_servicekit.db.migrate import upgrade
 from capstan_servicekit.db.tables import KitBase
-from capstan_servicekit.serve import migrations_package
+from capstan_servicekit.http.serve import migrations_package
 from capstan_servicekit.settings import ServiceSettings
 
 

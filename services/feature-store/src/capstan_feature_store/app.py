@@ -20,7 +20,7 @@ from capstan_feature_store.routes.api import Actions, routers
 from capstan_feature_store.settings import Settings
 from capstan_feature_store.subscriptions import subscriptions
 from capstan_servicekit.runtime import Kit, Service
-from capstan_servicekit.work import WorkKind
+from capstan_servicekit.work.kinds import WorkKind
 
 
 def build(settings: Settings) -> Service:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from capstan_contracts.events import DatasetCommitted, Envelope
 from capstan_feature_store.actions.queue_materialization import QueueMaterialization
+from capstan_servicekit.bus.inbox import Subscriptions
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.inbox import Subscriptions
 
 
 def subscriptions(queue: QueueMaterialization, clock: Clock) -> Subscriptions:

@@ -16,7 +16,7 @@ def run() -> None:
         return
     settings = importlib.import_module("capstan_inference.settings").Settings
     build = importlib.import_module("capstan_inference.app").build
-    importlib.import_module("capstan_servicekit.serve").main(settings, build)
+    importlib.import_module("capstan_servicekit.http.serve").main(settings, build)
 
 
 if __name__ == "__main__":

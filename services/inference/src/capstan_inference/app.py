@@ -31,7 +31,8 @@ from capstan_inference.subscriptions import subscriptions
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.runtime import Check, Kit, Service
 from capstan_servicekit.settings import ServiceSettings
-from capstan_servicekit.work import WorkItem, WorkKind
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import WorkItem
 
 
 def build(settings: ServiceSettings) -> Service:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from capstan_contracts.events import Envelope, VersionPromoted, VersionRegistered
 from capstan_inference.actions.note_registry import note_promotion, note_version
+from capstan_servicekit.bus.inbox import Subscriptions
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.inbox import Subscriptions
-from capstan_servicekit.work import WorkQueue
+from capstan_servicekit.work.queue import WorkQueue
 
 
 def subscriptions(work: WorkQueue) -> Subscriptions:

@@ -19,8 +19,8 @@ from capstan_ingestion.routes.uploads import UPLOADS, uploads_router
 from capstan_ingestion.routes.versions import versions_router
 from capstan_ingestion.settings import Settings
 from capstan_ingestion.subscriptions import subscriptions
-from capstan_servicekit.egress import Egress
 from capstan_servicekit.runtime import Kit, Service
+from capstan_servicekit.security.egress import Egress
 from capstan_servicekit.settings import ServiceSettings
 
 
@@ -58,6 +58,6 @@ def _version_store(kit: Kit, settings: Settings) -> VersionStore:
     if not settings.object_store_url:
         return DvcFolderStore(settings.home / "objects", kit.jobs)
     from capstan_ingestion.adapters.dvc_s3 import DvcS3Store  # noqa: PLC0415 - a laptop need not load the S3 client
-    from capstan_servicekit.objects_s3 import S3Bucket  # noqa: PLC0415
+    from capstan_servicekit.objects.s3 import S3Bucket  # noqa: PLC0415
 
     return DvcS3Store(S3Bucket.from_settings(settings), kit.jobs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capstan_servicekit.inbox import Subscriptions
+from capstan_servicekit.bus.inbox import Subscriptions
 
 
 def subscriptions() -> Subscriptions:

@@ -16,8 +16,8 @@ from capstan_monitoring.actions.close_windows import ABSORB, absorb_key
 from capstan_monitoring.actions.find_monitor import monitor_row
 from capstan_monitoring.actions.follow_versions import FollowVersions
 from capstan_monitoring.actions.note_commit import NoteCommit
+from capstan_servicekit.bus.inbox import Subscriptions
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.inbox import Subscriptions
 from capstan_servicekit.runtime import Kit
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from capstan_contracts.events import Envelope, RunFinished, RunStarted
 from capstan_registry.actions import register_version, warm_mlflow
+from capstan_servicekit.bus.inbox import Subscriptions
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.inbox import Subscriptions
 from capstan_servicekit.runtime import Kit
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from capstan_contracts.events import DatasetCommitted, Envelope, RetrainRequested
+from capstan_servicekit.bus.inbox import Subscriptions
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.inbox import Subscriptions
 from capstan_training.actions.note_commit import NoteCommit
 from capstan_training.actions.retrain import Retrain
 

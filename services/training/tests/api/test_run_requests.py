@@ -13,7 +13,7 @@ from capstan_contracts.events import RetrainRequested, RunFinished
 from capstan_contracts.ids import Urn, uuid7
 from capstan_contracts.loop import LoopPart
 from capstan_servicekit.clock import SystemClock
-from capstan_servicekit.objects import ObjectStore
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.runtime import Kit, Service
 from capstan_testkit.harness import Harness, running
 from capstan_training.actions.ports import Output, PipelineFailed, PipelineOrder, PipelineResult

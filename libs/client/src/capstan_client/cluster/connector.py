@@ -19,7 +19,7 @@ from capstan_client.platform.home import Home, Record
 from capstan_client.platform.processes import started_at
 from capstan_client.settings import chosen_token
 from capstan_contracts.ids import SERVICES
-from capstan_servicekit.auth import write_secret
+from capstan_servicekit.security.auth import write_secret
 from capstan_servicekit.settings import LOCAL_PORTS
 
 READY_LIMIT_S = 60.0

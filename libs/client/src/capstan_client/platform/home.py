@@ -10,8 +10,8 @@ from typing import Any
 
 from capstan_contracts.ids import SERVICES
 from capstan_contracts.roles import Role
-from capstan_servicekit.auth import EVERY_PROJECT, new_token, token_digest, write_secret
 from capstan_servicekit.bus.nats_config import ADMINISTRATOR
+from capstan_servicekit.security.auth import EVERY_PROJECT, new_token, token_digest, write_secret
 
 
 @dataclass

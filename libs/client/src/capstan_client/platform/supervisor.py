@@ -161,7 +161,7 @@ class Supervisor:
             self._plan.model_server.close()
         else:
             self._plan.model_server.set_inheritable(True)
-        serve = importlib.import_module("capstan_servicekit.serve")
+        serve = importlib.import_module("capstan_servicekit.http.serve")
         package = f"capstan_{service.replace('-', '_')}"
         environment = self._plan.environment(service)
         importlib.import_module("capstan_servicekit.settings").enter_environment(environment)
@@ -319,7 +319,7 @@ def _preload() -> None:
     """Import once what the services share, then take it out of the garbage collector's sight: its pages stay shared."""
     for service in SERVICES:
         importlib.import_module(f"capstan_{service.replace('-', '_')}.app")
-    importlib.import_module("capstan_servicekit.serve")
+    importlib.import_module("capstan_servicekit.http.serve")
     for module in ("uvicorn.protocols.http.httptools_impl", "uvicorn.lifespan.on", "aiosqlite", "httpx"):
         importlib.import_module(module)
     importlib.import_module("sqlalchemy.dialects.sqlite.aiosqlite")

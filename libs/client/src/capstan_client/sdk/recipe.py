@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from capstan_contracts.errors import FieldError
 from capstan_contracts.loop import FeatureDefinitions, Loop, ResolvedLoop
 from capstan_servicekit.errors import CapstanError, InvalidSpec, broken
-from capstan_servicekit.paths import under
+from capstan_servicekit.security.paths import under
 
 B = TypeVar("B", bound=BaseModel)
 MAX_ARCHIVE = 32 << 20

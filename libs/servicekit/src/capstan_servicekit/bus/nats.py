@@ -21,7 +21,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolic
 from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
 
 from capstan_servicekit.bus.port import Ack, BusUnavailable, Handler, Message
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.telemetry.logs import logger
 
 STREAM = "CAPSTAN"
 DEAD_STREAM = "CAPSTAN_DEAD"

@@ -22,8 +22,8 @@ from sqlalchemy import Connection, MetaData, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from capstan_servicekit.db.diagnosis import DatabaseUnusable, foreign_errors, trouble_of
 from capstan_servicekit.db.session import MIGRATING
-from capstan_servicekit.db.trouble import DatabaseUnusable, foreign_errors, trouble_of
 
 _PAUSE_S = 1.0
 Tell = Callable[[str], None]

@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from capstan_servicekit.db.trouble import foreign_errors, trouble_of
+from capstan_servicekit.db.diagnosis import foreign_errors, trouble_of
 from capstan_servicekit.errors import Invalid, NotReady, broken
 
 ReadSession = NewType("ReadSession", AsyncSession)

@@ -18,8 +18,8 @@ from typing import Any
 from capstan_contracts.errors import Code, FieldError
 from capstan_servicekit.errors import InvalidData, Overloaded
 from capstan_servicekit.settings import inherited_environment
-from capstan_servicekit.telemetry import logger
-from capstan_servicekit.trace import traceparent
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.telemetry.trace import traceparent
 
 log = logger(__name__)
 ProgressReport = Callable[[int, int, str], Awaitable[None]]

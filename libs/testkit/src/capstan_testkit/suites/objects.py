@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from capstan_servicekit.errors import Invalid, NotFound
-from capstan_servicekit.objects import ObjectStore
+from capstan_servicekit.objects.port import ObjectStore
 
 NOWHERE = "0" * 64
 

@@ -17,8 +17,8 @@ from capstan_feature_store.domain.plans import service_plan, view_plan
 from capstan_feature_store.tables import TrainingSetRow
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.objects import ObjectStore
-from capstan_servicekit.work import Lease, WorkItem
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.work.lease import Lease, WorkItem
 
 JOB = "capstan_feature_store.jobs.training_set:run"
 

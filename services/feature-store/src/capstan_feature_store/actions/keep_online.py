@@ -13,7 +13,7 @@ from capstan_feature_store.tables import ViewRow
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import NotReady
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 

@@ -17,10 +17,10 @@ from capstan_feature_store.actions.ports import Datasets, JobLimits, OnlineStore
 from capstan_feature_store.domain.entities import from_us
 from capstan_feature_store.domain.plans import view_plan
 from capstan_feature_store.tables import DatasetVersionRow, MaterializationRow, ViewRow
+from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.outbox import Outbox
-from capstan_servicekit.work import Lease, WorkItem
+from capstan_servicekit.work.lease import Lease, WorkItem
 
 JOB = "capstan_feature_store.jobs.materialize:run"
 

@@ -11,7 +11,7 @@ from capstan_contracts.ids import uuid7
 from capstan_contracts.work import State
 from capstan_feature_store.tables import DatasetVersionRow, MaterializationRow, ViewRow
 from capstan_servicekit.db.session import ReadSession, WriteSession
-from capstan_servicekit.work import WorkQueue
+from capstan_servicekit.work.queue import WorkQueue
 
 KIND = "materialize"
 ON_REQUEST = -1

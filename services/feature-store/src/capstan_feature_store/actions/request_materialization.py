@@ -18,7 +18,7 @@ from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.idempotency import fingerprint, recall, remember
 from capstan_servicekit.db.session import Database, ReadSession
 from capstan_servicekit.errors import NotFound
-from capstan_servicekit.work import WorkQueue
+from capstan_servicekit.work.queue import WorkQueue
 
 PAGE = 100
 

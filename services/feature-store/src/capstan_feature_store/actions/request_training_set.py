@@ -16,7 +16,7 @@ from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.idempotency import fingerprint, recall, remember
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.errors import BadRequest, NotFound, broken
-from capstan_servicekit.work import WorkQueue
+from capstan_servicekit.work.queue import WorkQueue
 
 KIND = "training-set"
 

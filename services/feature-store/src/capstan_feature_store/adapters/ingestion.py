@@ -6,7 +6,7 @@ from pathlib import Path
 
 from capstan_contracts.rest.ingestion import Dataset, Manifest
 from capstan_servicekit.errors import BadRequest
-from capstan_servicekit.objects import ObjectStore
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.peers import Peers
 
 

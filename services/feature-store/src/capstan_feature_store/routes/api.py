@@ -28,9 +28,9 @@ from capstan_feature_store.actions.read_online import ReadOnline
 from capstan_feature_store.actions.register_loop import RegisterLoop
 from capstan_feature_store.actions.request_materialization import Materializations
 from capstan_feature_store.actions.request_training_set import TrainingSets
-from capstan_servicekit.auth import Operator, ProjectName, ServiceIdentity, Viewer
 from capstan_servicekit.db.session import Database
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
+from capstan_servicekit.security.auth import Operator, ProjectName, ServiceIdentity, Viewer
 
 PREFIX = "/v1/projects/{project}"
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]

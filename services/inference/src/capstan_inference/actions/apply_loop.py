@@ -8,7 +8,7 @@ from capstan_inference.domain.parts import ServingPart
 from capstan_inference.tables import DeploymentRow
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.errors import Conflict, Invalid, NotBuiltYet, broken
-from capstan_servicekit.work import WorkQueue
+from capstan_servicekit.work.queue import WorkQueue
 
 RECONCILE = "reconcile"
 

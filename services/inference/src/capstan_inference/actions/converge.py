@@ -12,8 +12,8 @@ from capstan_inference.domain.parts import ServingPart
 from capstan_inference.tables import DeploymentRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import CapstanError, NotReady
-from capstan_servicekit.telemetry import logger
-from capstan_servicekit.work import WorkQueue
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.work.queue import WorkQueue
 
 log = logger(__name__)
 EVERY_S = 2.0

@@ -11,7 +11,7 @@ from capstan_inference.domain.predictions import Logged, id_millis, on_the_wire
 from capstan_inference.tables import DeploymentRow, ModelVersionRow, SegmentRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import NotFound
-from capstan_servicekit.objects import ObjectStore
+from capstan_servicekit.objects.port import ObjectStore
 
 
 class FindPrediction:

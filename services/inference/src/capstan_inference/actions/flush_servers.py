@@ -11,7 +11,7 @@ from capstan_inference.actions.ports import Flushed
 from capstan_inference.tables import ModelServerRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import NotReady
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 PATIENCE_S = 15.0

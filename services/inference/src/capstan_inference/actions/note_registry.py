@@ -6,7 +6,7 @@ from capstan_contracts.events import VersionPromoted, VersionRegistered
 from capstan_inference.domain.parts import follows
 from capstan_inference.tables import DeploymentRow, ModelVersionRow
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.work import WorkQueue
+from capstan_servicekit.work.queue import WorkQueue
 
 ROLL_OUT = "roll-out"
 

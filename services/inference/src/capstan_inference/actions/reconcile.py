@@ -9,8 +9,9 @@ from capstan_inference.tables import DeploymentRow, ModelVersionRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import CapstanError, NotFound
 from capstan_servicekit.peers import Peers
-from capstan_servicekit.telemetry import logger
-from capstan_servicekit.work import Lease, WorkItem, WorkQueue
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.queue import WorkQueue
 
 log = logger(__name__)
 

@@ -10,11 +10,11 @@ from capstan_contracts.ids import Urn
 from capstan_inference.actions.ports import ModelServer, Placement
 from capstan_inference.domain.parts import ServingPart, follows
 from capstan_inference.tables import DeploymentRow, RevisionRow
+from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, WriteSession
-from capstan_servicekit.outbox import Outbox
-from capstan_servicekit.telemetry import logger
-from capstan_servicekit.work import Lease, WorkItem
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.work.lease import Lease, WorkItem
 
 log = logger(__name__)
 

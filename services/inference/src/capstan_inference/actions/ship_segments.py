@@ -12,11 +12,11 @@ from capstan_contracts.ids import Urn
 from capstan_contracts.rest.inference import FlushResult
 from capstan_inference.actions.ports import ModelServer, SealedSegment, SegmentSummary, Spool
 from capstan_inference.tables import DeploymentRow, SegmentRow
+from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import CapstanError, NotFound
-from capstan_servicekit.objects import ObjectStore
-from capstan_servicekit.outbox import Outbox
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 EVERY_S = 0.5

@@ -8,7 +8,7 @@ from capstan_contracts.rest.inference import ServerOrders, ServerReport
 from capstan_inference.tables import ModelServerRow
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, WriteSession
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 _KEPT = ("state", "revision", "model_version", "package", "records", "flushed", "flushed_segment", "flushed_rows")

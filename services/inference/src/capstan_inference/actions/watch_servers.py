@@ -14,7 +14,7 @@ from capstan_inference.actions.take_report import TakeReport
 from capstan_inference.tables import DeploymentRow, ModelServerRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import CapstanError
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 EVERY_S = 1.0

@@ -16,7 +16,7 @@ from typing import Any
 
 from capstan_servicekit.errors import CapstanError, InvalidData, NotReady, Upstream
 from capstan_servicekit.settings import inherited_environment
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S = 0.1, 5.0, 30.0

@@ -14,8 +14,8 @@ from capstan_inference.adapters.data_plane import DataPlane
 from capstan_inference.adapters.placements import command, limits
 from capstan_inference.settings import Settings
 from capstan_servicekit.errors import CapstanError
-from capstan_servicekit.objects import ObjectStore
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 

@@ -12,7 +12,7 @@ from capstan_contracts.ids import NAME_PATTERN
 from capstan_formats.segments import SegmentError, read_segment, recover_segment
 from capstan_inference.actions.ports import SealedSegment, SegmentSummary
 from capstan_inference.domain.predictions import Logged, id_millis, instant
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 _ATTEMPTS = 3

@@ -8,7 +8,7 @@ from typing import Final
 
 from capstan_contracts.roles import Role
 from capstan_inference.dataplane.refusals import FORBIDDEN, UNAUTHENTICATED, Refusal
-from capstan_servicekit.principals import Principal, Principals
+from capstan_servicekit.security.principals import Principal, Principals
 
 Headers = list[tuple[bytes, bytes]]
 #: A revoked token is refused after so many seconds at the latest; until then its check costs one dictionary look-up.

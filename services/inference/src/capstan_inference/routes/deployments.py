@@ -13,9 +13,9 @@ from capstan_contracts.rest.inference import Deployment, FlushResult
 from capstan_inference.actions.apply_loop import ApplyLoop
 from capstan_inference.actions.list_deployments import ListDeployments
 from capstan_inference.actions.ship_segments import ShipSegments
-from capstan_servicekit.auth import Operator, ProjectName, ServiceIdentity, Viewer
 from capstan_servicekit.db.session import Database
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
+from capstan_servicekit.security.auth import Operator, ProjectName, ServiceIdentity, Viewer
 
 NamePath = Annotated[str, Path(pattern=NAME_PATTERN)]
 DryRun = Annotated[bool, Query(description="only say what would change")]

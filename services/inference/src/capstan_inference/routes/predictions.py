@@ -9,8 +9,8 @@ from fastapi import Path
 from capstan_contracts.ids import UUID_PATTERN
 from capstan_contracts.rest.inference import PredictionRecord
 from capstan_inference.actions.find_prediction import FindPrediction
-from capstan_servicekit.auth import ProjectName, Viewer
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
+from capstan_servicekit.security.auth import ProjectName, Viewer
 
 
 def predictions_router(find: FindPrediction) -> Router:

@@ -16,10 +16,11 @@ from capstan_contracts.ids import DIGEST_PATTERN, NAME_PATTERN
 from capstan_contracts.rest.inference import ServerOrders, ServerReport, ShippedSegment
 from capstan_inference.actions.take_report import TakeReport
 from capstan_inference.actions.take_segment import TakeSegment
-from capstan_servicekit.auth import ProjectName, ServiceIdentity
 from capstan_servicekit.errors import BadRequest
-from capstan_servicekit.objects import ObjectStore, stream_to_file
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
+from capstan_servicekit.objects.folder import stream_to_file
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.security.auth import ProjectName, ServiceIdentity
 
 UPLOADS = r"^/v1/projects/[^/]+/deployments/[^/]+/segments/[^/]+$"
 """Paths whose body is streamed."""

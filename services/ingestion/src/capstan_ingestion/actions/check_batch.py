@@ -15,7 +15,8 @@ from capstan_ingestion.domain.versions import earlier_columns
 from capstan_ingestion.tables import BatchRow
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
 
 
 class CheckBatch:

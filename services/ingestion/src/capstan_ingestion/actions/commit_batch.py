@@ -18,7 +18,7 @@ from capstan_ingestion.domain.versions import earlier_columns, files_after, iden
 from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.work import Lease
+from capstan_servicekit.work.lease import Lease
 
 _ATTEMPTS = 20
 

@@ -9,7 +9,7 @@ from capstan_ingestion.actions.lookup import head_of, spec_of
 from capstan_ingestion.actions.start_check import CHECK_BATCH, check_key
 from capstan_ingestion.tables import BatchRow, DatasetRow
 from capstan_servicekit.db.session import ReadSession
-from capstan_servicekit.work import WorkQueue
+from capstan_servicekit.work.queue import WorkQueue
 
 OPEN = (BatchState.RECEIVED, BatchState.CHECKING)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from capstan_contracts.rest.ingestion import Batch, PullRequest
 from capstan_ingestion.actions.receive_batch import ReceiveBatch, Upload
 from capstan_ingestion.domain.files import filename_of, media_of
-from capstan_servicekit.egress import Egress
 from capstan_servicekit.errors import UnsupportedMedia, broken
+from capstan_servicekit.security.egress import Egress
 
 
 class PullBatch:

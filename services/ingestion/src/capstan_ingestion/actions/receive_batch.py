@@ -21,7 +21,7 @@ from capstan_ingestion.tables import BatchRow
 from capstan_servicekit.db.idempotency import fingerprint, recall, remember
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.errors import Conflict, InvalidData, NotFound, broken
-from capstan_servicekit.objects import stream_to_file
+from capstan_servicekit.objects.folder import stream_to_file
 from capstan_servicekit.runtime import Kit
 
 _SET_ASIDE = (BatchState.QUARANTINED, BatchState.FAILED)

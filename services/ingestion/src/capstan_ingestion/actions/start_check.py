@@ -5,7 +5,7 @@ from __future__ import annotations
 from capstan_contracts.rest.ingestion import BatchState
 from capstan_ingestion.tables import BatchRow
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.work import WorkQueue
+from capstan_servicekit.work.queue import WorkQueue
 
 CHECK_BATCH = "check-batch"
 

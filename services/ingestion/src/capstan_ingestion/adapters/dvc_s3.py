@@ -10,7 +10,7 @@ from capstan_contracts.rest.ingestion import ManifestFile
 from capstan_ingestion.actions.ports import Placed
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.objects_s3 import S3Bucket
+from capstan_servicekit.objects.s3 import S3Bucket
 
 AT_ONCE = 8
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from capstan_contracts.rest.ingestion import ManifestFile
 from capstan_ingestion.actions.ports import Placed
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.paths import under
+from capstan_servicekit.security.paths import under
 
 
 class DvcFolderStore:

@@ -11,9 +11,9 @@ from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.ingestion import Batch, BatchState, FailingRows
 from capstan_ingestion.actions.read_batches import read_batch, read_batches, read_failing_rows
 from capstan_ingestion.actions.replay_batch import ReplayBatch
-from capstan_servicekit.auth import Operator, ProjectName, Viewer
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit
+from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 
 
 def batches_router(kit: Kit, replay_batch: ReplayBatch) -> Router:

@@ -13,10 +13,10 @@ from capstan_contracts.rest.ingestion import Dataset
 from capstan_ingestion.actions.apply_loop import ApplyLoop
 from capstan_ingestion.actions.put_dataset import put_dataset, validate
 from capstan_ingestion.actions.read_datasets import read_dataset, read_datasets
-from capstan_servicekit.auth import Admin, ProjectName, ServiceIdentity, Viewer
 from capstan_servicekit.errors import Invalid, broken
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit
+from capstan_servicekit.security.auth import Admin, ProjectName, ServiceIdentity, Viewer
 
 
 def datasets_router(kit: Kit, apply_loop: ApplyLoop) -> Router:

@@ -15,9 +15,9 @@ from capstan_ingestion.actions.describe import OPEN
 from capstan_ingestion.actions.pull_batch import PullBatch
 from capstan_ingestion.actions.receive_batch import ReceiveBatch, Upload
 from capstan_ingestion.domain.files import PARTITION_PATTERN, Media, is_filename, media_of
-from capstan_servicekit.auth import Operator, ProjectName
 from capstan_servicekit.errors import BadRequest, Invalid, UnsupportedMedia, broken
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
+from capstan_servicekit.security.auth import Operator, ProjectName
 
 UPLOADS = r"^/v1/projects/[^/]+/datasets/[^/]+/batches$"
 """Paths whose body is streamed and may be as large as an upload."""

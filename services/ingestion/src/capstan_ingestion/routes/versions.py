@@ -12,9 +12,9 @@ from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.ingestion import Manifest
 from capstan_ingestion.actions.read_versions import read_version, read_versions
 from capstan_ingestion.domain.versions import dvc_file
-from capstan_servicekit.auth import ProjectName, Viewer
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit
+from capstan_servicekit.security.auth import ProjectName, Viewer
 
 
 def versions_router(kit: Kit) -> Router:

@@ -10,7 +10,7 @@ from capstan_contracts.work import State
 from capstan_monitoring.tables import MonitorRow, WindowRow
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.db.tables import WorkRow
-from capstan_servicekit.work import WorkQueue
+from capstan_servicekit.work.queue import WorkQueue
 
 JUDGE = "judge"
 ABSORB = "absorb"

@@ -22,7 +22,8 @@ from capstan_monitoring.domain.windows import report_path
 from capstan_monitoring.tables import MonitorRow, PartialRow, WindowRow
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
 
 RENDER = "report"
 

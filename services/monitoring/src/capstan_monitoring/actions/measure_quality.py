@@ -19,8 +19,10 @@ from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.tables import QualityRow, ScoredRow, WindowRow
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.telemetry import logger
-from capstan_servicekit.work import Lease, WorkItem, WorkKind, WorkQueue
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.queue import WorkQueue
 
 log = logger(__name__)
 QUALITY = "quality"

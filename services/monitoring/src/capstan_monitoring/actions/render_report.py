@@ -16,7 +16,8 @@ from capstan_monitoring.tables import PackageRow, PartialRow, WindowRow
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.errors import NotFound
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
 
 
 class RenderReport:

@@ -8,8 +8,8 @@ from fastapi import Header
 
 from capstan_contracts.rest.monitoring import LabelsRequest, LabelsResult
 from capstan_monitoring.actions.receive_labels import ReceiveLabels
-from capstan_servicekit.auth import Operator, ProjectName
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
+from capstan_servicekit.security.auth import Operator, ProjectName
 
 
 def labels_router(receive: ReceiveLabels) -> Router:

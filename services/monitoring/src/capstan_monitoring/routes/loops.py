@@ -10,8 +10,8 @@ from capstan_contracts.ids import Name
 from capstan_contracts.loop import LoopPart
 from capstan_contracts.rest.common import PartStatus
 from capstan_monitoring.actions.take_part import TakePart
-from capstan_servicekit.auth import ProjectName, ServiceIdentity
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
+from capstan_servicekit.security.auth import ProjectName, ServiceIdentity
 
 
 def loops_router(take: TakePart) -> Router:

@@ -14,9 +14,9 @@ from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.monitoring import Monitor, QualityWindow, Retrain, WatermarkRequest, Window
 from capstan_monitoring.actions.advance_watermark import AdvanceWatermark
 from capstan_monitoring.actions.read_monitors import Cursor, ReadMonitors
-from capstan_servicekit.auth import Operator, ProjectName, Viewer
 from capstan_servicekit.errors import Invalid, broken
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
+from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 
 REPORT_HEADERS = {
     # The page is made by a library from data of users: it may draw, and reach neither the network nor our cookies.

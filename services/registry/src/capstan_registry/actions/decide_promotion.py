@@ -20,8 +20,9 @@ from capstan_registry.tables import ChampionRow, LedgerRow, LoopRow, PromotionRo
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.errors import Conflict, NotFound
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.telemetry import logger
-from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
 
 log = logger(__name__)
 JOB = "capstan_registry.jobs.gates:decide"

@@ -12,8 +12,9 @@ from capstan_registry.tables import LoopRow
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.errors import CapstanError, NotFound, NotReady
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.telemetry import logger
-from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
 
 log = logger(__name__)
 CONVERGE = "converge"

@@ -17,9 +17,9 @@ from capstan_registry.actions.ports import Answer, CatalogueServer
 from capstan_registry.domain import door, door_guards, door_path
 from capstan_registry.domain.model_names import mlflow_name
 from capstan_registry.tables import LoopRow, VersionRow
-from capstan_servicekit.auth import Principal
 from capstan_servicekit.errors import Forbidden, Invalid, Protected, broken
 from capstan_servicekit.runtime import Kit
+from capstan_servicekit.security.auth import Principal
 
 
 @dataclass(frozen=True)

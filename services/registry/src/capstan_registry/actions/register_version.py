@@ -14,8 +14,9 @@ from capstan_registry.domain.model_names import mlflow_name, package_source
 from capstan_registry.tables import VersionRow
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.telemetry import logger
-from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
 
 log = logger(__name__)
 REGISTER = "register"

@@ -21,7 +21,7 @@ import httpx
 from capstan_registry.adapters import mlflow_guard
 from capstan_registry.settings import Settings, mlflow_environment
 from capstan_servicekit.errors import NotReady
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 PREFIX = "/mlflow"

@@ -10,9 +10,9 @@ from capstan_contracts.ids import NAME_PATTERN
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.registry import LedgerEntry, LedgerVerification
 from capstan_registry.actions.read_ledger import list_entries, verify_ledger
-from capstan_servicekit.auth import ProjectName, Viewer
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit
+from capstan_servicekit.security.auth import ProjectName, Viewer
 
 
 def ledger_router(kit: Kit) -> Router:

@@ -12,9 +12,9 @@ from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.registry import LoopStatus
 from capstan_registry.actions.apply_loop import apply_loop
 from capstan_registry.actions.read_loops import get_loop, list_loops
-from capstan_servicekit.auth import Admin, ProjectName, Viewer
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit
+from capstan_servicekit.security.auth import Admin, ProjectName, Viewer
 
 LoopName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=63)]
 

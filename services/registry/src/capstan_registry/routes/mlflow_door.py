@@ -12,11 +12,11 @@ from starlette.types import Receive, Scope, Send
 
 from capstan_registry.actions.knock import Knock, knock
 from capstan_registry.actions.ports import CatalogueServer
-from capstan_servicekit.auth import Viewer
 from capstan_servicekit.errors import CapstanError
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.trace import request_id
+from capstan_servicekit.security.auth import Viewer
+from capstan_servicekit.telemetry.trace import request_id
 
 PREFIX = b"/mlflow/"
 UPLOADS = r"^/mlflow/(ajax-)?api/2\.0/mlflow-artifacts/"

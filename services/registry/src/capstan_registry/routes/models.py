@@ -12,9 +12,9 @@ from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.registry import Champion, Model, ModelVersion, Promotion
 from capstan_registry.actions import read_models
 from capstan_registry.actions.request_promotion import get_promotion, request_promotion
-from capstan_servicekit.auth import Operator, ProjectName, Viewer
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit
+from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 
 ModelName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=63)]
 VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]

@@ -16,7 +16,8 @@ from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.db.tables import WorkRow
 from capstan_servicekit.errors import CapstanError, Conflict
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
 from capstan_training.actions.close_run import CLOSE_RUN
 from capstan_training.actions.log_run import LOG_RUN
 from capstan_training.actions.make_training_set import MakeTrainingSet

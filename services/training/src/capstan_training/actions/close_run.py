@@ -5,8 +5,9 @@ from __future__ import annotations
 from capstan_contracts.errors import Problem
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.telemetry import logger
-from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
 from capstan_training.actions.ports import Executor, RunLogs
 from capstan_training.tables import RunRow
 

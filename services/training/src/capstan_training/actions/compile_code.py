@@ -12,7 +12,8 @@ from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.errors import InvalidData, NotFound, broken
 from capstan_servicekit.jobs.pool import JobTimedOut
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
 from capstan_training.tables import CodeRow
 
 JOB = "capstan_training.jobs.compile_recipe:run"

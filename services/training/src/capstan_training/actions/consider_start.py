@@ -7,8 +7,9 @@ from sqlalchemy import select
 from capstan_contracts.errors import Problem
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.telemetry import logger
-from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
 from capstan_training.actions.ports import Datasets
 from capstan_training.actions.start_run import Start, StartRun
 from capstan_training.domain.part import TrainingPart

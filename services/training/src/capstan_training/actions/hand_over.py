@@ -12,9 +12,9 @@ from capstan_contracts.rest.training import PodOrder, PodOutcome
 from capstan_contracts.work import State
 from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.errors import BadRequest, Conflict, InvalidData, NotFound, broken
-from capstan_servicekit.objects import stream_to_file
-from capstan_servicekit.principals import new_token, token_digest
+from capstan_servicekit.objects.folder import stream_to_file
 from capstan_servicekit.runtime import Kit
+from capstan_servicekit.security.principals import new_token, token_digest
 from capstan_training.actions.order_of_run import order_of
 from capstan_training.actions.ports import PipelineFailed, PipelineOutOfMemory, PipelineResult
 from capstan_training.actions.read_runs import find_run

@@ -6,8 +6,9 @@ from capstan_contracts.errors import Problem
 from capstan_contracts.ids import short
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.telemetry import logger
-from capstan_servicekit.work import Lease, WorkItem, WorkKind
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, WorkItem
 from capstan_training.actions.ports import RunRecord, Tracking
 from capstan_training.tables import RunRow
 

@@ -10,7 +10,7 @@ from capstan_contracts.rest.feature_store import TrainingSet, TrainingSetRequest
 from capstan_contracts.work import Progress, State
 from capstan_servicekit.errors import BadRequest, NotReady, Upstream, broken
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.work import Lease
+from capstan_servicekit.work.lease import Lease
 from capstan_training.actions.ports import RunLogs, TrainingSets
 from capstan_training.domain.part import TrainingPart
 from capstan_training.domain.pipelines import Pipeline

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from capstan_contracts.events import DatasetCommitted
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.work import WorkQueue
+from capstan_servicekit.work.queue import WorkQueue
 from capstan_training.actions.consider_start import CONSIDER
 from capstan_training.domain.part import TrainingPart
 from capstan_training.tables import LoopRow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from capstan_contracts.events import RetrainRequested
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.errors import InvalidSpec, NotFound, broken
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.telemetry.logs import logger
 from capstan_training.actions.start_run import Start, StartRun
 from capstan_training.domain.part import TrainingPart
 from capstan_training.tables import LoopRow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from capstan_servicekit.work import Lease
+from capstan_servicekit.work.lease import Lease
 from capstan_training.actions.ports import RunLogs
 from capstan_training.domain.transcript import OWN, Transcript, foreign
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from capstan_contracts.errors import Code
 from capstan_servicekit.errors import BadRequest, broken
-from capstan_servicekit.work import Lease
+from capstan_servicekit.work.lease import Lease
 from capstan_training.actions.order_of_run import order_of
 from capstan_training.actions.ports import (
     Executor,

@@ -10,7 +10,7 @@ from capstan_contracts.ids import short
 from capstan_contracts.rest.training import CodeArchive
 from capstan_contracts.work import State
 from capstan_servicekit.errors import InvalidData, TooLarge, broken
-from capstan_servicekit.objects import stream_to_file
+from capstan_servicekit.objects.folder import stream_to_file
 from capstan_servicekit.runtime import Kit
 from capstan_training.actions.read_code import to_archive
 from capstan_training.domain.archive import ArchiveError, members

@@ -9,7 +9,7 @@ from typing import Any
 
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
-from capstan_servicekit.objects import ObjectStore
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_training.actions.ports import (
     Output,
     PipelineFailed,

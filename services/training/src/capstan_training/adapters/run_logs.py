@@ -9,8 +9,8 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from capstan_servicekit.paths import under
-from capstan_servicekit.redact import redact_text
+from capstan_servicekit.security.paths import under
+from capstan_servicekit.security.redact import redact_text
 from capstan_training.domain.transcript import OWN
 
 _PIECE = 64 * 1024

@@ -8,8 +8,8 @@ from fastapi import Path, Request
 
 from capstan_contracts.ids import Digest
 from capstan_contracts.rest.training import CodeArchive
-from capstan_servicekit.auth import Admin, ProjectName, Viewer
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
+from capstan_servicekit.security.auth import Admin, ProjectName, Viewer
 from capstan_training.actions.read_code import ReadCode
 from capstan_training.actions.store_code import StoreCode
 

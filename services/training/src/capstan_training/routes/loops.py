@@ -9,8 +9,8 @@ from fastapi import Path, Query
 from capstan_contracts.ids import Name
 from capstan_contracts.loop import LoopPart
 from capstan_contracts.rest.common import PartStatus
-from capstan_servicekit.auth import ProjectName, ServiceIdentity
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
+from capstan_servicekit.security.auth import ProjectName, ServiceIdentity
 from capstan_training.actions.take_part import TakePart
 
 

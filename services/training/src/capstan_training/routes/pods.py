@@ -9,8 +9,8 @@ from fastapi.responses import FileResponse
 
 from capstan_contracts.ids import Digest, Uuid7
 from capstan_contracts.rest.training import PodOrder, PodOutcome
-from capstan_servicekit.auth import ProjectName, Ticket
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
+from capstan_servicekit.security.auth import ProjectName, Ticket
 from capstan_training.actions.hand_over import HandOver
 
 RunPath = Annotated[Uuid7, Path(description="the run's id")]

@@ -12,8 +12,8 @@ from fastapi.responses import StreamingResponse
 from capstan_contracts.ids import Name, Uuid7
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.training import Run, RunRequest
-from capstan_servicekit.auth import Operator, ProjectName, Viewer
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
+from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 from capstan_training.actions.cancel_run import CancelRun
 from capstan_training.actions.follow_log import FollowLog
 from capstan_training.actions.read_runs import PAGE, ReadRuns

@@ -13,7 +13,7 @@ from capstan_inference.adapters.kubernetes.cluster import Cluster, Manifest
 from capstan_inference.adapters.kubernetes.rollout import Rollout
 from capstan_inference.settings import Settings
 from capstan_servicekit.errors import CapstanError, InvalidData, NotReady
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 Key = tuple[str, str]

@@ -27,7 +27,7 @@ from capstan_inference.adapters.pod.shipper import Shipper
 from capstan_inference.adapters.spool import FolderSpool
 from capstan_inference.settings import PodSettings
 from capstan_servicekit.errors import CapstanError, InvalidData, NotFound
-from capstan_servicekit.telemetry import configure_logging, logger
+from capstan_servicekit.telemetry.logs import configure_logging, logger
 
 log = logger(__name__)
 REFUSED, UNAVAILABLE = os.EX_DATAERR, os.EX_UNAVAILABLE

@@ -13,7 +13,7 @@ from capstan_inference.adapters.data_plane import DataPlane
 from capstan_inference.adapters.pod.control import Control
 from capstan_inference.adapters.spool import FolderSpool
 from capstan_servicekit.errors import CapstanError, InvalidData
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 EVERY_S, AGAIN_AFTER_S = 0.3, 1.0

@@ -1,4 +1,4 @@
-"""`python -m capstan_servicekit.reload <module> [arguments]`: run a module, again whenever a source of ours changes.
+"""`python -m capstan_servicekit.http.reload <module> [arguments]`: run a module, again when a source of ours changes.
 
 For work on the code only: a development tool puts changed files into a running container. It looks at modification
 times twice a second and lets the process end by itself before it starts the next.
@@ -69,7 +69,7 @@ def follow(command: list[str], folders: list[Path]) -> None:
 def main() -> None:
     """Command line: everything after the own name goes to the module."""
     if len(sys.argv) < 2:
-        raise SystemExit("usage: python -m capstan_servicekit.reload <module> [arguments]")
+        raise SystemExit("usage: python -m capstan_servicekit.http.reload <module> [arguments]")
     follow([sys.executable, "-P", "-m", *sys.argv[1:]], sources(sys.path))
 
 

@@ -15,13 +15,13 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from capstan_servicekit.app import create_app
+from capstan_servicekit.db.diagnosis import DatabaseUnusable
 from capstan_servicekit.db.migrate import upgrade
-from capstan_servicekit.db.trouble import DatabaseUnusable
 from capstan_servicekit.home import home_trouble
+from capstan_servicekit.http.app import create_app
 from capstan_servicekit.runtime import Service
 from capstan_servicekit.settings import ServiceSettings, wrong_settings
-from capstan_servicekit.telemetry import configure_logging, logger
+from capstan_servicekit.telemetry.logs import configure_logging, logger
 
 Build = Callable[[ServiceSettings], Service]
 log = logger(__name__)

@@ -17,12 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from capstan_contracts.errors import Code, FieldError, Problem
 from capstan_servicekit.errors import CapstanError, TooLarge, Unauthenticated
-from capstan_servicekit.kit_routes import kit_router
-from capstan_servicekit.redact import redact_text
-from capstan_servicekit.routing import declared_routes
+from capstan_servicekit.http.kit_routes import kit_router
+from capstan_servicekit.http.routing import declared_routes
 from capstan_servicekit.runtime import Service
-from capstan_servicekit.telemetry import logger
-from capstan_servicekit.trace import request_id, span
+from capstan_servicekit.security.redact import redact_text
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.telemetry.trace import request_id, span
 
 log = logger(__name__)
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from capstan_servicekit.auth import Public, Requires, Ticket
+from capstan_servicekit.security.auth import Public, Requires, Ticket
 
 
 def permission(route: APIRoute) -> Requires | Ticket | Public | None:
@@ -81,7 +81,7 @@ def declared_routes(routers: Iterable[APIRouter]) -> list[SecuredRoute]:
             if not isinstance(route, SecuredRoute) or permission(route) is None:
                 raise RuntimeError(
                     f"the route {getattr(route, 'path', route)!r} declares no permission: make its router a "
-                    "capstan_servicekit.routing.Router, and give it Viewer, Operator, Admin, ServiceIdentity or Anybody"
+                    "servicekit http.routing.Router, and give it Viewer, Operator, Admin, ServiceIdentity or Anybody"
                 )
             found.append(route)
     return found

@@ -12,7 +12,7 @@ from fastapi import Path as PathParameter
 from capstan_contracts.ids import NAME_PATTERN
 from capstan_contracts.roles import Role
 from capstan_servicekit.errors import Forbidden, Unauthenticated
-from capstan_servicekit.principals import (
+from capstan_servicekit.security.principals import (
     EVERY_PROJECT,
     TOKEN_PREFIX,
     Principal,

@@ -1,4 +1,4 @@
-"""Logs (structlog, JSON with trace and request id) and metrics (prometheus-client, one registry per process)."""
+"""Logs: structlog, JSON with trace and request id, secrets redacted."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from capstan_servicekit.redact import redact
-from capstan_servicekit.trace import request_id, trace_id
+from capstan_servicekit.security.redact import redact
+from capstan_servicekit.telemetry.trace import request_id, trace_id
 
 Logger = structlog.stdlib.BoundLogger
 
@@ -67,31 +66,3 @@ def logger(name: str) -> Logger:
     """A logger for a module."""
     result: Logger = structlog.get_logger(name)
     return result
-
-
-class Metrics:
-    """The metrics that every service has; a service adds its own to `registry`.
-
-    Names are `capstan_<service>_<noun>_<unit>`.
-    """
-
-    def __init__(self, service: str) -> None:
-        self.registry = CollectorRegistry()
-        self.prefix = f"capstan_{service.replace('-', '_')}"
-        self.requests = Histogram(
-            f"{self.prefix}_http_request_duration_seconds",
-            "Time to answer an HTTP request",
-            ["method", "route", "status"],
-            registry=self.registry,
-        )
-        self.events = Counter(
-            f"{self.prefix}_events_total", "Events handled, by outcome", ["type", "outcome"], registry=self.registry
-        )
-        self.work = Counter(
-            f"{self.prefix}_work_items_total", "Long work, by outcome", ["kind", "outcome"], registry=self.registry
-        )
-        self.outbox = Gauge(
-            f"{self.prefix}_outbox_rows",
-            "Events committed and not yet acknowledged by the broker",
-            registry=self.registry,
-        )

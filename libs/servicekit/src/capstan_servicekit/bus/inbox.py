@@ -20,9 +20,10 @@ from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.db.tables import DeadLetterRow, InboxRow, OutboxRow
 from capstan_servicekit.errors import CapstanError, NotFound, NotReady
-from capstan_servicekit.redact import redact_text
-from capstan_servicekit.telemetry import Metrics, logger
-from capstan_servicekit.trace import span
+from capstan_servicekit.security.redact import redact_text
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.telemetry.metrics import Metrics
+from capstan_servicekit.telemetry.trace import span
 
 log = logger(__name__)
 

@@ -1,193 +1,36 @@
-"""Long work in three phases: load, process outside any transaction, apply guarded by lease and fencing token.
-
-A worker claims an item by raising its fence. Whoever applies a result with an older fence gets `LeaseLost` and drops
-it: somebody else finishes the item, and its effect happens once. Source: Kleppmann, "How to do distributed locking".
-"""
+"""Claims due items of work and runs them, each kind with its own concurrency."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import CursorResult, or_, select, update
 
 from capstan_contracts.errors import Code, Problem
 from capstan_contracts.ids import uuid7
-from capstan_contracts.work import Progress, State, WorkStatus
+from capstan_contracts.work import State
 from capstan_servicekit.clock import Clock
-from capstan_servicekit.db.session import Database, ReadSession, WriteSession
+from capstan_servicekit.db.session import Database
 from capstan_servicekit.db.tables import WorkRow
 from capstan_servicekit.errors import CapstanError, NotReady
-from capstan_servicekit.telemetry import Metrics, logger
-from capstan_servicekit.trace import span, traceparent
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.telemetry.metrics import Metrics
+from capstan_servicekit.telemetry.trace import span
+from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.lease import Lease, LeaseLost, WorkItem
 
 log = logger(__name__)
+
+
 AWAY_ATTEMPTS = 40
+
+
 MAX_BACKOFF_S = 30.0
-_OPEN = (State.QUEUED, State.RUNNING)
-
-
-class LeaseLost(Exception):
-    """Somebody else has the item now: drop what was made."""
-
-
-class Cancelled(Exception):
-    """The item was asked to stop, and has."""
-
-
-@dataclass(frozen=True)
-class WorkItem:
-    """A claimed item. `key` names what it is about; `attempt` counts from 1."""
-
-    id: str
-    kind: str
-    key: str
-    project: str
-    payload: dict[str, Any]
-    attempt: int
-
-
-class Lease:
-    """The right to work on an item; heart-beats keep it, `step` and `finish` prove it."""
-
-    def __init__(self, database: Database, clock: Clock, item: WorkItem, fence: int, seconds: float) -> None:
-        self._database, self._clock, self.item, self._fence = database, clock, item, fence
-        self._seconds = seconds
-        self.traceparent: str | None = None
-        self.cancel_requested = asyncio.Event()
-        self.lost = asyncio.Event()
-        self.finished = False
-        self._progress = Progress()
-
-    async def progress(self, done: int, total: int, message: str = "") -> None:
-        """Tell how far the work is; written with the next heart-beat."""
-        self._progress = Progress(done=done, total=total, message=message)
-
-    @asynccontextmanager
-    async def step(self) -> AsyncIterator[WriteSession]:
-        """A guarded transaction in the middle of the work."""
-        async with self._database.write() as session:
-            await self.guard(session, progress=self._progress.model_dump())
-            yield session
-
-    @asynccontextmanager
-    async def finish(self) -> AsyncIterator[WriteSession]:
-        """The guarded transaction that applies the result and ends the item."""
-        async with self._database.write() as session:
-            await self.guard(
-                session,
-                state=State.SUCCEEDED,
-                finished_at=self._clock.now(),
-                owner=None,
-                lease_until=None,
-                progress=self._progress.model_copy(update={"message": ""}).model_dump(),
-            )
-            yield session
-        self.finished = True
-
-    async def beat(self) -> None:
-        """Heart-beat until the lease is lost."""
-        while True:
-            await asyncio.sleep(self._seconds / 4)
-            try:
-                async with self._database.write() as session:
-                    until = self._clock.now() + timedelta(seconds=self._seconds)
-                    await self.guard(session, lease_until=until, progress=self._progress.model_dump())
-                    row = await session.get(WorkRow, self.item.id)
-                    if row is not None and row.cancel_requested:
-                        self.cancel_requested.set()
-            except LeaseLost:
-                self.lost.set()
-                return
-            except NotReady:
-                continue  # the work goes on; when the database stays away for longer than the lease, `guard` says so
-
-    async def guard(self, session: WriteSession, **values: Any) -> None:
-        """Write `values` into the item's row if the lease still holds; LeaseLost otherwise."""
-        mine = (WorkRow.id == self.item.id, WorkRow.fence == self._fence, WorkRow.state == State.RUNNING)
-        result = await session.execute(update(WorkRow).where(*mine).values(**values))
-        if not isinstance(result, CursorResult) or result.rowcount != 1:
-            raise LeaseLost(self.item.id)
-
-
-@dataclass(frozen=True)
-class WorkKind:
-    """How one kind of work is done.
-
-    `run` loads, processes and calls `lease.finish()`. `failed` writes the failure into the service's own rows, in the
-    transaction that ends the item. A `CapstanError` under 500 is final at once; anything else is tried again.
-    """
-
-    run: Callable[[WorkItem, Lease], Coroutine[Any, Any, None]]
-    failed: Callable[[WriteSession, WorkItem, Problem], Awaitable[None]]
-    max_attempts: int = 5
-    concurrency: int = 1
-    backoff_s: float = 1.0
-
-
-class WorkQueue:
-    """Adds and looks at items."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    async def add(
-        self,
-        session: WriteSession,
-        kind: str,
-        *,
-        key: str,
-        project: str,
-        payload: dict[str, Any] | None = None,
-        delay_s: float = 0,
-    ) -> bool:
-        """Enqueue within the caller's transaction; False when an open or finished item of this kind and key exists."""
-        full_key = f"{kind}:{project}:{key}"
-        if await session.scalar(select(WorkRow.id).where(WorkRow.key == full_key)) is not None:
-            return False
-        now = self._clock.now()
-        session.add(
-            WorkRow(
-                id=uuid7(),
-                kind=kind,
-                key=full_key,
-                project=project,
-                payload=payload or {},
-                state=State.QUEUED,
-                fence=0,
-                attempts=0,
-                not_before=now + timedelta(seconds=delay_s),
-                progress=Progress().model_dump(),
-                cancel_requested=False,
-                traceparent=traceparent(),
-                created_at=now,
-            )
-        )
-        await session.flush()
-        return True
-
-    async def status(self, session: ReadSession, kind: str, *, key: str, project: str) -> WorkStatus | None:
-        """State and progress of an item."""
-        row = await session.scalar(select(WorkRow).where(WorkRow.key == f"{kind}:{project}:{key}"))
-        if row is None:
-            return None
-        return WorkStatus(
-            state=State(row.state),
-            progress=Progress.model_validate(row.progress),
-            problem=Problem.model_validate(row.problem) if row.problem else None,
-        )
-
-    async def cancel(self, session: WriteSession, kind: str, *, key: str, project: str) -> bool:
-        """Ask an open item to stop; False when there is none."""
-        mine = (WorkRow.key == f"{kind}:{project}:{key}", WorkRow.state.in_(_OPEN))
-        result = await session.execute(update(WorkRow).where(*mine).values(cancel_requested=True))
-        return isinstance(result, CursorResult) and result.rowcount == 1
 
 
 class WorkLoop:

@@ -14,8 +14,8 @@ from typing import BinaryIO
 import anyio
 
 from capstan_servicekit.errors import Upstream
-from capstan_servicekit.paths import under
-from capstan_servicekit.telemetry import logger
+from capstan_servicekit.security.paths import under
+from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 

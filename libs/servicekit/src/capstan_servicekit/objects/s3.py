@@ -19,7 +19,7 @@ from obstore.store import S3Store
 
 from capstan_contracts.ids import DIGEST_PATTERN
 from capstan_servicekit.errors import CapstanError, Invalid, NotFound, NotReady, Upstream, broken
-from capstan_servicekit.object_cache import ObjectCache
+from capstan_servicekit.objects.cache import ObjectCache
 from capstan_servicekit.settings import ServiceSettings
 
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")

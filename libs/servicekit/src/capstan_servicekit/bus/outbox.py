@@ -16,8 +16,9 @@ from capstan_servicekit.bus.port import Bus, BusUnavailable
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import RELAYING, Database, WriteSession
 from capstan_servicekit.db.tables import OutboxRow
-from capstan_servicekit.telemetry import Metrics, logger
-from capstan_servicekit.trace import child_of, traceparent
+from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.telemetry.metrics import Metrics
+from capstan_servicekit.telemetry.trace import child_of, traceparent
 
 log = logger(__name__)
 BATCH = 100

@@ -16,11 +16,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy import select
 
 from capstan_contracts.rest.common import DeadLetter, Page, ServiceStatus, SessionLink
-from capstan_servicekit.auth import Admin, Anybody, Operator, ProjectName, Viewer
 from capstan_servicekit.db.tables import DeadLetterRow
 from capstan_servicekit.errors import Invalid, NotFound, broken
-from capstan_servicekit.routing import Router
+from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Service
+from capstan_servicekit.security.auth import Admin, Anybody, Operator, ProjectName, Viewer
 
 LINK_SECONDS = 60
 

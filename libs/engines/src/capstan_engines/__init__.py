@@ -1,0 +1,1 @@
+"""Engines: what loads the members of a model package and predicts. Each is found by name and imported when needed."""

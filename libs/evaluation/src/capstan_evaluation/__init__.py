@@ -1,0 +1,1 @@
+"""Tasks and metrics, each once; item-level results, intervals and paired comparisons."""

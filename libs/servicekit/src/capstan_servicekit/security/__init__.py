@@ -1,0 +1,1 @@
+"""Who may do what: principals and permissions, safe paths, safe outgoing calls, redaction."""

@@ -1,0 +1,1 @@
+"""Leased work: queue, lease with a fencing token, and the loop that claims and runs items."""
