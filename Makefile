@@ -1,4 +1,4 @@
-# The front door: `make help` lists what there is. Each command makes the environments it needs, and only when they changed.
+# The entry point: `make help` lists what there is. Each command makes the environments it needs, and only when they changed.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .SUFFIXES:

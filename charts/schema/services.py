@@ -26,7 +26,7 @@ class Pod(Values):
     priority_class_name: str = ""
 
 
-class Door(Values):
+class KubernetesService(Values):
     """The Kubernetes Service."""
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
@@ -50,7 +50,7 @@ class Service(Values):
     home_size: Bytes = Field(default="4Gi", description="the most that a pod may write to its work folder")
     settings: Settings = Field(default_factory=dict, description=SETTINGS)
     pod: Pod = Pod()
-    service: Door = Door()
+    service: KubernetesService = KubernetesService()
     development: Development = Development()
 
 
@@ -79,7 +79,7 @@ class Training(Service):
 
 
 class Mlflow(Values):
-    """MLflow's server, a second container of the registry's pod: reached through the registry's door only."""
+    """MLflow's server, a second container of the registry's pod: reached through the registry's service only."""
 
     enabled: bool = Field(default=True, description="false: started when somebody asks for it, on a store of the pod")
     resources: Resources = resources("50m", "512Mi", "1", "1536Mi")

@@ -259,7 +259,7 @@ def package_model(
         label=label,
         metrics=Metrics(figures["overall"], figures["slices"]),
         pins=Pins(pins["dataset_version"], pins["view_versions"], pins["code"], settings, pins["seed"]),
-        licence="CC0-1.0",
+        license="CC0-1.0",
     )
     target = Path(package.path)
     target.mkdir(parents=True)

@@ -202,7 +202,7 @@ def _write(table: pa.Table, path: Path) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Command line door."""
+    """The command line."""
     if len(argv) != 2:
         print("usage: python prepare.py OUT", file=sys.stderr)
         return 2

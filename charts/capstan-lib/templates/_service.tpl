@@ -7,7 +7,7 @@ Everything that one service consists of. Arguments:
   containers  text: further containers of the pod
   mounts      text: further volume mounts of the service's container
   volumes     text: further volumes of the pod
-  ports, doors  text: further ports of the service's container, and of its Service
+  ports, services text: further ports of the service's container, and of its Service
   rules       text: what its service account may do; empty: nothing, and no token in the pod
   from, to    text: further NetworkPolicy rules
 */}}
@@ -20,7 +20,7 @@ Everything that one service consists of. Arguments:
 ---
 {{ include "capstan.deployment" $context }}
 ---
-{{ include "capstan.door" $context }}
+{{ include "capstan.kubernetesService" $context }}
 {{- if gt (int .root.Values.replicas) 1 }}
 ---
 {{ include "capstan.disruption" $context }}
@@ -107,7 +107,7 @@ subjects:
 {{- end }}
 {{- end }}
 
-{{- define "capstan.door" -}}
+{{- define "capstan.kubernetesService" -}}
 apiVersion: v1
 kind: Service
 metadata:
@@ -127,7 +127,7 @@ spec:
       {{- with .root.Values.service.nodePort }}
       nodePort: {{ . }}
       {{- end }}
-    {{- with .doors }}{{ . | nindent 4 }}{{ end }}
+    {{- with .services }}{{ . | nindent 4 }}{{ end }}
 {{- end }}
 
 {{- define "capstan.disruption" -}}

@@ -35,12 +35,12 @@ CAPSTAN_INFERENCE_MODEL_SERVER_HOST: "0.0.0.0"
   to: {{- include "capstan.podPeer" (dict "root" . "component" "model-server") | nindent 4 }}
 {{- end }}
 
-{{/* The model server as a process of the service's own pod: its door is one more port of that pod. */}}
+{{/* The model server as a process of the service's own pod: it is one more port of that pod. */}}
 {{- define "inference.childPort" -}}
 - {name: models, containerPort: 7110}
 {{- end }}
 
-{{- define "inference.childDoor" -}}
+{{- define "inference.childService" -}}
 - {name: models, port: 7110, targetPort: models, appProtocol: http}
 {{- end }}
 

@@ -80,7 +80,7 @@ def manifest_json() -> dict[str, Any]:
             "parameters": {"num_leaves": 15},
             "seed": 1,
         },
-        "licence": "CC0-1.0",
+        "license": "CC0-1.0",
     }
 
 

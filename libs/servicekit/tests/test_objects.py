@@ -1,4 +1,4 @@
-"""The folder and S3 under one behaviour suite; what only a distant store has: a cache, and sentences for trouble."""
+"""The folder and S3 under one behaviour suite; what only a distant store has: cache and diagnosis."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def _tells(bucket: S3Bucket, setting: str, words: str) -> None:
         await bucket.put("default/x", b"x")
     assert words in told.value.detail
     assert setting in told.value.hint
-    sentence = await bucket.trouble()
+    sentence = await bucket.diagnosis()
     assert sentence is not None and words in sentence and setting in sentence and "\n" not in sentence
 
 

@@ -1,4 +1,4 @@
-"""A toy service: doors, permissions, problems, outbox, inbox, dead letters, work."""
+"""A toy service: routes, permissions, problems, outbox, inbox, dead letters, work."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def package(folder: Path, lookups: bool) -> tuple[str, Path]:
         label="y",
         metrics=Metrics({}, {}),
         pins=Pins("0" * 64, {}, "1" * 64, {}, 7),
-        licence="Apache-2.0",
+        license="Apache-2.0",
     )
     content = folder / f"content-{lookups}"
     content.mkdir()

@@ -73,7 +73,7 @@ def manifest(name: str, lookups: bool) -> ModelManifest:
         label="arr_delayed",
         metrics=Metrics({"auc": 0.7}, {}),
         pins=Pins("0" * 64, {"weather": VIEW_VERSION}, "1" * 64, {}, 7),
-        licence="Apache-2.0",
+        license="Apache-2.0",
     )
 
 

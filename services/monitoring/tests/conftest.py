@@ -99,7 +99,7 @@ def _manifest() -> ModelManifest:
         label="late",
         metrics=Metrics({"auc": 0.7}, {}),
         pins=Pins("0" * 64, {"weather": "ab" * 32}, "1" * 64, {}, 7),
-        licence="Apache-2.0",
+        license="Apache-2.0",
     )
 
 

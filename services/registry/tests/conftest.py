@@ -72,7 +72,7 @@ def manifest_of(**changes: Any) -> dict[str, Any]:
             "parameters": {},
             "seed": 1,
         },
-        "licence": "CC0-1.0",
+        "license": "CC0-1.0",
     } | changes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capstan_formats.moments import BadValueError, type_name
+from capstan_formats.instants import BadValueError, type_name
 
 NAN = math.nan
 INFINITE = "infinity is not a number a model can read"

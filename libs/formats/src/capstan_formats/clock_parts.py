@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from capstan_formats.moments import DAY_US, HOUR_US, MICROSECOND, NULL_US, datetime_of
+from capstan_formats.instants import DAY_US, HOUR_US, MICROSECOND, NULL_US, datetime_of
 
 Ints = npt.NDArray[np.int64]
 

@@ -56,7 +56,7 @@ class ModelManifest:
     label: str
     metrics: Metrics
     pins: Pins
-    licence: str
+    license: str
     kind: str = "model"
     engine: str = "lightgbm"
     task: str = "binary"
@@ -89,7 +89,7 @@ class ModelManifest:
                 "parameters": self.pins.parameters,
                 "seed": self.pins.seed,
             },
-            "licence": self.licence,
+            "license": self.license,
         }
 
     @classmethod
@@ -111,7 +111,7 @@ class ModelManifest:
                     cast(dict[str, Any], read_tree(need(metrics, "slices", dict, "metrics"), 3, "slices")),
                 ),
                 pins=read_pins(need(source, "pins", dict)),
-                licence=need(source, "licence", str),
+                license=need(source, "license", str),
                 kind=need(source, "kind", str),
                 engine=need(source, "engine", str),
                 task=need(source, "task", str),

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from capstan_formats import clock_parts
 from capstan_formats.cells import categories, category, number, numbers
-from capstan_formats.moments import HOUR_US, NULL_US, BadValueError, moment_us, moments_us
+from capstan_formats.instants import HOUR_US, NULL_US, BadValueError, instant_us, instants_us
 
 Matrix = npt.NDArray[np.float64]
 Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
@@ -129,7 +129,7 @@ class Preprocessor:
             for index, column, cell in self._cells:
                 row[index] = cell(columns[column][0])
             for column, zone, parts in self._clocks:
-                us = moment_us(columns[column][0])
+                us = instant_us(columns[column][0])
                 if us is not None:
                     moment: datetime = clock_parts.local_datetime(us, zone)
                     for index, part, _ in parts:
@@ -147,7 +147,7 @@ class Preprocessor:
                 values = columns[column]
                 matrix[:, index] = numbers(values) if codes is None else categories(values, codes)
             for column, zone, parts in self._clocks:
-                us = moments_us(columns[column])
+                us = instants_us(columns[column])
                 local = clock_parts.local_us(us, zone)
                 for index, _, op in parts:
                     matrix[:, index] = np.where(us == NULL_US, NAN, clock_parts.MANY[op](local))
@@ -186,7 +186,7 @@ class KeySource:
         if self.op is None:
             return values.tolist() if isinstance(values, np.ndarray) else list(values)
         try:
-            moments = moments_us(values).tolist()
+            moments = instants_us(values).tolist()
         except BadValueError as error:
             raise PreprocessError(error.rule, self.column, error.row) from None
         return [None if us == NULL_US else us - us % HOUR_US for us in moments]

@@ -8,7 +8,7 @@ CapstanError
 ├── NotBuiltYet        400 a field of a station that does not exist yet
 ├── Unauthenticated    401
 ├── Forbidden          403
-├── Protected          403 a guarded object would be changed by the wrong door
+├── Protected          403 a guarded object would be changed by the wrong call
 ├── NotFound           404
 ├── Conflict           409
 ├── TooLarge           413
@@ -112,7 +112,7 @@ class Forbidden(CapstanError):
 
 
 class Protected(CapstanError):
-    """A guarded object would be changed by the wrong door."""
+    """A guarded object would be changed by the wrong call."""
 
     status, code, title = 403, Code.PROTECTED, "Protected"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 MIN_FREE_BYTES = 32 << 20
 
 
-def home_trouble(home: Path) -> str | None:
+def diagnose_home(home: Path) -> str | None:
     """What keeps the folder from being written to, as a sentence; None when it can be. Makes it when it is missing."""
     probe = home / f".probe-{uuid.uuid4().hex}"
     try:
@@ -22,10 +22,10 @@ def home_trouble(home: Path) -> str | None:
             probe.unlink(missing_ok=True)
         why = error.strerror or type(error).__name__
         return f"cannot write to {home}: {why}; mount a volume there that this user may write to, or set CAPSTAN_HOME"
-    return room_trouble(home)
+    return diagnose_room(home)
 
 
-def room_trouble(home: Path) -> str | None:
+def diagnose_room(home: Path) -> str | None:
     """A sentence when the volume is read-only or nearly full; looks only, writes nothing."""
     try:
         status = os.statvfs(home)

@@ -18,7 +18,7 @@ from capstan_servicekit.bus.port import Bus
 from capstan_servicekit.clock import Clock, SystemClock
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import NotReady
-from capstan_servicekit.home import room_trouble
+from capstan_servicekit.home import diagnose_room
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.folder import FolderObjectStore
 from capstan_servicekit.objects.port import ObjectStore
@@ -100,7 +100,7 @@ def _object_store(settings: ServiceSettings) -> tuple[ObjectStore, dict[str, Che
 
 def _room(settings: ServiceSettings) -> Check:
     async def check() -> str | None:
-        return await asyncio.to_thread(room_trouble, settings.home)
+        return await asyncio.to_thread(diagnose_room, settings.home)
 
     return check
 
@@ -132,7 +132,7 @@ def _unavailable(error: BaseException) -> str | None:
 
 @dataclass
 class Service:
-    """A composed service: doors, background work, checks."""
+    """A composed service: routes and subscriptions, background work, checks."""
 
     kit: Kit
     routers: Sequence[APIRouter]

@@ -149,7 +149,7 @@ def s3_server() -> Iterator[S3Server]:
                 container.exec(["mkdir", "-p", f"/data/{server.bucket}"])
             except DockerException:
                 return False
-            return asyncio.run(server.open().trouble()) is None
+            return asyncio.run(server.open().diagnosis()) is None
 
         _until(ready, "the S3 server", container)
         yield server

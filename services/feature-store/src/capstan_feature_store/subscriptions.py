@@ -1,4 +1,4 @@
-"""The event door: a new dataset version makes the views of the dataset follow."""
+"""The event side: a new dataset version makes the views of the dataset follow."""
 
 from __future__ import annotations
 

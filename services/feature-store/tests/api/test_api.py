@@ -1,4 +1,4 @@
-"""The HTTP door: who may, what is refused and how."""
+"""The HTTP API: who may, what is refused and how."""
 
 from __future__ import annotations
 

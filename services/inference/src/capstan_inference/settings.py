@@ -12,7 +12,7 @@ from capstan_servicekit.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """Fields of its own: the model server's door, its bounds and its log."""
+    """Fields of its own: the model server's server, its bounds and its log."""
 
     SERVICE: ClassVar[str] = "inference"
 

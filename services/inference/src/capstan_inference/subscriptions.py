@@ -1,4 +1,4 @@
-"""The event door: the registry's decisions."""
+"""The event server: the registry's decisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The control through its doors, with a model server that only remembers what it was told."""
+"""The control through its routes, with a model server that only remembers what it was told."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from capstan_contracts.events import RolloutChanged, VersionPromoted
 from capstan_contracts.ids import Urn
-from capstan_inference.actions.ports import Address, Flushed, Placement, Standing
+from capstan_inference.actions.ports import Address, Flushed, Placement, ReplicaStatus
 from capstan_inference.app import build, compose
 from capstan_inference.settings import Settings
 from capstan_inference.tables import Base
@@ -32,7 +32,7 @@ class RememberingServer:
     servers: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
-        self.standing: dict[tuple[str, str], Standing] = {}
+        self.replica_status: dict[tuple[str, str], ReplicaStatus] = {}
         self.serving: dict[tuple[str, str], Placement] = {}
         self.loaded: list[int] = []
         self.broken: set[str] = set()

@@ -163,7 +163,7 @@ class FakeCluster:
         self.bad_images: set[str] = set()
         self.full = False
         self.applied: list[str] = []
-        self._doors: dict[str, asyncio.Server] = {}
+        self._servers: dict[str, asyncio.Server] = {}
         self._turn = itertools.count()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.ended: list[float] = []
@@ -195,8 +195,8 @@ class FakeCluster:
         manifest["metadata"]["generation"] = generation
         manifest["status"] = {} if before is None else before["status"]
         store[name] = manifest
-        if kind == "Service" and name not in self._doors:
-            self._doors[name] = await asyncio.start_server(
+        if kind == "Service" and name not in self._servers:
+            self._servers[name] = await asyncio.start_server(
                 lambda r, w: self._pipe(name, r, w), "127.0.0.1", 0, backlog=512
             )
         return copy.deepcopy(manifest)
@@ -223,7 +223,7 @@ class FakeCluster:
 
     def url(self, service: str) -> str:
         """Where this machine reaches a Service."""
-        return f"http://127.0.0.1:{self._doors[service].sockets[0].getsockname()[1]}"
+        return f"http://127.0.0.1:{self._servers[service].sockets[0].getsockname()[1]}"
 
     def of(self, name: str) -> list[FakePod]:
         """Pods of a Deployment that are not leaving."""
@@ -317,7 +317,7 @@ class FakeCluster:
 
     async def stop(self) -> None:
         """End everything."""
-        for server in self._doors.values():
+        for server in self._servers.values():
             server.close()
         self.deployments.clear()
         await asyncio.gather(*(pod.end(force=True) for pod in self.pods.values()))

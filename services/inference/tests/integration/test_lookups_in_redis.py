@@ -21,7 +21,7 @@ from capstan_formats.preprocess import KeySource
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.lookups import Lookups
 from capstan_inference.dataplane.online import PROBE_S, TIMEOUT_S, Views, open_views
-from capstan_inference.dataplane.refusals import Refusal
+from capstan_inference.dataplane.request_errors import RequestError
 
 NOON = 1_357_041_600_000_000
 HOUR = 3_600_000_000
@@ -161,7 +161,7 @@ def test_the_same_as_from_the_files(views: Views, project: str, files: Path) -> 
 
 def test_a_key_of_the_wrong_type_is_the_callers_mistake(views: Views, project: str) -> None:
     lookups = Lookups(project, [WEATHER], views, Counters())
-    with pytest.raises(Refusal, match="keys of view weather"):
+    with pytest.raises(RequestError, match="keys of view weather"):
         lookups.find({"origin": [1.5], "departure": [NOON]}, [NOON])
 
 

@@ -181,13 +181,13 @@ async def cluster(home: Path, registry: Any, part: Any, fake: Any, port: int = 0
         running(Settings, build, home, peers=registry, compose=composed, **fields) as h,
         AsyncExitStack() as stack,
     ):
-        door = uvicorn.Server(uvicorn.Config(h.app, lifespan="off", log_config=None))
-        serving = asyncio.create_task(door.serve([listening]))
+        server = uvicorn.Server(uvicorn.Config(h.app, lifespan="off", log_config=None))
+        serving = asyncio.create_task(server.serve([listening]))
 
         async def shut() -> None:
-            door.should_exit = True
+            server.should_exit = True
             await asyncio.wait({serving}, timeout=3)  # kept connections of pods are no reason to wait longer
-            left = [serving, *door.server_state.tasks]  # requests under way are of a service that is about to end
+            left = [serving, *server.server_state.tasks]  # requests under way are of a service that is about to end
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)

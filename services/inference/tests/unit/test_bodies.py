@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from capstan_inference.dataplane.bodies import parse_json, v1_batch, v2_batch
-from capstan_inference.dataplane.refusals import INVALID_BODY, MALFORMED_JSON, Refusal
+from capstan_inference.dataplane.request_errors import INVALID_BODY, MALFORMED_JSON, RequestError
 
 NAMES = ("a", "b")
 
@@ -70,7 +70,7 @@ def test_v2_takes_columns_vectors_and_a_matrix() -> None:
     ],
 )
 def test_v1_names_the_place(body: Any, place: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         v1(body)
     assert (refused.value.code, refused.value.place) == (INVALID_BODY, place)
 
@@ -100,7 +100,7 @@ def test_v1_names_the_place(body: Any, place: str) -> None:
     ],
 )
 def test_v2_names_the_place(inputs: Any, place: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         v2(*inputs)
     assert (refused.value.code, refused.value.place) == (INVALID_BODY, place)
 
@@ -118,7 +118,7 @@ def test_v2_names_the_place(inputs: Any, place: str) -> None:
     ],
 )
 def test_what_is_not_json(text: bytes, rule: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         parse_json(text)
     assert refused.value.code == MALFORMED_JSON
     assert rule in refused.value.rule

@@ -9,7 +9,7 @@ import sys
 from capstan_contracts.errors import Code
 from capstan_contracts.ids import UUID_PATTERN, uuid7_instant
 from capstan_inference.dataplane.ids import IdSource
-from capstan_inference.dataplane.refusals import KINDS
+from capstan_inference.dataplane.request_errors import KINDS
 
 
 def test_it_imports_no_framework_and_nothing_else_of_the_service() -> None:

@@ -16,7 +16,7 @@ from capstan_inference.dataplane import log as module
 from capstan_inference.dataplane.config import Limits
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.log import PredictionLog, claim_spool
-from capstan_inference.dataplane.refusals import NOT_READY, Refusal
+from capstan_inference.dataplane.request_errors import NOT_READY, RequestError
 
 
 def record(number: int, size: int = 0) -> tuple[bytes, tuple[int, int]]:
@@ -83,7 +83,7 @@ async def test_a_disk_that_refuses_refuses_the_answer_and_the_next_one_goes_else
     async with opened(tmp_path) as log:
         with monkeypatch.context() as patch:
             patch.setattr(module, "SegmentWriter", Full)
-            with pytest.raises(Refusal) as refused:
+            with pytest.raises(RequestError) as refused:
                 await log.append("default", "m", [record(1)], 1)
         assert refused.value.code == NOT_READY
         await log.append("default", "m", [record(2)], 1)
@@ -110,5 +110,5 @@ def test_a_claim_seals_what_was_left_open_and_sets_damage_aside(tmp_path: Path) 
 def test_a_spool_has_one_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     claim_spool(tmp_path)
     monkeypatch.setattr(module, "_SPOOL_WAIT_S", 0.05)
-    with pytest.raises(Refusal, match="another model server"):
+    with pytest.raises(RequestError, match="another model server"):
         claim_spool(tmp_path)

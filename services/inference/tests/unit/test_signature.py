@@ -9,7 +9,7 @@ import pytest
 
 from capstan_formats.manifest import InputField, Metrics, ModelManifest, OutputField, Pins
 from capstan_inference.dataplane.bodies import Batch
-from capstan_inference.dataplane.refusals import Refusal
+from capstan_inference.dataplane.request_errors import RequestError
 from capstan_inference.dataplane.signature import Signature
 
 MANIFEST = ModelManifest(
@@ -26,7 +26,7 @@ MANIFEST = ModelManifest(
     label="y",
     metrics=Metrics({}, {}),
     pins=Pins("0" * 64, {}, "1" * 64, {}, 1),
-    licence="",
+    license="",
 )
 GOOD = {"x": 1.5, "n": 2, "s": "w", "t": "2013-01-01T00:00:00Z"}
 MIDNIGHT = 1_356_998_400_000_000
@@ -62,7 +62,7 @@ def test_good_rows_are_read_and_kept_as_they_were_sent() -> None:
     ],
 )
 def test_a_wrong_cell_is_named(column: str, value: Any, word: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         read(**{column: value})
     assert refused.value.place == f"instances[0].{column}"
     assert word in refused.value.rule
@@ -75,6 +75,6 @@ def test_the_event_time_is_that_of_the_label_then_the_rows_then_the_requests_the
     assert read(column=None, batch=both).event_times == [7]
     assert read(t=None, batch={"event_times": [None], "event_time": 9}).event_times == [9]
     assert abs(read(t=None).event_times[0] - time.time() * 1e6) < 60e6
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         read(batch={"event_time": "soon"})
     assert refused.value.place == "event_time"

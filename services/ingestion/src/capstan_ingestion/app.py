@@ -1,4 +1,4 @@
-"""Composition root: settings -> adapters -> actions -> doors."""
+"""Composition root: settings -> adapters -> actions -> routes and subscriptions."""
 
 from __future__ import annotations
 

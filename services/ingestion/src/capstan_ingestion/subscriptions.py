@@ -1,4 +1,4 @@
-"""The event door. Ingestion begins the loop, so it listens to nobody."""
+"""The event side. Ingestion begins the loop, so it listens to nobody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Through the HTTP door with the real job environment: Great Expectations and DVC in worker processes."""
+"""Through the HTTP API with the real job environment: Great Expectations and DVC in worker processes."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Composition root: settings -> actions -> doors."""
+"""Composition root: settings -> actions -> routes and subscriptions."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from capstan_monitoring.actions.absorb_segment import AbsorbSegment
 from capstan_monitoring.actions.advance_watermark import AdvanceWatermark
-from capstan_monitoring.actions.close_windows import ABSORB, JUDGE
+from capstan_monitoring.actions.close_windows import INGEST, JUDGE
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
 from capstan_monitoring.actions.follow_versions import FollowVersions
+from capstan_monitoring.actions.ingest_segment import IngestSegment
 from capstan_monitoring.actions.join_labels import JOIN_LABELS, JoinLabels
 from capstan_monitoring.actions.judge_window import RENDER, JudgeWindow
 from capstan_monitoring.actions.measure_quality import QUALITY, MeasureQuality
@@ -45,7 +45,7 @@ def compose(kit: Kit, settings: Settings) -> Service:
         ),
         subscriptions=subscriptions(kit, FollowVersions(kit), NoteCommit(kit, retrain)),
         work_kinds={
-            ABSORB: AbsorbSegment(kit, lateness).work_kind(),
+            INGEST: IngestSegment(kit, lateness).work_kind(),
             JUDGE: JudgeWindow(kit, lateness, retrain).work_kind(),
             JOIN_LABELS: JoinLabels(kit).work_kind(),
             QUALITY: MeasureQuality(kit).work_kind(),

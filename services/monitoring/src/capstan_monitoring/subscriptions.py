@@ -1,4 +1,4 @@
-"""The event door: write rows and enqueue work, nothing else."""
+"""The event side: write rows and enqueue work, nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from capstan_contracts.events import (
     VersionPromoted,
 )
 from capstan_monitoring.actions import follow_retrains
-from capstan_monitoring.actions.close_windows import ABSORB, absorb_key
+from capstan_monitoring.actions.close_windows import INGEST, ingest_key
 from capstan_monitoring.actions.find_monitor import monitor_row
 from capstan_monitoring.actions.follow_versions import FollowVersions
 from capstan_monitoring.actions.note_commit import NoteCommit
@@ -29,7 +29,7 @@ def subscriptions(kit: Kit, versions: FollowVersions, commits: NoteCommit) -> Su
         monitor = await monitor_row(session, envelope.project, event.deployment)
         payload = {"loop": monitor.loop, "segment": event.segment}
         await kit.work.add(
-            session, ABSORB, key=absorb_key(monitor.loop, event.segment), project=envelope.project, payload=payload
+            session, INGEST, key=ingest_key(monitor.loop, event.segment), project=envelope.project, payload=payload
         )
 
     async def finished(session: WriteSession, envelope: Envelope, event: RunFinished) -> None:

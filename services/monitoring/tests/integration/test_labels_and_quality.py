@@ -150,7 +150,7 @@ async def test_a_verdict_waits_for_the_segments_that_are_there(watching: Any, da
 
 async def queued(driver: Any, count: int) -> bool:
     async with driver.h.kit.database.read() as session:
-        found = await session.scalar(select(func.count()).select_from(WorkRow).where(WorkRow.kind == "absorb"))
+        found = await session.scalar(select(func.count()).select_from(WorkRow).where(WorkRow.kind == "ingest"))
     return bool(found == count)
 
 
@@ -311,13 +311,13 @@ async def test_what_was_half_done_when_the_process_died_is_done_once(watching: A
     await watching.log(one)
     await watching.seen(600)
     async with watching.h.kit.database.write() as session:
-        item = await session.scalar(select(WorkRow).where(WorkRow.kind == "absorb"))
+        item = await session.scalar(select(WorkRow).where(WorkRow.kind == "ingest"))
         assert item is not None
         item.state, item.finished_at = "queued", None
 
     async def done() -> Any:
         async with watching.h.kit.database.read() as session:
-            return await session.scalar(select(WorkRow.state).where(WorkRow.kind == "absorb")) == "succeeded"
+            return await session.scalar(select(WorkRow.state).where(WorkRow.kind == "ingest")) == "succeeded"
 
     await watching.h.until(done)
     async with watching.h.kit.database.read() as session:

@@ -1,1 +1,1 @@
-"""Guards the door of the model registry: gates, promotions and the ledger of every decision."""
+"""Guards the proxy of the model registry: gates, promotions and the ledger of every decision."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from capstan_registry.actions.decide_promotion import decide_kind
-from capstan_registry.actions.hand_out import CONVERGE, converge_kind
+from capstan_registry.actions.distribute_loop import CONVERGE, converge_kind
 from capstan_registry.actions.ports import CatalogueServer, ModelCatalogue
 from capstan_registry.actions.project_alias import PROJECT_ALIAS, project_alias_kind
 from capstan_registry.actions.reconcile import reconciler
@@ -16,7 +16,7 @@ from capstan_registry.adapters.mlflow_server import MlflowServer
 from capstan_registry.adapters.mlflow_standalone import serve_mlflow
 from capstan_registry.routes.ledger import ledger_router
 from capstan_registry.routes.loops import loops_router
-from capstan_registry.routes.mlflow_door import UPLOADS, mlflow_router
+from capstan_registry.routes.mlflow_proxy import UPLOADS, mlflow_router
 from capstan_registry.routes.models import models_router
 from capstan_registry.settings import Settings
 from capstan_registry.subscriptions import subscriptions

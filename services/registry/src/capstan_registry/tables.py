@@ -28,7 +28,7 @@ class LoopRow(Base):
     resolved: Mapped[dict[str, Any]] = mapped_column(Json)
     taken: Mapped[dict[str, int]] = mapped_column(Json)
     applied: Mapped[bool] = mapped_column(Boolean)
-    hand_outs: Mapped[int] = mapped_column(Integer)
+    distributions: Mapped[int] = mapped_column(Integer)
     updated_at: Mapped[datetime] = mapped_column(InstantColumn)
 
 

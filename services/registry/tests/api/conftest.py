@@ -1,4 +1,4 @@
-"""The registry behind its HTTP door, with a remembered catalogue and five services that answer as told."""
+"""The registry behind its HTTP proxy, with a remembered catalogue and five services that answer as told."""
 
 from __future__ import annotations
 

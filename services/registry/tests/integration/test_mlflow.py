@@ -1,4 +1,4 @@
-"""A real MLflow server behind the door: started on demand, used by its own client and by a browser's calls."""
+"""A real MLflow server behind the proxy: started on demand, used by its own client and by a browser's calls."""
 
 from __future__ import annotations
 

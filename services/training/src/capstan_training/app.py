@@ -1,4 +1,4 @@
-"""Composition root of the training service: settings to adapters to actions to doors."""
+"""Composition root of the training service: settings to adapters to actions to routes and subscriptions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from capstan_training.actions.close_run import CLOSE_RUN, CloseRun
 from capstan_training.actions.compile_code import CompileCode
 from capstan_training.actions.consider_start import CONSIDER, ConsiderStart
 from capstan_training.actions.follow_log import FollowLog
-from capstan_training.actions.hand_over import HandOver
 from capstan_training.actions.log_run import LOG_RUN, LogRun
 from capstan_training.actions.make_training_set import MakeTrainingSet
 from capstan_training.actions.note_commit import NoteCommit
@@ -25,6 +24,7 @@ from capstan_training.actions.read_runs import ReadRuns
 from capstan_training.actions.request_run import RequestRun
 from capstan_training.actions.retrain import Retrain
 from capstan_training.actions.run_pipeline import RunPipeline
+from capstan_training.actions.run_pod_api import RunPodApi
 from capstan_training.actions.start_run import RUN, StartRun
 from capstan_training.actions.store_code import COMPILE, StoreCode
 from capstan_training.actions.take_part import TakePart
@@ -54,7 +54,7 @@ def local_executor(kit: Kit, settings: Settings) -> LocalExecutor:
     return LocalExecutor(pool, kit.objects, poll_s=settings.poll_s)
 
 
-def kubernetes_executor(settings: Settings, handover: HandOver) -> Executor:
+def kubernetes_executor(settings: Settings, handover: RunPodApi) -> Executor:
     """One Job per run, in the cluster that this process belongs to or that KUBECONFIG names."""
     # 0.3 s that no laptop has to pay
     from capstan_training.adapters.kubernetes_api import KubernetesApi  # noqa: PLC0415
@@ -76,7 +76,7 @@ def kubernetes_executor(settings: Settings, handover: HandOver) -> Executor:
 
 def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> Service:
     """The service on given parts."""
-    handover = HandOver(kit, settings.home / "scratch" / "training-runs")
+    handover = RunPodApi(kit, settings.home / "scratch" / "training-runs")
     if executor is None and settings.executor == "kubernetes":
         executor = kubernetes_executor(settings, handover)
     executor = executor or local_executor(kit, settings)

@@ -1,4 +1,4 @@
-"""The event door: write rows and enqueue work, nothing else."""
+"""The event side: write rows and enqueue work, nothing else."""
 
 from __future__ import annotations
 

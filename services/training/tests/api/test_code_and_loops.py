@@ -1,4 +1,4 @@
-"""Archives and loop parts through the HTTP door."""
+"""Archives and loop parts through the HTTP API."""
 
 from __future__ import annotations
 

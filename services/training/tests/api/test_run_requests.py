@@ -1,4 +1,4 @@
-"""Runs through the HTTP door, with an executor that answers at once."""
+"""Runs through the HTTP API, with an executor that answers at once."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from capstan_client.cluster.forward import Forward
-from capstan_client.cluster.kubectl import ClusterError, Door, Kubectl, Target
+from capstan_client.cluster.kubectl import ClusterError, Endpoint, Kubectl, Target
 from capstan_client.platform.home import Home, Record
 from capstan_client.platform.processes import started_at
 from capstan_client.settings import chosen_token
@@ -92,17 +92,17 @@ class Connector:
         self._record.state = "ready"
         self.home.write_record(self._record)
 
-    def _reach(self, door: Door, wanted_port: int = 0) -> str:
-        """The address of a door from here; a forward is started for it when that is the way."""
+    def _reach(self, endpoint: Endpoint, wanted_port: int = 0) -> str:
+        """The address of an endpoint from here; a forward is started for it when that is the way."""
         if self.via is Via.SERVICE:
-            return f"http://{door.address}:{door.port}"
-        if door.service not in self._forwards:
-            forward = self._forwards[door.service] = Forward(self._kubectl, door, wanted_port)
-            self._tasks[door.service] = asyncio.create_task(forward.run(), name=door.service)
-        return self._forwards[door.service].url
+            return f"http://{endpoint.address}:{endpoint.port}"
+        if endpoint.service not in self._forwards:
+            forward = self._forwards[endpoint.service] = Forward(self._kubectl, endpoint, wanted_port)
+            self._tasks[endpoint.service] = asyncio.create_task(forward.run(), name=endpoint.service)
+        return self._forwards[endpoint.service].url
 
     async def _reach_model_servers(self) -> dict[str, str]:
-        return {name: self._reach(door) for name, door in (await self._kubectl.model_servers()).items()}
+        return {name: self._reach(endpoint) for name, endpoint in (await self._kubectl.model_servers()).items()}
 
     async def _follow_model_servers(self) -> None:
         """Loops come and go while we are connected."""

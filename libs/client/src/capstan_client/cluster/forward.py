@@ -6,7 +6,7 @@ import asyncio
 import socket
 from contextlib import suppress
 
-from capstan_client.cluster.kubectl import Door, Kubectl
+from capstan_client.cluster.kubectl import Endpoint, Kubectl
 from capstan_client.platform.processes import die_with_parent
 from capstan_client.settings import current_environment
 
@@ -17,8 +17,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S = 0.1, 3.0, 10.0
 class Forward:
     """The local port stays the same for as long as this lives."""
 
-    def __init__(self, kubectl: Kubectl, door: Door, wanted_port: int = 0) -> None:
-        self.door, self._kubectl = door, kubectl
+    def __init__(self, kubectl: Kubectl, endpoint: Endpoint, wanted_port: int = 0) -> None:
+        self.endpoint, self._kubectl = endpoint, kubectl
         self.port = free_port(wanted_port)
         self.said = ""
 
@@ -37,9 +37,9 @@ class Forward:
             await asyncio.sleep(pause)
 
     async def _once(self) -> None:
-        ports = f"{self.port}:{self.door.port}"
+        ports = f"{self.port}:{self.endpoint.port}"
         process = await asyncio.create_subprocess_exec(
-            *self._kubectl.command("port-forward", "--address", HOST, f"service/{self.door.service}", ports),
+            *self._kubectl.command("port-forward", "--address", HOST, f"service/{self.endpoint.service}", ports),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

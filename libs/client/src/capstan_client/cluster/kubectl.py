@@ -33,7 +33,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Door:
+class Endpoint:
     """A Service of the platform; `name` is that of its part (`registry`) or deployment (`default/flight-delay`)."""
 
     name: str
@@ -83,16 +83,20 @@ class Kubectl:
         items: list[dict[str, Any]] = found["items"]
         return items
 
-    async def parts(self) -> dict[str, Door]:
+    async def parts(self) -> dict[str, Endpoint]:
         """The Services of the six services, by name."""
-        doors = [_door(item, _label(item, "app.kubernetes.io/component")) for item in await self.objects("services")]
-        return {door.name: door for door in doors}
+        endpoints = [
+            _endpoint(item, _label(item, "app.kubernetes.io/component")) for item in await self.objects("services")
+        ]
+        return {endpoint.name: endpoint for endpoint in endpoints}
 
-    async def model_servers(self) -> dict[str, Door]:
+    async def model_servers(self) -> dict[str, Endpoint]:
         """The Services of model servers, by `project/deployment`."""
         items = await self.objects("services", "app.kubernetes.io/component=model-server")
-        doors = [_door(one, f"{_label(one, 'capstan.dev/project')}/{_label(one, 'capstan.dev/loop')}") for one in items]
-        return {door.name: door for door in doors}
+        endpoints = [
+            _endpoint(one, f"{_label(one, 'capstan.dev/project')}/{_label(one, 'capstan.dev/loop')}") for one in items
+        ]
+        return {endpoint.name: endpoint for endpoint in endpoints}
 
     async def token(self) -> str:
         """The token that people use, from its Secret."""
@@ -121,7 +125,7 @@ def _label(item: dict[str, Any], name: str) -> str:
     return str(item["metadata"].get("labels", {}).get(name, ""))
 
 
-def _door(item: dict[str, Any], name: str) -> Door:
+def _endpoint(item: dict[str, Any], name: str) -> Endpoint:
     ports = item["spec"]["ports"]
     port = next((one["port"] for one in ports if one.get("name") == "http"), ports[0]["port"])
-    return Door(name, item["metadata"]["name"], item["spec"].get("clusterIP", ""), int(port))
+    return Endpoint(name, item["metadata"]["name"], item["spec"].get("clusterIP", ""), int(port))

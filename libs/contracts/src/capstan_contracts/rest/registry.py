@@ -1,4 +1,4 @@
-"""Registry: loops, models, gates, ledger, MLflow's door.
+"""Registry: loops, models, gates, ledger, the MLflow proxy.
 
 PUT  /loops/{loop}?dry_run=                     ResolvedLoop -> LoopStatus         admin
 GET  /loops, /loops/{loop}                                                         viewer

@@ -82,7 +82,7 @@ class ViewRows(NamedTuple):
 
 
 Answer = ViewRows | OnlineStoreError | OnlineCodecError
-"""What a read of one view gives. A view's own trouble is a value, so that it does not cost the others theirs."""
+"""What a read of one view gives. A view that cannot be read is a value, so that it does not cost the others theirs."""
 
 
 class _Generation(NamedTuple):

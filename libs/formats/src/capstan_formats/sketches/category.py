@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from capstan_formats.moments import type_name
+from capstan_formats.instants import type_name
 from capstan_formats.sketches.rules import Counts, SketchError, Values, count_from, counts_from, field
 
 MAX_WORDS = 10_000

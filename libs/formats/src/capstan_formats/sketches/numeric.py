@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capstan_formats.cells import numbers
-from capstan_formats.moments import BadValueError
+from capstan_formats.instants import BadValueError
 from capstan_formats.sketches.rules import Counts, SketchError, Values, count_from, counts_from, field
 
 Edges = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ from nats.errors import Error as NatsError
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from capstan_servicekit.bus.nats import ensure_streams, trouble_of
+from capstan_servicekit.bus.nats import diagnose, ensure_streams
 from capstan_servicekit.settings import BusAdminSettings, wrong_settings
 
 PAUSE_S = 1.0
@@ -36,7 +36,7 @@ async def ensure(settings: BusAdminSettings) -> None:
                 replicas=settings.bus_replicas,
             )
         except (NatsError, TimeoutError, OSError) as error:
-            sentence = trouble_of(
+            sentence = diagnose(
                 error, url=settings.bus_url, user=settings.bus_admin_user, setting="CAPSTAN_BUS_ADMIN_PASSWORD"
             )
             if _hopeless(error) or time.monotonic() >= until:

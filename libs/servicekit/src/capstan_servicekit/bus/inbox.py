@@ -1,4 +1,4 @@
-"""The event door: each event has its effect once, a failing one is retried with back-off, a hopeless one is set aside.
+"""The event side: each event has its effect once, a failing one is retried with back-off, a hopeless one is set aside.
 
 Effect and inbox row share one transaction, so a redelivered event finds its row and does nothing.
 """

@@ -34,7 +34,7 @@ _NO_CONSUMER = 10014
 log = logger(__name__)
 
 
-def trouble_of(error: BaseException, *, url: str, user: str, setting: str) -> str:
+def diagnose(error: BaseException, *, url: str, user: str, setting: str) -> str:
     """What went wrong with the broker, and which setting mends it."""
     place = urlsplit(url).netloc.rpartition("@")[2] or url
     if isinstance(error, ServiceUnavailableError | NoStreamResponseError):
@@ -87,7 +87,7 @@ class NatsBus:
         self._client: Client | None = None
         self._js: JetStreamContext | None = None
         self._connecting = asyncio.Lock()
-        self._trouble: BaseException = ConnectionError("not connected yet")
+        self._diagnosis: BaseException = ConnectionError("not connected yet")
         self._checked: tuple[float, str | None] = (0.0, None)
 
     @property
@@ -123,30 +123,30 @@ class NatsBus:
         self._client, self._js = client, client.jetstream(timeout=5)
 
     async def _report(self, error: Exception) -> None:
-        before, self._trouble = self._sentence(), error
+        before, self._diagnosis = self._sentence(), error
         if self._sentence() != before:  # four tries a second need not all be told
-            log.warning("bus.trouble", error=str(error) or type(error).__name__, what=self._sentence())
+            log.warning("bus.diagnosis", error=str(error) or type(error).__name__, what=self._sentence())
 
     def _sentence(self) -> str:
-        return trouble_of(self._trouble, url=self._url, user=self._service, setting="CAPSTAN_BUS_PASSWORD")
+        return diagnose(self._diagnosis, url=self._url, user=self._service, setting="CAPSTAN_BUS_PASSWORD")
 
     async def check(self) -> str | None:
         """Connection, JetStream and stream; the broker is asked at most every five seconds."""
         if not self.connected:
             return self._sentence()
         if time.monotonic() - self._checked[0] >= CHECK_EVERY_S:
-            self._checked = (time.monotonic(), await self._stream_trouble())
+            self._checked = (time.monotonic(), await self._stream_diagnosis())
         return self._checked[1]
 
-    async def _stream_trouble(self) -> str | None:
+    async def _stream_diagnosis(self) -> str | None:
         try:
             await self._jetstream.consumer_info(STREAM, self._service, timeout=2)
         except NotFoundError as error:
             if error.err_code == _NO_CONSUMER:  # nothing is wrong: it is made by the first `consume`
                 return None
-            self._trouble = error
+            self._diagnosis = error
         except (NatsError, TimeoutError, OSError) as error:
-            self._trouble = error
+            self._diagnosis = error
         else:
             return None
         return self._sentence()

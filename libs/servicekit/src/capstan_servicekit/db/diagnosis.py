@@ -22,7 +22,7 @@ _SQLITE = {
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Diagnosis:
     """The sentence, and whether waiting may help."""
 
     sentence: str
@@ -41,35 +41,37 @@ def foreign_errors(url: URL) -> tuple[type[Exception], ...]:
     return (DBAPIError, OSError, driver.PostgresError, driver.InterfaceError)
 
 
-def trouble_of(error: BaseException, url: URL) -> Trouble | None:
-    """The trouble behind an error of the database; None for an error of the statement."""
+def diagnose(error: BaseException, url: URL) -> Diagnosis | None:
+    """The diagnosis behind an error of the database; None for an error of the statement."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     if url.get_backend_name() == "sqlite":
         text = str(cause).lower()
         found = next((what for sign, what in _SQLITE.items() if sign in text), None)
-        return None if found is None else Trouble(f"the database file {url.database} {found}", passing=True)
+        return None if found is None else Diagnosis(f"the database file {url.database} {found}", passing=True)
     place = f"{url.host or url.query.get('host', 'localhost')}:{url.port or 5432}"
     state = str(getattr(cause, "sqlstate", None) or "")
     if state in _REFUSED:
-        return Trouble(
+        return Diagnosis(
             f"the database server at {place} refuses user {url.username!r}; "
             f"set {SETTING} to a URL with the right name and password",
             passing=False,
         )
     if state == "3D000":
-        return Trouble(
+        return Diagnosis(
             f"the database server at {place} has no database {url.database!r}; create it or name another in {SETTING}",
             passing=False,
         )
     if state == "42501":
-        return Trouble(
+        return Diagnosis(
             f"user {url.username!r} lacks rights in database {url.database!r} at {place}; "
             f"make it the owner, or name another user in {SETTING}",
             passing=False,
         )
     gone = isinstance(error, DBAPIError) and error.connection_invalidated
     if gone or isinstance(cause, OSError) or state.startswith(_NOT_NOW) or _closed(cause):
-        return Trouble(f"the database at {place} cannot be reached; does it run, and is {SETTING} right?", passing=True)
+        return Diagnosis(
+            f"the database at {place} cannot be reached; does it run, and is {SETTING} right?", passing=True
+        )
     return None
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, MetaData, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from capstan_servicekit.db.diagnosis import DatabaseUnusable, foreign_errors, trouble_of
+from capstan_servicekit.db.diagnosis import DatabaseUnusable, diagnose, foreign_errors
 from capstan_servicekit.db.session import MIGRATING
 
 _PAUSE_S = 1.0
@@ -67,13 +67,13 @@ def upgrade(url: str, package: str, *, patience_s: float = 0, tell: Tell = _to_s
         try:
             _upgrade(target, package, tell)
         except foreign_errors(target) as error:
-            if (trouble := trouble_of(error, target)) is None:
+            if (diagnosis := diagnose(error, target)) is None:
                 raise
-            if not trouble.passing or time.monotonic() >= until:
-                raise DatabaseUnusable(trouble.sentence) from error
-            if trouble.sentence != told:
-                tell(f"waiting: {trouble.sentence}")
-                told = trouble.sentence
+            if not diagnosis.passing or time.monotonic() >= until:
+                raise DatabaseUnusable(diagnosis.sentence) from error
+            if diagnosis.sentence != told:
+                tell(f"waiting: {diagnosis.sentence}")
+                told = diagnosis.sentence
             time.sleep(_PAUSE_S)
         else:
             return

@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from capstan_servicekit.db.diagnosis import foreign_errors, trouble_of
+from capstan_servicekit.db.diagnosis import diagnose, foreign_errors
 from capstan_servicekit.errors import Invalid, NotReady, broken
 
 ReadSession = NewType("ReadSession", AsyncSession)
@@ -112,10 +112,10 @@ class Database:
         try:
             yield
         except self._foreign as error:
-            if (trouble := trouble_of(error, self.url)) is None:
+            if (diagnosis := diagnose(error, self.url)) is None:
                 raise
             raise NotReady(
-                trouble.sentence, hint="Nothing was lost; it goes on by itself once this is mended."
+                diagnosis.sentence, hint="Nothing was lost; it goes on by itself once this is mended."
             ) from error
 
     @contextmanager
@@ -124,10 +124,10 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            if (trouble := trouble_of(error, self.url)) is None:
+            if (diagnosis := diagnose(error, self.url)) is None:
                 raise
             raise NotReady(
-                trouble.sentence, hint="Nothing was lost; it goes on by itself once this is mended."
+                diagnosis.sentence, hint="Nothing was lost; it goes on by itself once this is mended."
             ) from error
 
     async def check(self) -> str | None:

@@ -17,7 +17,7 @@ from pydantic_settings import SettingsError
 
 from capstan_servicekit.db.diagnosis import DatabaseUnusable
 from capstan_servicekit.db.migrate import upgrade
-from capstan_servicekit.home import home_trouble
+from capstan_servicekit.home import diagnose_home
 from capstan_servicekit.http.app import create_app
 from capstan_servicekit.runtime import Service
 from capstan_servicekit.settings import ServiceSettings, wrong_settings
@@ -37,7 +37,7 @@ DATABASE_WAIT_S = 60.0
 
 def prepare(settings: ServiceSettings) -> None:
     """Home and database, with a minute's patience for the database. SystemExit says in a sentence what is wrong."""
-    if (sentence := home_trouble(settings.home)) is not None:
+    if (sentence := diagnose_home(settings.home)) is not None:
         raise SystemExit(f"{settings.SERVICE}: {sentence}")
     with _ending_on_sigterm():
         try:
@@ -95,7 +95,7 @@ def serve(
 
 
 def work(settings: ServiceSettings, build: Build) -> None:
-    """Run the background loops without the HTTP door, until SIGTERM."""
+    """Run the background loops without the HTTP API, until SIGTERM."""
     configure_logging(service=settings.SERVICE, json=settings.log_json, level=settings.log_level)
     prepare(settings)
 

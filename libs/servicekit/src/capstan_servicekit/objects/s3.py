@@ -89,7 +89,7 @@ class S3Bucket:
             for chunk in obstore.get(self._store, self._full(key)).stream(min_chunk_size=_CHUNK):
                 file.write(chunk)
 
-    async def trouble(self) -> str | None:
+    async def diagnosis(self) -> str | None:
         """What keeps the bucket from being used, as a sentence; None when it answers."""
         try:
             async with asyncio.timeout(5):
@@ -205,7 +205,7 @@ class S3ObjectStore:
         """For readiness: what is missing. Asked at most every five seconds."""
         now = self._clock()
         if self._checked is None or now - self._checked[0] >= _CHECK_EVERY_S:
-            self._checked = (now, await self.bucket.trouble())
+            self._checked = (now, await self.bucket.diagnosis())
         return self._checked[1]
 
 

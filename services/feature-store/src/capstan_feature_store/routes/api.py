@@ -38,7 +38,7 @@ IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 
 @dataclass(frozen=True)
 class Actions:
-    """What the doors call."""
+    """What the routes call."""
 
     database: Database
     register: RegisterLoop

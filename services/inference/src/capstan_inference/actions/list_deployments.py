@@ -38,10 +38,10 @@ class ListDeployments:
     async def _wire(self, session: ReadSession, row: DeploymentRow) -> Deployment:
         address = self._server.address(row.project, row.name)
         state, sentences = row.state, [row.message]
-        standing = self._server.standing.get((row.project, row.name))
-        if standing is not None and state == "serving" and standing.available < standing.wanted:
+        replica_status = self._server.replica_status.get((row.project, row.name))
+        if replica_status is not None and state == "serving" and replica_status.available < replica_status.wanted:
             state = "degraded"
-            sentences.append(told(standing))
+            sentences.append(told(replica_status))
         sentences.append(await _lost(session, row))
         service = address.service
         return Deployment(

@@ -33,12 +33,12 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReplicaStatus:
     """How many model servers of a deployment can answer, how many should, and what is the matter with the rest."""
 
     available: int
     wanted: int
-    trouble: str = ""
+    diagnosis: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ModelServer(Protocol):
         ...
 
     @property
-    def standing(self) -> Mapping[tuple[str, str], Standing]:
+    def replica_status(self) -> Mapping[tuple[str, str], ReplicaStatus]:
         """Of each deployment with servers of its own."""
         ...
 

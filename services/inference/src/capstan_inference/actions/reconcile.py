@@ -53,7 +53,7 @@ class Reconcile:
             return None
 
     async def _version(self, champion: Champion, project: str) -> ModelVersion | None:
-        """For the run's id only, so that a registry in trouble does not keep a champion from serving."""
+        """For the run's id only, so that a registry that is away does not keep a champion from serving."""
         async with self._database.read() as session:
             if await session.get(ModelVersionRow, (project, champion.model, champion.version)) is not None:
                 return None

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from capstan_inference.actions.ports import ModelServer, Standing
+from capstan_inference.actions.ports import ModelServer, ReplicaStatus
 from capstan_inference.actions.take_report import TakeReport
 from capstan_inference.tables import DeploymentRow, ModelServerRow
 from capstan_servicekit.db.session import Database
@@ -59,19 +59,19 @@ class WatchServers:
 
     async def look(self) -> None:
         """Figures, and a line in the log whenever a deployment that serves becomes degraded or whole."""
-        below: dict[tuple[str, str], Standing] = {}
-        for key, standing in self._server.standing.items():
-            self._available.labels(*key).set(standing.available)
-            self._wanted.labels(*key).set(standing.wanted)
-            if standing.available < standing.wanted:
-                below[key] = standing
+        below: dict[tuple[str, str], ReplicaStatus] = {}
+        for key, replica_status in self._server.replica_status.items():
+            self._available.labels(*key).set(replica_status.available)
+            self._wanted.labels(*key).set(replica_status.wanted)
+            if replica_status.available < replica_status.wanted:
+                below[key] = replica_status
             elif key in self._degraded:
                 self._degraded.discard(key)
-                log.warning("deployment.whole", project=key[0], deployment=key[1], servers=standing.available)
-        for key, standing in below.items():
+                log.warning("deployment.whole", project=key[0], deployment=key[1], servers=replica_status.available)
+        for key, replica_status in below.items():
             if key not in self._degraded and await self._serves(key):
                 self._degraded.add(key)
-                log.error("deployment.degraded", project=key[0], deployment=key[1], message=told(standing))
+                log.error("deployment.degraded", project=key[0], deployment=key[1], message=told(replica_status))
 
     async def _serves(self, key: tuple[str, str]) -> bool:
         """One whose first version is still being loaded lacks nothing yet."""
@@ -114,7 +114,7 @@ class WatchServers:
         )
 
 
-def told(standing: Standing) -> str:
+def told(replica_status: ReplicaStatus) -> str:
     """A sentence on a deployment that lacks servers."""
-    sentence = f"{standing.available} of {standing.wanted} model servers can answer"
-    return f"{sentence}: {standing.trouble}" if standing.trouble else sentence
+    sentence = f"{replica_status.available} of {replica_status.wanted} model servers can answer"
+    return f"{sentence}: {replica_status.diagnosis}" if replica_status.diagnosis else sentence

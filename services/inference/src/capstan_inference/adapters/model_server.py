@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from capstan_inference.actions.ports import Address, Flushed, Placement, Standing
+from capstan_inference.actions.ports import Address, Flushed, Placement, ReplicaStatus
 from capstan_inference.adapters.data_plane import DataPlane
 from capstan_inference.adapters.placements import command, limits
 from capstan_inference.settings import Settings
@@ -39,7 +39,7 @@ class ChildModelServer:
         return self._serving
 
     @property
-    def standing(self) -> Mapping[tuple[str, str], Standing]:
+    def replica_status(self) -> Mapping[tuple[str, str], ReplicaStatus]:
         """One process serves all, and readiness tells of it."""
         return {}
 

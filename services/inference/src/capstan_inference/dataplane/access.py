@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from capstan_contracts.roles import Role
-from capstan_inference.dataplane.refusals import FORBIDDEN, UNAUTHENTICATED, Refusal
+from capstan_inference.dataplane.request_errors import FORBIDDEN, UNAUTHENTICATED, RequestError
 from capstan_servicekit.security.principals import Principal, Principals
 
 Headers = list[tuple[bytes, bytes]]
@@ -25,7 +25,7 @@ class Access:
         self._until = 0.0
 
     def check(self, headers: Headers, role: Role, project: str | None) -> None:
-        """Refusal unless the caller has the role in the project (anywhere, when none is named)."""
+        """RequestError unless the caller has the role in the project (anywhere, when none is named)."""
         header = b""
         for name, value in headers:
             if name == b"authorization":
@@ -42,7 +42,7 @@ class Access:
         if not allowed:
             where = f"in project {project!r}" if project is not None else "in any project"
             hint = "Ask an administrator of the project for the role, or use another token."
-            raise Refusal(FORBIDDEN, f"{principal.id} is not {role.value} {where}", hint=hint)
+            raise RequestError(FORBIDDEN, f"{principal.id} is not {role.value} {where}", hint=hint)
         self._allowed.add((header, role, project))
 
     def _identify(self, header: bytes) -> Principal:
@@ -51,5 +51,5 @@ class Access:
         if principal is None:
             detail = "No valid token came with the request" if header else "The request carries no token"
             hint = "Send `Authorization: Bearer <token>`; on a laptop the token is in secrets/token of the home folder."
-            raise Refusal(UNAUTHENTICATED, detail, hint=hint)
+            raise RequestError(UNAUTHENTICATED, detail, hint=hint)
         return principal

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from capstan_inference.dataplane.refusals import MALFORMED_JSON, Refusal, wrong
+from capstan_inference.dataplane.request_errors import MALFORMED_JSON, RequestError, wrong
 
 EVENT_TIME: Final = "event_time"
 MAX_EXTRA_COLUMNS: Final = 64
@@ -54,7 +54,7 @@ def parse_json(body: bytes | bytearray) -> Any:
         if hint:
             rule = f"NaN and Infinity are not JSON (character {error.pos})"
         place = f"body, character {error.pos}"
-        raise Refusal(MALFORMED_JSON, rule, place=place, rule=rule, hint=hint) from None
+        raise RequestError(MALFORMED_JSON, rule, place=place, rule=rule, hint=hint) from None
 
 
 def v1_batch(body: Any, names: Sequence[str], max_rows: int) -> Batch:

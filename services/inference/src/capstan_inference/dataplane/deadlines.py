@@ -7,7 +7,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
-from capstan_inference.dataplane.refusals import DEADLINE, Refusal
+from capstan_inference.dataplane.request_errors import DEADLINE, RequestError
 
 T = TypeVar("T")
 TICK_S: Final = 0.02
@@ -22,7 +22,7 @@ class Deadlines:
         self._ticking = False
 
     async def within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`, or a Refusal once the time is over."""
+        """The result of `work`, or a RequestError once the time is over."""
         task = asyncio.current_task()
         assert task is not None
         self._due[task] = time.monotonic() + seconds
@@ -35,7 +35,7 @@ class Deadlines:
             if task not in self._late:
                 raise
             task.uncancel()
-            raise Refusal(DEADLINE, f"no answer within {seconds:g} s") from None
+            raise RequestError(DEADLINE, f"no answer within {seconds:g} s") from None
         finally:
             self._due.pop(task, None)
             self._late.discard(task)

@@ -1,4 +1,4 @@
-"""The HTTP door of the model server: a bare ASGI application, so that a request costs little more than its model."""
+"""The HTTP API of the model server: a bare ASGI application, so that a request costs little more than its model."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from capstan_inference.dataplane.ids import IdSource
 from capstan_inference.dataplane.log import PredictionLog
 from capstan_inference.dataplane.models import Models
 from capstan_inference.dataplane.paths import Paths, Route
-from capstan_inference.dataplane.refusals import (
+from capstan_inference.dataplane.request_errors import (
     BODY_TOO_LARGE,
     INTERNAL,
     OVERLOADED,
     UNSUPPORTED_MEDIA,
-    Refusal,
+    RequestError,
     wrong,
 )
 from capstan_inference.dataplane.served import Scored, Served
@@ -73,11 +73,11 @@ class ModelApp:
             else:
                 body = self._describe(route)
                 headers = [_TEXT] if kind == "metrics" else headers
-        except Refusal as refusal:
+        except RequestError as refusal:
             status, body, headers = _refused(refusal, scope["path"])
         except Exception:  # the process edge: the caller learns nothing of the inside, the log everything
             log.exception("request.failed %s", scope["path"])
-            failure = Refusal(INTERNAL, "Something went wrong on our side; the log has it.")
+            failure = RequestError(INTERNAL, "Something went wrong on our side; the log has it.")
             status, body, headers = _refused(failure, scope["path"])
         headers.append((b"content-length", b"%d" % len(body)))
         if self.leaving:
@@ -95,7 +95,7 @@ class ModelApp:
             elif name == DEADLINE_HEADER:
                 seconds = min(seconds, _deadline(value))
             elif name == BINARY_HEADER:
-                raise Refusal(UNSUPPORTED_MEDIA, "binary tensor data is not taken; send `data` as JSON")
+                raise RequestError(UNSUPPORTED_MEDIA, "binary tensor data is not taken; send `data` as JSON")
         if length > self._limits.max_body_bytes:
             raise self._too_large()
         return await self._deadlines.within(seconds, self._answer(route, receive))
@@ -117,7 +117,7 @@ class ModelApp:
         served = self._models.get(route.project, route.model, route.version)
         counters = self._counters
         if counters.waiting >= self._limits.max_waiting:
-            raise Refusal(OVERLOADED, f"{counters.waiting} requests are waiting", hint="Try again after a second.")
+            raise RequestError(OVERLOADED, f"{counters.waiting} requests are waiting", hint="Try again after a second.")
         counters.waiting += 1
         try:
             parse = v2_batch if route.kind == "v2_infer" else v1_batch
@@ -135,7 +135,9 @@ class ModelApp:
     async def _beside(self, served: Served, batch: Batch) -> Scored:
         """Score in the model thread. A request that is too late by then is not scored at all: it was cancelled."""
         if self._large >= self._limits.max_large:
-            raise Refusal(OVERLOADED, f"{self._large} large requests are waiting", hint="Try again after a second.")
+            raise RequestError(
+                OVERLOADED, f"{self._large} large requests are waiting", hint="Try again after a second."
+            )
         self._large += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._model_thread, served.score, batch)
@@ -159,9 +161,9 @@ class ModelApp:
         }[route.kind]
         return orjson.dumps(describe(self._models.get(route.project, route.model, route.version)))
 
-    def _too_large(self) -> Refusal:
+    def _too_large(self) -> RequestError:
         rule = f"at most {self._limits.max_body_bytes} bytes"
-        return Refusal(BODY_TOO_LARGE, f"The body is larger than {rule[8:]}", place="body", rule=rule)
+        return RequestError(BODY_TOO_LARGE, f"The body is larger than {rule[8:]}", place="body", rule=rule)
 
     def close(self) -> None:
         """End the model thread."""
@@ -200,7 +202,7 @@ def _deadline(value: bytes) -> float:
     return int(value) / 1000
 
 
-def _refused(refusal: Refusal, path: str) -> tuple[int, bytes, Headers]:
+def _refused(refusal: RequestError, path: str) -> tuple[int, bytes, Headers]:
     headers = [_PROBLEM]
     if refusal.status == 503:
         headers.append((b"retry-after", b"1"))

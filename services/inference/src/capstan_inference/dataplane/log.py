@@ -20,7 +20,7 @@ from capstan_formats.segments import SegmentError, SegmentWriter, recover_segmen
 from capstan_inference.dataplane.config import Limits
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.ids import IdSource, now_ms
-from capstan_inference.dataplane.refusals import NOT_READY, Refusal
+from capstan_inference.dataplane.request_errors import NOT_READY, RequestError
 
 OPEN: Final = ".open"
 SEALED: Final = ".seg"
@@ -53,7 +53,7 @@ class _Segment:
 def claim_spool(spool: Path) -> int:
     """Take the spool for this process and seal what a dead one left open; the descriptor holds the claim.
 
-    Refusal where another process keeps it. A damaged segment is set aside under its own name and never deleted.
+    RequestError where another process keeps it. A damaged segment is set aside under its own name and never deleted.
     """
     spool.mkdir(parents=True, exist_ok=True)
     claim = os.open(spool / ".claim", os.O_RDWR | os.O_CREAT, 0o600)
@@ -65,7 +65,7 @@ def claim_spool(spool: Path) -> int:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 os.close(claim)
-                raise Refusal(NOT_READY, "another model server holds the spool of the prediction log") from None
+                raise RequestError(NOT_READY, "another model server holds the spool of the prediction log") from None
             time.sleep(0.02)
     for path in sorted(spool.glob(f"*/*/*{OPEN}")):
         try:
@@ -233,5 +233,5 @@ def _resolve(entries: list[_Entry]) -> None:
         else:
             log.error("log.refused %s", entry.error)
             entry.waiter.set_exception(
-                Refusal(NOT_READY, "the prediction log cannot be written, and nothing is answered without it")
+                RequestError(NOT_READY, "the prediction log cannot be written, and nothing is answered without it")
             )

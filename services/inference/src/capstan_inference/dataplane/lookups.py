@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from capstan_formats.instants import datetime_of
 from capstan_formats.manifest import EntityLookup
-from capstan_formats.moments import datetime_of
 from capstan_formats.online import (
     Answer,
     Lookup,
@@ -23,7 +23,7 @@ from capstan_formats.online import (
 from capstan_formats.preprocess import PreprocessError
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.online import Views
-from capstan_inference.dataplane.refusals import Refusal, wrong
+from capstan_inference.dataplane.request_errors import RequestError, wrong
 
 _MISSING = Lookup(Status.MISSING, None, None)
 
@@ -183,7 +183,7 @@ def _key_column(lookup: EntityLookup, key: str, values: Mapping[str, list[Any]])
         raise _refused(error) from None
 
 
-def _refused(error: PreprocessError) -> Refusal:
+def _refused(error: PreprocessError) -> RequestError:
     place = error.column or "instances"
     return wrong(place if error.row is None else f"instances[{error.row}].{place}", error.rule)
 

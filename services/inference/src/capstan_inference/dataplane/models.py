@@ -8,7 +8,7 @@ from pathlib import Path
 from capstan_inference.dataplane.config import Placement
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.online import open_views
-from capstan_inference.dataplane.refusals import NOT_FOUND, Refusal
+from capstan_inference.dataplane.request_errors import NOT_FOUND, RequestError
 from capstan_inference.dataplane.served import Served
 
 
@@ -22,7 +22,7 @@ class Models:
         self._loading = threading.Lock()
 
     def place(self, placement: Placement) -> None:
-        """Load, warm, then swap. Refusal leaves what was there in its place."""
+        """Load, warm, then swap. RequestError leaves what was there in its place."""
         with self._loading:
             served = Served(placement, self._views, self._counters)
             key = (placement.project, placement.deployment)
@@ -30,12 +30,14 @@ class Models:
             self._served[key] = served
 
     def get(self, project: str, name: str, version: str | None = None) -> Served:
-        """The model that answers now. Refusal where the project has none of that name and version."""
+        """The model that answers now. RequestError where the project has none of that name and version."""
         served = self._served.get((project, name))
         if served is None:
-            raise Refusal(NOT_FOUND, f"no model {name[:64]!r} in project {project[:64]!r}")
+            raise RequestError(NOT_FOUND, f"no model {name[:64]!r} in project {project[:64]!r}")
         if version is not None and version != str(served.placement.version):
-            raise Refusal(NOT_FOUND, f"model {name!r} serves version {served.placement.version}, not {version[:20]!r}")
+            raise RequestError(
+                NOT_FOUND, f"model {name!r} serves version {served.placement.version}, not {version[:20]!r}"
+            )
         return served
 
     def names(self, project: str) -> list[str]:

@@ -37,7 +37,7 @@ class Views(Protocol):
         ...
 
     def get(self, project: str, wanted: Sequence[tuple[str, Sequence[Key]]]) -> list[Answer]:
-        """Rows of each (view, keys). A view's trouble is its answer."""
+        """Rows of each (view, keys). What keeps a view from being read is its answer."""
         ...
 
     def close(self) -> None:

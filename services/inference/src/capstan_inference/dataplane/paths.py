@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from capstan_contracts.roles import Role
-from capstan_inference.dataplane.refusals import METHOD_NOT_ALLOWED, ROUTE_NOT_FOUND, Refusal
+from capstan_inference.dataplane.request_errors import METHOD_NOT_ALLOWED, ROUTE_NOT_FOUND, RequestError
 
 _NAME = r"[a-z0-9][a-z0-9-]{0,62}"
 _MODEL = rf"(?P<model>{_NAME})"
@@ -55,7 +55,7 @@ class Paths:
         self._known: dict[tuple[str, str], Route] = {}
 
     def resolve(self, method: str, path: str) -> Route:
-        """The route, or a Refusal: no such route, or another method."""
+        """The route, or a RequestError: no such route, or another method."""
         found = self._known.get((method, path))
         return found if found is not None else self._resolve(method, path)
 
@@ -65,7 +65,7 @@ class Paths:
             if match is None:
                 continue
             if wanted != method:
-                raise Refusal(METHOD_NOT_ALLOWED, f"{path[:200]} takes {wanted}, not {method[:16]}")
+                raise RequestError(METHOD_NOT_ALLOWED, f"{path[:200]} takes {wanted}, not {method[:16]}")
             parts = match.groupdict()
             route = Route(
                 kind, method, role, parts["project"] or "default", parts.get("model") or "", parts.get("version")
@@ -74,4 +74,4 @@ class Paths:
                 self._known.clear()
             self._known[method, path] = route
             return route
-        raise Refusal(ROUTE_NOT_FOUND, f"{method[:16]} {path[:200]} is not a route of the model server")
+        raise RequestError(ROUTE_NOT_FOUND, f"{method[:16]} {path[:200]} is not a route of the model server")

@@ -16,7 +16,7 @@ from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.ids import IdSource, now_ms
 from capstan_inference.dataplane.lookups import Found, Lookups
 from capstan_inference.dataplane.online import Views
-from capstan_inference.dataplane.refusals import INVALID_DATA, UPSTREAM, Refusal, wrong
+from capstan_inference.dataplane.request_errors import INVALID_DATA, UPSTREAM, RequestError, wrong
 from capstan_inference.dataplane.signature import Rows, Signature
 
 #: Rows per log record: a large request becomes several records, so that none outgrows what a segment takes.
@@ -37,16 +37,16 @@ class Served:
     """One deployment's champion in memory. `score` may run in any thread, `records` on the event loop only."""
 
     def __init__(self, placement: Placement, views: Views, counters: Counters) -> None:
-        """Loads and warms. Refusal where the package cannot be read, loaded or run."""
+        """Loads and warms. RequestError where the package cannot be read, loaded or run."""
         self.placement = placement
         try:
             package: ModelPackage = read_package(placement.path)
             if package.digest != placement.package:
-                raise Refusal(INVALID_DATA, f"the object is not package {placement.package[:12]}")
+                raise RequestError(INVALID_DATA, f"the object is not package {placement.package[:12]}")
             self.manifest = package.manifest
             self._booster = Booster(package.booster_bytes, checked=True)
         except (PackageError, EngineError, OSError) as error:
-            raise Refusal(INVALID_DATA, f"package {placement.package[:12]} cannot be loaded: {error}") from None
+            raise RequestError(INVALID_DATA, f"package {placement.package[:12]} cannot be loaded: {error}") from None
         self.signature = Signature(self.manifest, placement.event_time_column)
         self.output = self.manifest.outputs[0].name
         self._preprocessor = self.manifest.preprocessor()
@@ -55,7 +55,7 @@ class Served:
         self._warm()
 
     def score(self, batch: Batch) -> Scored:
-        """Check, look up, preprocess, predict. Refusal names the cell that does not fit."""
+        """Check, look up, preprocess, predict. RequestError names the cell that does not fit."""
         rows = self.signature.read(batch)
         found = self._lookups.find(rows.values, rows.event_times)
         try:
@@ -63,7 +63,7 @@ class Served:
             matrix = self._preprocessor.transform(columns, rows.count)
         except PreprocessError as error:
             if error.column in found.columns:
-                raise Refusal(UPSTREAM, f"a looked-up value does not fit the model: {error}") from None
+                raise RequestError(UPSTREAM, f"a looked-up value does not fit the model: {error}") from None
             raise wrong(batch.place(error.column or "", error.row or 0), error.rule) from None
         return Scored(rows, found, matrix.tolist(), self._booster.predict(matrix).tolist())
 
@@ -124,6 +124,6 @@ class Served:
                 matrix = self._preprocessor.transform({name: [None] * count for name in names}, count)
                 answer = self._booster.predict(matrix)
             except (PreprocessError, EngineError) as error:
-                raise Refusal(INVALID_DATA, f"the model does not answer a row of nulls: {error}") from None
+                raise RequestError(INVALID_DATA, f"the model does not answer a row of nulls: {error}") from None
             if answer.shape != (count,):
-                raise Refusal(INVALID_DATA, f"the model answers {answer.shape} to {count} rows")
+                raise RequestError(INVALID_DATA, f"the model answers {answer.shape} to {count} rows")

@@ -27,7 +27,7 @@ from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.http import ModelApp
 from capstan_inference.dataplane.log import PredictionLog, claim_spool
 from capstan_inference.dataplane.models import Models
-from capstan_inference.dataplane.refusals import INTERNAL, Refusal
+from capstan_inference.dataplane.request_errors import INTERNAL, RequestError
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class ModelServer:
     async def _try(self, placement: Placement) -> dict[str, Any] | None:
         try:
             await asyncio.to_thread(self._models.place, placement)
-        except Refusal as refusal:
+        except RequestError as refusal:
             log.error("model.not_loaded %s %s: %s", placement.project, placement.deployment, refusal.detail)
             return {"project": placement.project, "deployment": placement.deployment, "detail": refusal.detail}
         return None
@@ -125,7 +125,7 @@ class ModelServer:
     async def _obey(self, command: dict[str, Any]) -> None:
         try:
             self._tell({"id": command["id"], "ok": await self._do(command)})
-        except Refusal as refusal:
+        except RequestError as refusal:
             self._tell({"id": command["id"], "error": {"code": refusal.code, "detail": refusal.detail}})
         except Exception as error:  # the process edge: the control is told, whatever it was
             log.exception("command.failed")

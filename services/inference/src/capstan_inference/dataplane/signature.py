@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
+from capstan_formats.instants import BadValueError, instant_us, type_name
 from capstan_formats.manifest import REQUEST, ModelManifest
-from capstan_formats.moments import BadValueError, moment_us, type_name
 from capstan_inference.dataplane.bodies import EVENT_TIME, Batch
-from capstan_inference.dataplane.refusals import wrong
+from capstan_inference.dataplane.request_errors import wrong
 
 _NONE: Final = type(None)
 _TYPES: Final[dict[str, frozenset[type]]] = {
@@ -49,7 +49,7 @@ class Signature:
         self._event_time_column = event_time_column
 
     def read(self, batch: Batch) -> Rows:
-        """Checks the types of a batch; Refusal names the first cell that does not fit."""
+        """Checks the types of a batch; RequestError names the first cell that does not fit."""
         sent = batch.columns
         values = dict(sent)
         for name, dtype, allowed in self._typed:
@@ -108,6 +108,6 @@ def _moments(batch: Batch, name: str, column: list[Any]) -> list[int | None]:
 
 def _moment(place: str, value: Any) -> int | None:
     try:
-        return moment_us(value)
+        return instant_us(value)
     except BadValueError as error:
         raise wrong(place, error.rule) from None

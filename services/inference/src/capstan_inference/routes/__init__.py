@@ -1,1 +1,1 @@
-"""The HTTP door of the control; predictions go to the model server's own door."""
+"""The HTTP API of the control; predictions go to the model server itself."""

@@ -10,7 +10,7 @@ from capstan_servicekit.security.egress import Egress
 
 
 class PullBatch:
-    """Streams an address into the same door as an upload."""
+    """Streams an address into the same action as an upload."""
 
     def __init__(self, egress: Egress, receive: ReceiveBatch) -> None:
         self._egress, self._receive = egress, receive

@@ -13,7 +13,7 @@ from capstan_servicekit.db.tables import WorkRow
 from capstan_servicekit.work.queue import WorkQueue
 
 JUDGE = "judge"
-ABSORB = "absorb"
+INGEST = "ingest"
 
 
 def watermark(row: MonitorRow, lateness: timedelta) -> datetime | None:
@@ -32,9 +32,9 @@ async def close_windows(session: WriteSession, work: WorkQueue, row: MonitorRow,
         return
     await session.flush()
     waiting = select(WorkRow.id).where(
-        WorkRow.kind == ABSORB,
+        WorkRow.kind == INGEST,
         WorkRow.state.in_((State.QUEUED, State.RUNNING)),
-        WorkRow.key.startswith(f"{ABSORB}:{row.project}:{row.loop}:", autoescape=True),
+        WorkRow.key.startswith(f"{INGEST}:{row.project}:{row.loop}:", autoescape=True),
     )
     if await session.scalar(waiting.limit(1)) is not None:
         return
@@ -49,7 +49,7 @@ async def close_windows(session: WriteSession, work: WorkQueue, row: MonitorRow,
         await work.add(session, JUDGE, key=window_key(window), project=row.project, payload=payload)
 
 
-def absorb_key(loop: str, segment: str) -> str:
+def ingest_key(loop: str, segment: str) -> str:
     """What a segment is called in work items."""
     return f"{loop}:{segment}"
 

@@ -1,1 +1,1 @@
-"""The HTTP door: parse, authorize, call one action, map."""
+"""The HTTP API: parse, authorize, call one action, map."""

@@ -10,7 +10,7 @@ from capstan_contracts.ids import SERVICES
 from capstan_contracts.loop import LoopPart, ResolvedLoop
 from capstan_contracts.rest.common import PartStatus
 from capstan_contracts.rest.registry import LoopStatus
-from capstan_registry.actions.hand_out import add_converge, hand_out
+from capstan_registry.actions.distribute_loop import add_converge, distribute
 from capstan_registry.domain.loop_changes import document, next_generation, own_changes
 from capstan_registry.tables import LoopRow
 from capstan_servicekit.db.session import WriteSession
@@ -44,7 +44,7 @@ async def apply_loop(kit: Kit, project: str, loop: str, resolved: ResolvedLoop, 
         )
     async with kit.database.write() as session:
         await _store(kit, session, project, loop, resolved, plan)
-    outcome = await hand_out(kit, project, loop)
+    outcome = await distribute(kit, project, loop)
     parts = [plan.own, *outcome.parts]
     if outcome.failure is not None:
         service, error = outcome.failure
@@ -119,7 +119,7 @@ async def _store(kit: Kit, session: WriteSession, project: str, loop: str, resol
     if (row.generation if row is not None else 0) != plan.seen:
         raise Conflict(f"The loop {loop!r} was applied by somebody else meanwhile", hint="Apply again.")
     if row is None:
-        row = LoopRow(project=project, name=loop, generation=0, taken={}, applied=False, hand_outs=0)
+        row = LoopRow(project=project, name=loop, generation=0, taken={}, applied=False, distributions=0)
         session.add(row)
     if row.generation == plan.generation and row.applied:
         return

@@ -1,4 +1,4 @@
-"""Ports of the outside systems: the model catalogue that people look at (MLflow), and the server behind its door."""
+"""Ports of the outside systems: the model catalogue that people look at (MLflow), and the server behind its proxy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Answer:
 
 
 class CatalogueServer(Protocol):
-    """The server behind the door; started when it is needed."""
+    """The server behind the proxy; started when it is needed."""
 
     async def warm(self) -> None:
         """Start it and wait until it answers. NotReady."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy import select
 
 from capstan_contracts.work import State
-from capstan_registry.actions.hand_out import CONVERGE, add_converge
+from capstan_registry.actions.distribute_loop import CONVERGE, add_converge
 from capstan_registry.actions.project_alias import add_missing_projections
 from capstan_registry.tables import LoopRow
 from capstan_servicekit.db.tables import WorkRow
@@ -23,13 +23,13 @@ def reconciler(kit: Kit, *, every_s: float = EVERY_S) -> Callable[[], Awaitable[
     async def run() -> None:
         while True:
             await add_missing_projections(kit)
-            await add_missing_hand_outs(kit)
+            await add_missing_distributions(kit)
             await asyncio.sleep(every_s)
 
     return run
 
 
-async def add_missing_hand_outs(kit: Kit) -> None:
+async def add_missing_distributions(kit: Kit) -> None:
     """Enqueue the hand-out of every loop that is not applied everywhere and that nobody works on."""
     async with kit.database.write() as session:
         rows = await session.scalars(select(LoopRow).where(LoopRow.applied.is_(False)))

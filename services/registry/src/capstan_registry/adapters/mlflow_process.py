@@ -1,7 +1,7 @@
 """MLflow's server on a laptop: started when it is needed, once for all who wait, stopped when nobody came for a while.
 
 It listens on a Unix socket in a folder that only its owner can enter: MLflow has no authentication of its own, so
-nobody may go round the door. A server that outlived its registry is found by its process group and ended at the next
+nobody may go round the proxy. A server that outlived its registry is found by its process group and ended at the next
 start.
 """
 

@@ -1,4 +1,4 @@
-"""The way behind the door: sends admitted requests to MLflow and streams its answers back."""
+"""The way behind the proxy: sends admitted requests to MLflow and streams its answers back."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pure rules: gates, ledger, names, what MLflow's door lets through."""
+"""Pure rules: gates, ledger, names, what the MLflow proxy lets through."""

@@ -1,1 +1,1 @@
-"""The HTTP doors."""
+"""The HTTP routes."""

@@ -1,4 +1,4 @@
-"""Logs runs to MLflow by its REST, through the registry's door, which starts MLflow when it is needed.
+"""Logs runs to MLflow by its REST, through the MLflow proxy of the registry, which starts MLflow when it is needed.
 
 Routes and limits: https://mlflow.org/docs/latest/rest-api.html. The dataset's digest may have 36 characters and a
 parameter's value 6000.

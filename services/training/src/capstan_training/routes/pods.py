@@ -11,7 +11,7 @@ from capstan_contracts.ids import Digest, Uuid7
 from capstan_contracts.rest.training import PodOrder, PodOutcome
 from capstan_servicekit.http.routing import Router
 from capstan_servicekit.security.auth import ProjectName, Ticket
-from capstan_training.actions.hand_over import HandOver
+from capstan_training.actions.run_pod_api import RunPodApi
 
 RunPath = Annotated[Uuid7, Path(description="the run's id")]
 
@@ -19,7 +19,7 @@ RunPath = Annotated[Uuid7, Path(description="the run's id")]
 class RunPod(Ticket):
     """The permission of a run's pod: a token of the very run that the path names, as long as that goes on."""
 
-    def __init__(self, handover: HandOver) -> None:
+    def __init__(self, handover: RunPodApi) -> None:
         self._handover = handover
 
     async def admits(self, token: str, request: Request) -> bool:
@@ -27,7 +27,7 @@ class RunPod(Ticket):
         return await self._handover.admits(request.path_params["project"], request.path_params["run"], token)
 
 
-def pods_router(handover: HandOver) -> Router:
+def pods_router(handover: RunPodApi) -> Router:
     """`/runs/{run}/pod`."""
     router, pod = Router(prefix="/v1/projects/{project}/runs/{run}/pod", tags=["pods"]), Depends(RunPod(handover))
 

@@ -89,7 +89,7 @@ def fit(
             "parameters": pinned["pins"]["parameters"],
             "seed": seed,
         },
-        "licence": "CC0-1.0",
+        "license": "CC0-1.0",
     }
     folder = pathlib.Path(package.path)
     folder.mkdir(parents=True)

@@ -12,7 +12,7 @@ Pod = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Diagnosis:
     """A sentence; `final` where trying again cannot help, `stuck` where waiting alone will hardly do."""
 
     sentence: str
@@ -35,21 +35,21 @@ def is_over(pod: Pod) -> bool:
     return (pod.get("status") or {}).get("phase") in {"Failed", "Succeeded"}
 
 
-def trouble_of(pod: Pod) -> Trouble | None:
+def diagnose(pod: Pod) -> Diagnosis | None:
     """None where nothing is wrong, or the pod is only starting."""
     status = pod.get("status") or {}
     if status.get("phase") == "Failed":
-        return Trouble(f"pod {name_of(pod)} ended: {status.get('reason', '')} {status.get('message', '')}".rstrip())
+        return Diagnosis(f"pod {name_of(pod)} ended: {status.get('reason', '')} {status.get('message', '')}".rstrip())
     for container in status.get("containerStatuses") or []:
         if (found := _container(name_of(pod), container)) is not None:
             return found
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return Trouble(f"pod {name_of(pod)} finds no node: {condition.get('message', '')}")
+            return Diagnosis(f"pod {name_of(pod)} finds no node: {condition.get('message', '')}")
     return None
 
 
-def _container(pod: str, container: dict[str, Any]) -> Trouble | None:
+def _container(pod: str, container: dict[str, Any]) -> Diagnosis | None:
     state = container.get("state") or {}
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
     if ended and not container.get("ready"):
@@ -57,19 +57,19 @@ def _container(pod: str, container: dict[str, Any]) -> Trouble | None:
     waiting = state.get("waiting") or {}
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason in _IMAGE:
-        return Trouble(f"the image {container.get('image', '')} cannot be had ({reason}): {message}", stuck=True)
+        return Diagnosis(f"the image {container.get('image', '')} cannot be had ({reason}): {message}", stuck=True)
     if reason in _CONFIG:
-        return Trouble(f"the container of pod {pod} cannot be made ({reason}): {message}", stuck=True)
+        return Diagnosis(f"the container of pod {pod} cannot be made ({reason}): {message}", stuck=True)
     return None
 
 
-def _ended(pod: str, ended: dict[str, Any], restarts: int) -> Trouble | None:
+def _ended(pod: str, ended: dict[str, Any], restarts: int) -> Diagnosis | None:
     code, message = ended.get("exitCode"), str(ended.get("message") or "").strip()
     if code == 0:
         return None
     if ended.get("reason") == "OOMKilled" or (code == 137 and "OOM" in message):
-        return Trouble(f"pod {pod} needs more memory than its limit (OOMKilled): raise model_memory", final=True)
+        return Diagnosis(f"pod {pod} needs more memory than its limit (OOMKilled): raise model_memory", final=True)
     if code == os.EX_DATAERR:
-        return Trouble(message or "the package cannot be served", final=True)
+        return Diagnosis(message or "the package cannot be served", final=True)
     last = message.splitlines()[-1][:500] if message else str(ended.get("reason") or "no message")
-    return Trouble(f"pod {pod} ended with {code}: {last}", stuck=restarts >= 2)
+    return Diagnosis(f"pod {pod} ended with {code}: {last}", stuck=restarts >= 2)

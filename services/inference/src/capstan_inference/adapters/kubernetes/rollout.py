@@ -20,7 +20,7 @@ class Rollout:
     def __init__(self, cluster: Cluster, placement: Placement, name: str, patience_s: float) -> None:
         self._cluster, self._placement, self._name, self._patience_s = cluster, placement, name, patience_s
         self._stuck_since: float | None = None
-        self._trouble: pods.Trouble | None = None
+        self._diagnosis: pods.Diagnosis | None = None
 
     async def complete(self) -> None:
         """Until all pods are new and ready, and the old ones get no new request. InvalidData, NotReady."""
@@ -29,7 +29,7 @@ class Rollout:
         while not await self._done():
             await self._look_at_pods(loop.time())
             if loop.time() > until:
-                why = f": {self._trouble.sentence}" if self._trouble else ""
+                why = f": {self._diagnosis.sentence}" if self._diagnosis else ""
                 raise NotReady(f"its model servers were not ready within {self._patience_s:g} s{why}")
             await asyncio.sleep(LOOK_AGAIN_S)
 
@@ -41,21 +41,21 @@ class Rollout:
 
     async def _look_at_pods(self, now: float) -> None:
         labels = manifests.selector(self._placement.project, self._placement.deployment)
-        troubles = []
+        diagnoses = []
         for pod in await self._cluster.find("Pod", labels):
             if manifests.placement_of(pod) == self._placement and not pods.is_leaving(pod):
-                trouble = pods.trouble_of(pod)
-                troubles += [trouble] if trouble is not None else []
-        for trouble in troubles:
-            if trouble.final:
-                raise InvalidData(trouble.sentence)
-        self._trouble = troubles[0] if troubles else None
-        if not any(trouble.stuck for trouble in troubles):
+                diagnosis = pods.diagnose(pod)
+                diagnoses += [diagnosis] if diagnosis is not None else []
+        for diagnosis in diagnoses:
+            if diagnosis.final:
+                raise InvalidData(diagnosis.sentence)
+        self._diagnosis = diagnoses[0] if diagnoses else None
+        if not any(diagnosis.stuck for diagnosis in diagnoses):
             self._stuck_since = None
             return
         self._stuck_since = self._stuck_since or now
         if now - self._stuck_since > STUCK_FOR_S:
-            raise NotReady(next(trouble.sentence for trouble in troubles if trouble.stuck))
+            raise NotReady(next(diagnosis.sentence for diagnosis in diagnoses if diagnosis.stuck))
 
 
 def is_complete(deployment: Manifest) -> bool:

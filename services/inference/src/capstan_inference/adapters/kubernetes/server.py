@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
-from capstan_inference.actions.ports import Address, Flushed, Placement, Standing
+from capstan_inference.actions.ports import Address, Flushed, Placement, ReplicaStatus
 from capstan_inference.adapters.kubernetes import manifests, pods
 from capstan_inference.adapters.kubernetes.cluster import Cluster, Manifest
 from capstan_inference.adapters.kubernetes.rollout import Rollout
@@ -30,7 +30,7 @@ class KubernetesModelServer:
         #: Placement and generation of a Deployment as we left it: another generation is somebody else's work.
         self._left: dict[Key, tuple[Placement, int]] = {}
         self._seen: dict[Key, Placement] = {}
-        self._standing: dict[Key, Standing] = {}
+        self._replica_status: dict[Key, ReplicaStatus] = {}
         self._pods: frozenset[str] | None = None
         self._missing: str | None = "the Kubernetes API was not asked yet"
 
@@ -40,9 +40,9 @@ class KubernetesModelServer:
         return self._seen | self._loading
 
     @property
-    def standing(self) -> Mapping[Key, Standing]:
+    def replica_status(self) -> Mapping[Key, ReplicaStatus]:
         """By the last look at the cluster."""
-        return self._standing
+        return self._replica_status
 
     @property
     def servers(self) -> frozenset[str] | None:
@@ -81,24 +81,26 @@ class KubernetesModelServer:
         services = {one["metadata"]["name"] for one in await self._cluster.find("Service", manifests.OURS)}
         found = await self._cluster.find("Pod", manifests.OURS)
         self._pods = frozenset(pods.name_of(pod) for pod in found if not pods.is_over(pod))
-        troubles: dict[Key, list[str]] = defaultdict(list)
+        diagnoses: dict[Key, list[str]] = defaultdict(list)
         for pod in found:
-            placement, trouble = manifests.placement_of(pod), pods.trouble_of(pod)
-            if placement is not None and trouble is not None and not pods.is_leaving(pod):
-                troubles[placement.project, placement.deployment].append(trouble.sentence)
-        seen, standing = {}, {}
+            placement, diagnosis = manifests.placement_of(pod), pods.diagnose(pod)
+            if placement is not None and diagnosis is not None and not pods.is_leaving(pod):
+                diagnoses[placement.project, placement.deployment].append(diagnosis.sentence)
+        seen, replica_status = {}, {}
         for one in deployments:
             placement = manifests.placement_of(one)
             if placement is None:
                 continue
             key = (placement.project, placement.deployment)
-            standing[key] = _standing(one, troubles[key])
+            replica_status[key] = _replica_status(one, diagnoses[key])
             if self._is_ours(key, one, placement) and one["metadata"]["name"] in services:
                 seen[key] = placement
         # What should serve and has no Deployment at all is degraded, too, until it is written again.
-        for key in self._left.keys() - standing.keys():
-            standing[key] = Standing(0, self._settings.model_replicas, "its Deployment is gone and is written again")
-        self._seen, self._standing = seen, standing
+        for key in self._left.keys() - replica_status.keys():
+            replica_status[key] = ReplicaStatus(
+                0, self._settings.model_replicas, "its Deployment is gone and is written again"
+            )
+        self._seen, self._replica_status = seen, replica_status
 
     async def load(self, placement: Placement) -> float:
         """Apply and wait until every pod is one of this placement; what was there before comes back on failure."""
@@ -169,6 +171,6 @@ class KubernetesModelServer:
         return self._left.get(key) == (placement, int(found["metadata"]["generation"]))
 
 
-def _standing(found: Manifest, troubles: list[str]) -> Standing:
+def _replica_status(found: Manifest, diagnoses: list[str]) -> ReplicaStatus:
     available = int((found.get("status") or {}).get("availableReplicas") or 0)
-    return Standing(available, int(found["spec"].get("replicas", 1)), "; ".join(sorted(set(troubles))[:3]))
+    return ReplicaStatus(available, int(found["spec"].get("replicas", 1)), "; ".join(sorted(set(diagnoses))[:3]))

@@ -26,7 +26,7 @@ from capstan_servicekit.db.migrate import upgrade
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.db.tables import KitBase
 from capstan_servicekit.errors import NotReady
-from capstan_servicekit.home import home_trouble, room_trouble
+from capstan_servicekit.home import diagnose_home, diagnose_room
 from capstan_servicekit.peers import Peers
 from capstan_servicekit.settings import BusAdminSettings, ServiceSettings
 from capstan_servicekit.telemetry.metrics import Metrics
@@ -87,21 +87,21 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_a_full_or_read_only_home_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert home_trouble(tmp_path) is None and room_trouble(tmp_path) is None
+    assert diagnose_home(tmp_path) is None and diagnose_room(tmp_path) is None
     real = os.statvfs(tmp_path)
     full = os.statvfs_result([1 if index == 4 else value for index, value in enumerate(real)])
     monkeypatch.setattr(os, "statvfs", lambda _: full)
-    sentence = home_trouble(tmp_path)
+    sentence = diagnose_home(tmp_path)
     assert sentence is not None and "is full" in sentence and "CAPSTAN_HOME" in sentence
     read_only = os.statvfs_result([value | os.ST_RDONLY if index == 8 else value for index, value in enumerate(real)])
     monkeypatch.setattr(os, "statvfs", lambda _: read_only)
-    sentence = room_trouble(tmp_path)
+    sentence = diagnose_room(tmp_path)
     assert sentence is not None and "is read-only" in sentence
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a read-only file system that is always there")
 def test_a_read_only_file_system_is_named() -> None:
-    sentence = home_trouble(Path("/proc/capstan"))
+    sentence = diagnose_home(Path("/proc/capstan"))
     assert sentence is not None and sentence.startswith("cannot write to /proc/capstan: ")
 
 
@@ -313,7 +313,7 @@ async def test_readiness_with_the_public_broker_image(nats_in_container: NatsSer
 # -- calls to other services, and patience
 
 
-class Door:
+class FailingPeer:
     """Another service: fails as told, then answers."""
 
     def __init__(self, *failures: type[httpx.TransportError] | int) -> None:
@@ -344,14 +344,14 @@ async def test_what_may_have_been_done_is_not_asked_for_again(
 ) -> None:
     token = tmp_path / "token"
     token.write_text("t")
-    door = Door(failure)
-    peers = Peers(ToySettings(home=tmp_path, token_file=token), httpx.MockTransport(door))
+    peer = FailingPeer(failure)
+    peers = Peers(ToySettings(home=tmp_path, token_file=token), httpx.MockTransport(peer))
     if calls == 1:
         with pytest.raises(NotReady):
             await peers.request("registry", method, "/v1/x", body="{}", key=key)
     else:
         assert (await peers.request("registry", method, "/v1/x", body="{}", key=key)).status_code == 200
-    assert door.calls == calls
+    assert peer.calls == calls
     await peers.close()
 
 

@@ -10,8 +10,8 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from capstan_registry.actions.knock import Knock, knock
 from capstan_registry.actions.ports import CatalogueServer
+from capstan_registry.actions.proxy_request import ProxyRequest, proxy_request
 from capstan_servicekit.errors import CapstanError
 from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit
@@ -30,7 +30,7 @@ _MLFLOW_CODES = {
 
 
 def mlflow_router(kit: Kit, server: CatalogueServer) -> Router:
-    """The door."""
+    """The proxy."""
     router = Router(tags=["mlflow"])
 
     @router.get("/mlflow", include_in_schema=False)
@@ -39,10 +39,10 @@ def mlflow_router(kit: Kit, server: CatalogueServer) -> Router:
         return RedirectResponse("/mlflow/", status_code=303)
 
     @router.api_route("/mlflow/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
-    async def door(request: Request, principal: Viewer) -> Response:
+    async def proxy(request: Request, principal: Viewer) -> Response:
         """Reads pass for viewers, run logging for operators; what would go round the ledger is refused."""
         raw = request.scope.get("raw_path") or request.url.path.encode()
-        came = Knock(
+        came = ProxyRequest(
             principal=principal,
             method=request.method,
             raw_path=raw.partition(b"?")[0].removeprefix(PREFIX),
@@ -55,10 +55,10 @@ def mlflow_router(kit: Kit, server: CatalogueServer) -> Router:
     return router
 
 
-async def _answer(kit: Kit, server: CatalogueServer, came: Knock, path: str) -> Response:
+async def _answer(kit: Kit, server: CatalogueServer, came: ProxyRequest, path: str) -> Response:
     stack = AsyncExitStack()
     try:
-        admitted = await knock(kit, server, came)
+        admitted = await proxy_request(kit, server, came)
         answer = await stack.enter_async_context(admitted.answer)
     except CapstanError as error:
         return _refusal(error, path)
@@ -70,7 +70,7 @@ async def _answer(kit: Kit, server: CatalogueServer, came: Knock, path: str) -> 
 
 
 class _Relayed(StreamingResponse):
-    """Closes the connection behind the door also when the caller goes away in the middle."""
+    """Closes the connection behind the proxy also when the caller goes away in the middle."""
 
     def __init__(self, chunks: AsyncIterator[bytes], stack: AsyncExitStack, **given: Any) -> None:
         super().__init__(chunks, **given)

@@ -28,7 +28,7 @@ CSV = {"content-type": "text/csv"}
 
 @pytest.fixture
 async def h(tmp_path: Path) -> AsyncIterator[Harness]:
-    # No job environment: work waits, and doors answer.
+    # No job environment: work waits, and routes answer.
     async with running(Settings, build, tmp_path, pythons={"ingestion": str(tmp_path / "none")}) as harness:
         yield harness
 

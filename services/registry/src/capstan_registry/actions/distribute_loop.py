@@ -31,7 +31,7 @@ class Outcome:
     failure: tuple[str, CapstanError] | None = None
 
 
-async def hand_out(kit: Kit, project: str, loop: str) -> Outcome:
+async def distribute(kit: Kit, project: str, loop: str) -> Outcome:
     """PUT the parts in order and note who took which generation. A service that cannot take its part ends the round."""
     async with kit.database.read() as session:
         row = await session.get(LoopRow, (project, loop))
@@ -62,8 +62,8 @@ async def _note(session: WriteSession, project: str, loop: str, generation: int,
 
 async def add_converge(kit: Kit, session: WriteSession, row: LoopRow, *, delay_s: float = 0) -> None:
     """Enqueue the work that hands out what is missing."""
-    row.hand_outs += 1
-    key = f"{row.name}@{row.generation}#{row.hand_outs}"
+    row.distributions += 1
+    key = f"{row.name}@{row.generation}#{row.distributions}"
     await kit.work.add(session, CONVERGE, key=key, project=row.project, payload={"loop": row.name}, delay_s=delay_s)
 
 
@@ -75,7 +75,7 @@ def converge_kind(kit: Kit) -> WorkKind:
         async with kit.database.read() as session:
             row = await session.get(LoopRow, (item.project, loop))
         if row is not None and not row.applied:
-            outcome = await hand_out(kit, item.project, loop)
+            outcome = await distribute(kit, item.project, loop)
             if not outcome.applied:
                 # Also a refusal is tried again: the service may be of another release while the platform is updated.
                 raise NotReady(f"the loop {loop!r} is not applied everywhere yet")

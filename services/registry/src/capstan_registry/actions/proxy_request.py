@@ -1,4 +1,4 @@
-"""Somebody knocks at MLflow's door: let the request through, or refuse it with the reason and the right call."""
+"""Somebody calls at the MLflow proxy: let the request through, or refuse it with the reason and the right call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy import select
 from capstan_contracts.errors import Code
 from capstan_contracts.roles import Role
 from capstan_registry.actions.ports import Answer, CatalogueServer
-from capstan_registry.domain import door, door_guards, door_path
+from capstan_registry.domain import proxy_guards, proxy_path, proxy_policy
 from capstan_registry.domain.model_names import mlflow_name
 from capstan_registry.tables import LoopRow, VersionRow
 from capstan_servicekit.errors import Forbidden, Invalid, Protected, broken
@@ -23,7 +23,7 @@ from capstan_servicekit.security.auth import Principal
 
 
 @dataclass(frozen=True)
-class Knock:
+class ProxyRequest:
     """A request as it came: `raw_path` is what stands behind `/mlflow/`, undecoded."""
 
     principal: Principal
@@ -42,14 +42,14 @@ class Admitted:
     artifact: bool
 
 
-async def knock(kit: Kit, server: CatalogueServer, request: Knock) -> Admitted:
+async def proxy_request(kit: Kit, server: CatalogueServer, request: ProxyRequest) -> Admitted:
     """Invalid, Protected, Forbidden; else the answer, to be entered. Nothing is started for a refused request."""
-    path = door_path.decode(request.raw_path)
+    path = proxy_path.decode(request.raw_path)
     if path is None:
-        raise Invalid("The path is not allowed", errors=broken("path", door_path.SUSPICIOUS), code=Code.INVALID_NAME)
-    found = door.look_up(request.method, path)
+        raise Invalid("The path is not allowed", errors=broken("path", proxy_path.SUSPICIOUS), code=Code.INVALID_NAME)
+    found = proxy_policy.look_up(request.method, path)
     if found is None:
-        sentence, hint = door.why_refused(request.method, path)
+        sentence, hint = proxy_policy.why_refused(request.method, path)
         raise Protected(sentence, hint=hint)
     _need(request.principal, found.role)
     body: AsyncIterator[bytes] | bytes | None = request.body if found.upload else None
@@ -62,7 +62,7 @@ async def knock(kit: Kit, server: CatalogueServer, request: Knock) -> Admitted:
     if found.guard is not None:
         await _look(kit, request, found.guard, document)
     headers = dict(request.headers) | ({} if body is None or found.upload else {"content-type": "application/json"})
-    target = ("/mlflow/" if found.prefixed else "/") + door_path.encode(path)
+    target = ("/mlflow/" if found.prefixed else "/") + proxy_path.encode(path)
     answer = server.forward(request.method, target, query=request.query, headers=headers, body=body)
     return Admitted(answer, found.artifact)
 
@@ -78,13 +78,13 @@ def _need(principal: Principal, role: Role, project: str | None = None) -> None:
         )
 
 
-async def _look(kit: Kit, request: Knock, guard: door.Guard, document: dict[str, Any]) -> None:
-    ours = await _our_names(kit) if guard is door.Guard.NEW_VERSION else frozenset[str]()
-    look = door_guards.Look(parse_qs(request.query, keep_blank_values=True), document, ours.__contains__)
-    refusal = door_guards.check(guard, look)
+async def _look(kit: Kit, request: ProxyRequest, guard: proxy_policy.Guard, document: dict[str, Any]) -> None:
+    ours = await _our_names(kit) if guard is proxy_policy.Guard.NEW_VERSION else frozenset[str]()
+    look = proxy_guards.Look(parse_qs(request.query, keep_blank_values=True), document, ours.__contains__)
+    refusal = proxy_guards.check(guard, look)
     if refusal is not None:
         raise (Invalid if refusal.shape else Protected)(refusal.sentence, hint=refusal.hint)
-    if (project := door_guards.project_written(guard, document)) is not None:
+    if (project := proxy_guards.project_written(guard, document)) is not None:
         _need(request.principal, Role.OPERATOR, project)
 
 

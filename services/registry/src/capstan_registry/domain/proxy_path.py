@@ -1,4 +1,4 @@
-"""The path of a request at MLflow's door: decoded once, then taken as it is or refused.
+"""The path of a request at the MLflow proxy: decoded once, then taken as it is or refused.
 
 MLflow's path traversals (CVE-2023-1177, 2023-2356, 2023-2780, 2024-1560, 2026-2614) came from checking one spelling and
 using another: a second decoding, a backslash, an encoded slash. Here a path that has a second spelling is refused.

@@ -25,7 +25,7 @@ INPUTS = ("ir", "training-set")
 OUTPUTS = ("package", "holdout")
 
 
-class HandOver:
+class RunPodApi:
     """The handover port for executors, and the other end of it for the run's own token."""
 
     def __init__(self, kit: Kit, scratch: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the door lets through: paths, the list, and the looks."""
+"""What the proxy lets through: paths, the list, and the looks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from capstan_contracts.roles import Role
-from capstan_registry.domain import door, door_guards, door_path
-from capstan_registry.domain.door import Guard
+from capstan_registry.domain import proxy_guards, proxy_path, proxy_policy
 from capstan_registry.domain.model_names import mlflow_name, project_of
+from capstan_registry.domain.proxy_policy import Guard
 
 
 @pytest.mark.parametrize(
@@ -31,14 +31,14 @@ from capstan_registry.domain.model_names import mlflow_name, project_of
     ],
 )
 def test_paths_with_a_second_spelling_are_refused(raw: bytes) -> None:
-    assert door_path.decode(raw) is None
+    assert proxy_path.decode(raw) is None
 
 
 def test_plain_paths_are_decoded_once() -> None:
-    assert door_path.decode(b"") == ""
-    assert door_path.decode(b"static-files/static/js/main.c2f5f8d4.js") == "static-files/static/js/main.c2f5f8d4.js"
-    assert door_path.decode(b"a/b%20c/%C3%A9") == "a/b c/é"
-    assert door_path.encode("a/b c/é") == "a/b%20c/%C3%A9"
+    assert proxy_path.decode(b"") == ""
+    assert proxy_path.decode(b"static-files/static/js/main.c2f5f8d4.js") == "static-files/static/js/main.c2f5f8d4.js"
+    assert proxy_path.decode(b"a/b%20c/%C3%A9") == "a/b c/é"
+    assert proxy_path.encode("a/b c/é") == "a/b%20c/%C3%A9"
 
 
 READS = [
@@ -54,7 +54,7 @@ READS = [
 
 @pytest.mark.parametrize(("method", "path"), READS)
 def test_reads_need_a_viewer(method: str, path: str) -> None:
-    found = door.look_up(method, path)
+    found = proxy_policy.look_up(method, path)
     assert found is not None
     assert found.role is Role.VIEWER
 
@@ -71,7 +71,7 @@ WRITES = [
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
 def test_writes_need_an_operator(method: str, path: str) -> None:
-    found = door.look_up(method, path)
+    found = proxy_policy.look_up(method, path)
     assert found is not None
     assert found.role is Role.OPERATOR
 
@@ -101,13 +101,13 @@ REFUSED = [
 
 @pytest.mark.parametrize(("method", "path"), REFUSED)
 def test_the_rest_is_refused_with_a_reason_and_the_right_call(method: str, path: str) -> None:
-    assert door.look_up(method, path) is None
-    sentence, hint = door.why_refused(method, path)
+    assert proxy_policy.look_up(method, path) is None
+    sentence, hint = proxy_policy.why_refused(method, path)
     assert sentence and hint
 
 
-def check(guard: Guard, body: dict[str, Any], ours: set[str] | None = None) -> door_guards.Refusal | None:
-    return door_guards.check(guard, door_guards.Look({}, body, (ours or set()).__contains__))
+def check(guard: Guard, body: dict[str, Any], ours: set[str] | None = None) -> proxy_guards.Refusal | None:
+    return proxy_guards.check(guard, proxy_guards.Look({}, body, (ours or set()).__contains__))
 
 
 @pytest.mark.parametrize("alias", ["champion", "Champion", " champion "])
@@ -165,7 +165,7 @@ def test_other_spellings_reserved_tags_and_locations_are_refused() -> None:
     ],
 )
 def test_artifact_paths_in_queries_are_plain(query: dict[str, list[str]], refused: bool) -> None:
-    found = door_guards.check(Guard.ARTIFACT_QUERY, door_guards.Look(query, {}, set[str]().__contains__))
+    found = proxy_guards.check(Guard.ARTIFACT_QUERY, proxy_guards.Look(query, {}, set[str]().__contains__))
     assert (found is not None) == refused
 
 

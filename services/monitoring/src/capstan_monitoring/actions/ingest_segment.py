@@ -25,7 +25,7 @@ from capstan_servicekit.work.kinds import WorkKind
 from capstan_servicekit.work.lease import Lease, WorkItem
 
 
-class AbsorbSegment:
+class IngestSegment:
     """One segment at a time; each may move the newest event time."""
 
     def __init__(self, kit: Kit, lateness: timedelta) -> None:
@@ -52,7 +52,7 @@ class AbsorbSegment:
                 "keys": list(part.keys),
                 "time_keys": list(part.time_keys),
             }
-            found = await self._kit.jobs.run("platform", "capstan_monitoring.jobs.absorb:run", given, scratch=folder)
+            found = await self._kit.jobs.run("platform", "capstan_monitoring.jobs.ingest:run", given, scratch=folder)
             async with lease.finish() as session:
                 if await session.get(SegmentRow, (item.project, digest)) is None:
                     await self._apply(session, item, part, found, folder / "scored.jsonl")

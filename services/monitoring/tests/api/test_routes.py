@@ -1,4 +1,4 @@
-"""The HTTP door: who may, what is refused and why, and what an empty monitor says."""
+"""The HTTP API: who may, what is refused and why, and what an empty monitor says."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from capstan_registry.domain.door import Guard
-from capstan_registry.domain.door_path import is_plain
 from capstan_registry.domain.model_names import CHAMPION_ALIAS, RESERVED_TAGS, mlflow_name, project_of
+from capstan_registry.domain.proxy_path import is_plain
+from capstan_registry.domain.proxy_policy import Guard
 
 _RUN: Final = re.compile(r"[0-9a-f]{32}")
 _OWN_SOURCE: Final = re.compile(

@@ -1,4 +1,4 @@
-"""What MLflow's door lets through: an allow-list of its REST endpoints with the role that each needs.
+"""What the MLflow proxy lets through: an allow-list of its REST endpoints with the role that each needs.
 
 Deny by default: an endpoint that is not listed, also one that a newer MLflow brings, is refused. (CVE-2026-0545 and
 CVE-2026-3198 were endpoints that a deny-list had forgotten.)
@@ -178,6 +178,6 @@ def why_refused(method: str, path: str) -> tuple[str, str]:
         if pattern.fullmatch(path):
             return sentence, hint
     return (
-        f"{method} {path[:200]} is not on the list of what this door lets through",
+        f"{method} {path[:200]} is not on the list of what this proxy lets through",
         "Reads, run logging and descriptions of models pass; promotions go through Capstan.",
     )

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from capstan_formats.moments import DAY_US, MAX_US, MIN_US
+from capstan_formats.instants import DAY_US, MAX_US, MIN_US
 from capstan_formats.segments import PredictionRecord, PredictionRow, SegmentError, read_segment
 from capstan_formats.sketches import Baseline
 from capstan_monitoring.domain.instants import instant, micros
@@ -59,7 +59,7 @@ def run(job: Job) -> dict[str, Any]:
     given, segment = job.input, Path(job.input["segment"])
     try:
         grid = Grid(instant(given["origin_us"]), timedelta(microseconds=given["length_us"]))
-        return Absorber(given, grid).run(segment, job.scratch / "scored.jsonl")
+        return Ingester(given, grid).run(segment, job.scratch / "scored.jsonl")
     except SegmentError as error:
         raise JobRefused(f"the segment is damaged: {error}", errors=[("segment", str(error))]) from error
 
@@ -72,7 +72,7 @@ def _rows(segment: Path) -> Iterator[tuple[PredictionRecord, PredictionRow]]:
                 yield record, row
 
 
-class Absorber:
+class Ingester:
     """One pass over a segment."""
 
     def __init__(self, given: dict[str, Any], grid: Grid) -> None:

@@ -42,7 +42,7 @@ KINDS: Final = {
 }
 
 
-class Refusal(Exception):
+class RequestError(Exception):
     """An expected failure of one request: a code, what happened, where, and what to do."""
 
     def __init__(self, code: str, detail: str, *, place: str = "", rule: str = "", hint: str = "") -> None:
@@ -75,6 +75,6 @@ class Refusal(Exception):
         return orjson.dumps(problem)
 
 
-def wrong(place: str, rule: str, hint: str = "") -> Refusal:
+def wrong(place: str, rule: str, hint: str = "") -> RequestError:
     """A body of the wrong shape: which place breaks which rule."""
-    return Refusal(INVALID_BODY, f"{place}: {rule}", place=place, rule=rule, hint=hint)
+    return RequestError(INVALID_BODY, f"{place}: {rule}", place=place, rule=rule, hint=hint)

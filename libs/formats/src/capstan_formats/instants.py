@@ -30,7 +30,7 @@ class BadValueError(ValueError):
         self.row = row
 
 
-def moment_us(value: Any) -> int | None:
+def instant_us(value: Any) -> int | None:
     """One timestamp as epoch microseconds; None stays None. BadValueError for any other type, range or no offset."""
     if value is None:
         return None
@@ -54,14 +54,14 @@ def moment_us(value: Any) -> int | None:
     return us
 
 
-def moments_us(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def instants_us(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """A column as int64 epoch microseconds, with NULL_US where null."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "M":
         result = values.astype("datetime64[us]").astype(np.int64)
     elif isinstance(values, np.ndarray) and values.dtype.kind == "i":
         result = values.astype(np.int64)
     else:
-        return _moments_one_by_one(values.tolist() if isinstance(values, np.ndarray) else values)
+        return _instants_one_by_one(values.tolist() if isinstance(values, np.ndarray) else values)
     wrong = (result < MIN_US) | (result >= MAX_US)
     if values.dtype.kind == "M":
         wrong &= result != NULL_US
@@ -81,11 +81,11 @@ def type_name(value: Any) -> str:
     return type_names.get(type(value), type(value).__name__)
 
 
-def _moments_one_by_one(values: Sequence[Any]) -> npt.NDArray[np.int64]:
+def _instants_one_by_one(values: Sequence[Any]) -> npt.NDArray[np.int64]:
     result = np.empty(len(values), dtype=np.int64)
     for row, value in enumerate(values):
         try:
-            us = moment_us(value)
+            us = instant_us(value)
         except BadValueError as error:
             raise BadValueError(error.rule, row) from None
         result[row] = NULL_US if us is None else us

@@ -1,4 +1,4 @@
-"""The model server's HTTP door: KServe V1 and V2, who may, and how it refuses."""
+"""The model server's HTTP API: KServe V1 and V2, who may, and how it refuses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.http import ModelApp
 from capstan_inference.dataplane.log import PredictionLog
 from capstan_inference.dataplane.models import Models
-from capstan_inference.dataplane.refusals import Refusal
+from capstan_inference.dataplane.request_errors import RequestError
 from capstan_testkit.harness import write_principals
 
 PREDICT = "/v1/models/delay:predict"
@@ -27,7 +27,7 @@ INFER = "/v2/models/delay/infer"
 
 
 @dataclass
-class Door:
+class OpenServer:
     """The application, a caller per role, and what it stands on."""
 
     operator: httpx.AsyncClient
@@ -46,13 +46,13 @@ class SlowLog(PredictionLog):
 
 
 @pytest.fixture
-def open_door(tmp_path: Path, make_package: Callable[..., Any]) -> Any:
-    """Opens the door of one model `delay`, version 3, revision 2."""
+def open_server(tmp_path: Path, make_package: Callable[..., Any]) -> Any:
+    """Opens the server of one model `delay`, version 3, revision 2."""
 
     @asynccontextmanager
     async def opened(
         *, lookups: bool = False, log_type: type[PredictionLog] = PredictionLog, **limits: Any
-    ) -> AsyncIterator[Door]:
+    ) -> AsyncIterator[OpenServer]:
         package = make_package(lookups=lookups)
         counters, bounds = Counters(), Limits(**limits)
         models = Models(tmp_path / "online", counters)
@@ -69,7 +69,7 @@ def open_door(tmp_path: Path, make_package: Callable[..., Any]) -> Any:
             )
             for name, token in {**tokens, "anonymous": ""}.items()
         }
-        yield Door(clients["operator"], clients, models, counters)
+        yield OpenServer(clients["operator"], clients, models, counters)
         app.close()
         await asyncio.to_thread(log.close)
 
@@ -91,44 +91,44 @@ def tensors(row: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"name": n, "datatype": d, "shape": [1], "data": [row[n]]} for n, d in types.items()]
 
 
-async def test_v1_and_v2_give_the_same_prediction_in_their_own_shapes(open_door: Any, row: dict[str, Any]) -> None:
-    async with open_door() as door:
-        first = (await door.operator.post(PREDICT, json={"instances": [row]})).json()
+async def test_v1_and_v2_give_the_same_prediction_in_their_own_shapes(open_server: Any, row: dict[str, Any]) -> None:
+    async with open_server() as server:
+        first = (await server.operator.post(PREDICT, json={"instances": [row]})).json()
         assert list(first) == ["predictions", "prediction_ids", "model_version"]
         assert first["model_version"] == 3
         listed = [row["delay"], row["distance"], row["origin"], row["departure"]]
-        assert (await door.operator.post(PREDICT, json={"instances": [listed]})).json()["predictions"] == first[
+        assert (await server.operator.post(PREDICT, json={"instances": [listed]})).json()["predictions"] == first[
             "predictions"
         ]
-        second = (await door.operator.post(INFER, json={"id": "q1", "inputs": tensors(row)})).json()
+        second = (await server.operator.post(INFER, json={"id": "q1", "inputs": tensors(row)})).json()
         assert second["outputs"] == [{"name": "late", "datatype": "FP64", "shape": [1], "data": first["predictions"]}]
         assert (second["model_name"], second["model_version"], second["id"]) == ("delay", "3", "q1")
         assert len(second["parameters"]["prediction_ids"]) == 1
-        versioned = await door.operator.post("/v2/models/delay/versions/3/infer", json={"inputs": tensors(row)})
+        versioned = await server.operator.post("/v2/models/delay/versions/3/infer", json={"inputs": tensors(row)})
         assert "id" not in versioned.json() and versioned.status_code == 200
         named = {"inputs": tensors(row), "outputs": [{"name": "late"}]}
-        assert (await door.operator.post(INFER, json=named)).status_code == 200
+        assert (await server.operator.post(INFER, json=named)).status_code == 200
 
 
-async def test_many_rows_give_what_each_row_gives_alone(open_door: Any, row: dict[str, Any]) -> None:
-    async with open_door() as door:
+async def test_many_rows_give_what_each_row_gives_alone(open_server: Any, row: dict[str, Any]) -> None:
+    async with open_server() as server:
         rows = [
             {**row, "delay": float(number) - 20, "distance": None if number % 7 == 0 else number}
             for number in range(300)
         ]
-        together = (await door.operator.post(PREDICT, json={"instances": rows})).json()
+        together = (await server.operator.post(PREDICT, json={"instances": rows})).json()
         assert len(set(together["prediction_ids"])) == 300
         alone = [
-            (await door.operator.post(PREDICT, json={"instances": [one]})).json()["predictions"][0]
+            (await server.operator.post(PREDICT, json={"instances": [one]})).json()["predictions"][0]
             for one in rows[::50]
         ]
         assert together["predictions"][::50] == alone
-        assert door.counters.records == 2 + len(alone)
+        assert server.counters.records == 2 + len(alone)
 
 
-async def test_metadata_and_health(open_door: Any) -> None:
-    async with open_door() as door:
-        viewer, anonymous = door.clients["viewer"], door.clients["anonymous"]
+async def test_metadata_and_health(open_server: Any) -> None:
+    async with open_server() as server:
+        viewer, anonymous = server.clients["viewer"], server.clients["anonymous"]
         assert (await anonymous.get("/v2/health/live")).json() == {"live": True}
         assert (await anonymous.get("/v2/health/ready")).json() == {"ready": True}
         assert (await viewer.get("/v1/models")).json() == {"models": ["delay"]}
@@ -144,19 +144,19 @@ async def test_metadata_and_health(open_door: Any) -> None:
         assert 'capstan_inference_model_requests_total{route="v2_model",status="200"} 1' in metrics
 
 
-async def test_who_may(open_door: Any, row: dict[str, Any]) -> None:
-    async with open_door() as door:
+async def test_who_may(open_server: Any, row: dict[str, Any]) -> None:
+    async with open_server() as server:
         body = {"instances": [row]}
-        refused(await door.clients["anonymous"].post(PREDICT, json=body), 401, "unauthenticated")
+        refused(await server.clients["anonymous"].post(PREDICT, json=body), 401, "unauthenticated")
         bad = {"authorization": "Bearer nonsense"}
-        refused(await door.clients["anonymous"].post(PREDICT, json=body, headers=bad), 401, "unauthenticated")
-        refused(await door.clients["viewer"].post(PREDICT, json=body), 403, "forbidden")
-        refused(await door.clients["foreign"].get("/v1/models"), 403, "forbidden")
-        refused(await door.clients["foreign"].post(PREDICT, json=body), 403, "forbidden")
+        refused(await server.clients["anonymous"].post(PREDICT, json=body, headers=bad), 401, "unauthenticated")
+        refused(await server.clients["viewer"].post(PREDICT, json=body), 403, "forbidden")
+        refused(await server.clients["foreign"].get("/v1/models"), 403, "forbidden")
+        refused(await server.clients["foreign"].post(PREDICT, json=body), 403, "forbidden")
         # In its own project the same name means another model, and there is none.
-        own = await door.clients["foreign"].post(f"/projects/elsewhere{PREDICT}", json=body)
+        own = await server.clients["foreign"].post(f"/projects/elsewhere{PREDICT}", json=body)
         refused(own, 404, "not-found")
-        assert (await door.clients["admin"].post(PREDICT, json=body)).status_code == 200
+        assert (await server.clients["admin"].post(PREDICT, json=body)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -175,20 +175,20 @@ async def test_who_may(open_door: Any, row: dict[str, Any]) -> None:
     ],
 )
 async def test_paths_that_lead_nowhere(
-    open_door: Any, row: dict[str, Any], method: str, path: str, status: int, code: str
+    open_server: Any, row: dict[str, Any], method: str, path: str, status: int, code: str
 ) -> None:
-    async with open_door() as door:
-        request = door.operator.build_request(method, path, json={"instances": [row]})
+    async with open_server() as server:
+        request = server.operator.build_request(method, path, json={"instances": [row]})
         request.url = httpx.URL(scheme="http", host="models", raw_path=path.encode())
-        refused(await door.operator.send(request), status, code)
+        refused(await server.operator.send(request), status, code)
 
 
-async def test_bodies_that_do_not_fit(open_door: Any, row: dict[str, Any]) -> None:
-    async with open_door(max_rows=4, max_body_bytes=4096) as door:
+async def test_bodies_that_do_not_fit(open_server: Any, row: dict[str, Any]) -> None:
+    async with open_server(max_rows=4, max_body_bytes=4096) as server:
 
         async def post(content: Any) -> httpx.Response:
             body = content if isinstance(content, bytes) else json.dumps(content)
-            answer: httpx.Response = await door.operator.post(PREDICT, content=body)
+            answer: httpx.Response = await server.operator.post(PREDICT, content=body)
             return answer
 
         refused(await post(b'{"instances": [{"delay": NaN}]}'), 400, "malformed-json", "body, character 25")
@@ -205,57 +205,57 @@ async def test_bodies_that_do_not_fit(open_door: Any, row: dict[str, Any]) -> No
             for _ in range(50):
                 yield b" " * 1000
 
-        refused(await door.operator.post(PREDICT, content=chunks()), 413, "body-too-large", "body")
+        refused(await server.operator.post(PREDICT, content=chunks()), 413, "body-too-large", "body")
         unequal = tensors(row)
         unequal[1] |= {"shape": [2], "data": [1, 2]}
-        refused(await door.operator.post(INFER, json={"inputs": unequal}), 422, "invalid-body", "inputs[1].shape")
+        refused(await server.operator.post(INFER, json={"inputs": unequal}), 422, "invalid-body", "inputs[1].shape")
         unknown = {"inputs": tensors(row), "outputs": [{"name": "early"}]}
-        refused(await door.operator.post(INFER, json=unknown), 422, "invalid-body", "outputs[0].name")
+        refused(await server.operator.post(INFER, json=unknown), 422, "invalid-body", "outputs[0].name")
         binary = {"inference-header-content-length": "10"}
-        refused(await door.operator.post(INFER, content=b"{}", headers=binary), 415, "unsupported-media")
+        refused(await server.operator.post(INFER, content=b"{}", headers=binary), 415, "unsupported-media")
         late = {"capstan-deadline-ms": "soon"}
-        answer = await door.operator.post(PREDICT, json={"instances": [row]}, headers=late)
+        answer = await server.operator.post(PREDICT, json={"instances": [row]}, headers=late)
         refused(answer, 422, "invalid-body", "header capstan-deadline-ms")
-        assert door.counters.waiting == 0 and door.counters.records == 0
+        assert server.counters.waiting == 0 and server.counters.records == 0
 
 
-async def test_too_many_wait_and_the_late_are_told_so(open_door: Any, row: dict[str, Any]) -> None:
+async def test_too_many_wait_and_the_late_are_told_so(open_server: Any, row: dict[str, Any]) -> None:
     SlowLog.slow = asyncio.Event()
-    async with open_door(log_type=SlowLog, max_waiting=2) as door:
+    async with open_server(log_type=SlowLog, max_waiting=2) as server:
         late = {"capstan-deadline-ms": "60"}
-        answer = await door.operator.post(PREDICT, json={"instances": [row]}, headers=late)
+        answer = await server.operator.post(PREDICT, json={"instances": [row]}, headers=late)
         refused(answer, 504, "deadline-exceeded")
-        waiting = [asyncio.create_task(door.operator.post(PREDICT, json={"instances": [row]})) for _ in range(2)]
-        while door.counters.waiting < 2:  # noqa: ASYNC110 - the counter has no event
+        waiting = [asyncio.create_task(server.operator.post(PREDICT, json={"instances": [row]})) for _ in range(2)]
+        while server.counters.waiting < 2:  # noqa: ASYNC110 - the counter has no event
             await asyncio.sleep(0.005)
-        answer = await door.operator.post(PREDICT, json={"instances": [row]})
+        answer = await server.operator.post(PREDICT, json={"instances": [row]})
         refused(answer, 503, "overloaded")
         assert answer.headers["retry-after"] == "1"
         SlowLog.slow.set()
         assert [(await one).status_code for one in waiting] == [200, 200]
-        assert door.counters.waiting == 0
+        assert server.counters.waiting == 0
 
 
 async def test_a_view_that_is_not_there_gives_nulls_and_says_missing(
-    open_door: Any, tmp_path: Path, row: dict[str, Any], write_weather: Any
+    open_server: Any, tmp_path: Path, row: dict[str, Any], write_weather: Any
 ) -> None:
-    async with open_door(lookups=True) as door:
-        before = (await door.operator.post(PREDICT, json={"instances": [row]})).json()
+    async with open_server(lookups=True) as server:
+        before = (await server.operator.post(PREDICT, json={"instances": [row]})).json()
         noon = 1_357_041_600_000_000
         write_weather(tmp_path, {("JFK", noon): (noon, 99.0, 9.0)})
-        after = (await door.operator.post(PREDICT, json={"instances": [row]})).json()
+        after = (await server.operator.post(PREDICT, json={"instances": [row]})).json()
         assert before["predictions"] != after["predictions"]
-        assert (await door.operator.post(PREDICT, json={"instances": [{**row, "origin": None}]})).status_code == 200
-        assert door.counters.lookup_errors == 0
+        assert (await server.operator.post(PREDICT, json={"instances": [{**row, "origin": None}]})).status_code == 200
+        assert server.counters.lookup_errors == 0
 
 
 async def test_a_package_that_is_not_what_it_claims_changes_nothing(
-    open_door: Any, tmp_path: Path, make_package: Any, row: dict[str, Any]
+    open_server: Any, tmp_path: Path, make_package: Any, row: dict[str, Any]
 ) -> None:
-    async with open_door() as door:
+    async with open_server() as server:
         other = make_package(1.0)
-        with pytest.raises(Refusal, match="not package"):
-            door.models.place(Placement("default", "delay", 4, 3, "f" * 64, other.path))
-        with pytest.raises(Refusal, match="cannot be loaded"):
-            door.models.place(Placement("default", "delay", 4, 3, "f" * 64, tmp_path / "nowhere"))
-        assert (await door.operator.post(PREDICT, json={"instances": [row]})).json()["model_version"] == 3
+        with pytest.raises(RequestError, match="not package"):
+            server.models.place(Placement("default", "delay", 4, 3, "f" * 64, other.path))
+        with pytest.raises(RequestError, match="cannot be loaded"):
+            server.models.place(Placement("default", "delay", 4, 3, "f" * 64, tmp_path / "nowhere"))
+        assert (await server.operator.post(PREDICT, json={"instances": [row]})).json()["model_version"] == 3

@@ -1,4 +1,4 @@
-"""MLflow's door: who may knock, what goes on, what is refused."""
+"""the MLflow proxy: who may proxy_request, what goes on, what is refused."""
 
 from __future__ import annotations
 
