@@ -8,7 +8,7 @@ from typing import Protocol
 
 from capstan_contracts.errors import Problem
 from capstan_contracts.ids import uuid7
-from capstan_inference.actions.apply_loop import RECONCILE, ApplyLoop
+from capstan_inference.actions.apply_part import RECONCILE, ServingParts
 from capstan_inference.actions.converge import Converge, placements
 from capstan_inference.actions.find_prediction import FindPrediction
 from capstan_inference.actions.flush_servers import FlushServers
@@ -29,6 +29,8 @@ from capstan_inference.routes.servers import UPLOADS, servers_router
 from capstan_inference.settings import Settings
 from capstan_inference.subscriptions import subscriptions
 from capstan_servicekit.db.session import WriteSession
+from capstan_servicekit.loops.apply import ApplyPart
+from capstan_servicekit.loops.routes import loops_router
 from capstan_servicekit.runtime import Check, Kit, Service
 from capstan_servicekit.settings import ServiceSettings
 from capstan_servicekit.work.kinds import WorkKind
@@ -64,7 +66,8 @@ def compose(kit: Kit, settings: Settings, server: ModelServer | None = None) -> 
     return Service(
         kit=kit,
         routers=[
-            deployments_router(kit.database, ListDeployments(server), ApplyLoop(kit.work), ship),
+            loops_router(ApplyPart(kit.database, ServingParts(kit.work))),
+            deployments_router(kit.database, ListDeployments(server), ship),
             predictions_router(find),
             servers_router(kit.objects, reports, TakeSegment(spool, ship), settings.home / "scratch" / "segments"),
         ],

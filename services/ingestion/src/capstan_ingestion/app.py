@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capstan_ingestion.actions.apply_loop import ApplyLoop
+from capstan_ingestion.actions.apply_part import DatasetParts
 from capstan_ingestion.actions.check_batch import CheckBatch
 from capstan_ingestion.actions.clear_incoming import ClearIncoming
 from capstan_ingestion.actions.commit_batch import CommitBatch
@@ -19,6 +19,8 @@ from capstan_ingestion.routes.uploads import UPLOADS, uploads_router
 from capstan_ingestion.routes.versions import versions_router
 from capstan_ingestion.settings import Settings
 from capstan_ingestion.subscriptions import subscriptions
+from capstan_servicekit.loops.apply import ApplyPart
+from capstan_servicekit.loops.routes import loops_router
 from capstan_servicekit.runtime import Kit, Service
 from capstan_servicekit.security.egress import Egress
 from capstan_servicekit.settings import ServiceSettings
@@ -41,7 +43,8 @@ def compose(
     return Service(
         kit=kit,
         routers=(
-            datasets_router(kit, ApplyLoop(kit)),
+            loops_router(ApplyPart(kit.database, DatasetParts(kit.clock))),
+            datasets_router(kit),
             uploads_router(receive, PullBatch(egress, receive)),
             batches_router(kit, ReplayBatch(kit)),
             versions_router(kit),

@@ -6,7 +6,7 @@ import asyncio
 
 from sqlalchemy import select
 
-from capstan_inference.actions.apply_loop import RECONCILE
+from capstan_inference.actions.apply_part import RECONCILE
 from capstan_inference.actions.ports import ModelServer, Placement
 from capstan_inference.domain.parts import ServingPart
 from capstan_inference.tables import DeploymentRow

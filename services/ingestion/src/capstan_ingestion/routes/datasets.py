@@ -1,4 +1,4 @@
-"""Datasets and the part of a loop that registers them."""
+"""Datasets."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import Annotated
 from fastapi import Query
 
 from capstan_contracts.ids import Name
-from capstan_contracts.loop import DatasetSpec, LoopPart
-from capstan_contracts.rest.common import Page, PartStatus
+from capstan_contracts.loop import DatasetSpec
+from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.ingestion import Dataset
-from capstan_ingestion.actions.apply_loop import ApplyLoop
 from capstan_ingestion.actions.put_dataset import put_dataset, validate
 from capstan_ingestion.actions.read_datasets import read_dataset, read_datasets
 from capstan_servicekit.errors import Invalid, broken
 from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit
-from capstan_servicekit.security.auth import Admin, ProjectName, ServiceIdentity, Viewer
+from capstan_servicekit.security.auth import Admin, ProjectName, Viewer
 
 
-def datasets_router(kit: Kit, apply_loop: ApplyLoop) -> Router:
+def datasets_router(kit: Kit) -> Router:
     """Routes of datasets."""
     router = Router(prefix="/v1/projects/{project}", tags=["datasets"])
 
@@ -47,12 +46,5 @@ def datasets_router(kit: Kit, apply_loop: ApplyLoop) -> Router:
     async def one(project: ProjectName, dataset: Name, _: Viewer) -> Dataset:
         """A dataset and its newest version."""
         return await read_dataset(kit, project, dataset)
-
-    @router.put("/loops/{loop}", response_model=PartStatus)
-    async def loops(
-        project: ProjectName, loop: Name, part: LoopPart, _: ServiceIdentity, dry_run: bool = False
-    ) -> PartStatus:
-        """Register the datasets of a loop; with `dry_run` only say what would change."""
-        return await apply_loop(project, loop, part, dry_run=dry_run)
 
     return router

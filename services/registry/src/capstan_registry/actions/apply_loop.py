@@ -14,7 +14,8 @@ from capstan_registry.actions.distribute_loop import add_converge, distribute
 from capstan_registry.domain.loop_changes import document, next_generation, own_changes
 from capstan_registry.tables import LoopRow
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.errors import CapstanError, Conflict, Invalid, NotBuiltYet, broken
+from capstan_servicekit.errors import CapstanError, Conflict
+from capstan_servicekit.loops.rules import check_built, check_name, check_rules, common_rules
 from capstan_servicekit.runtime import Kit
 
 REGISTRY = "registry"
@@ -53,23 +54,10 @@ async def apply_loop(kit: Kit, project: str, loop: str, resolved: ResolvedLoop, 
 
 
 def _check(project: str, loop: str, resolved: ResolvedLoop) -> None:
-    metadata = resolved.loop.metadata
-    if metadata.name != loop:
-        raise Invalid(
-            f"The body is the loop {metadata.name!r}, the path names {loop!r}",
-            errors=broken("body.loop.metadata.name", f"must be {loop!r}, as in the path"),
-        )
-    if metadata.project != project:
-        raise Invalid(
-            f"The body belongs to project {metadata.project!r}, the path names {project!r}",
-            errors=broken("body.loop.metadata.project", f"must be {project!r}, as in the path"),
-        )
-    if missing := resolved.loop.not_built_yet():
-        raise NotBuiltYet(
-            "; ".join(f"{place}: {sentence}" for place, sentence in missing),
-            hint="Leave these fields out of the loop and apply again.",
-            errors=[FieldError(place=place, rule=sentence) for place, sentence in missing],
-        )
+    """What every service checks, and here for all stations, so that nobody is asked about a loop that cannot be."""
+    check_name(resolved.loop, project, loop)
+    check_built(resolved.loop, ("spec",))
+    check_rules(common_rules(resolved))
 
 
 async def _plan(kit: Kit, project: str, loop: str, resolved: ResolvedLoop) -> _Plan:
