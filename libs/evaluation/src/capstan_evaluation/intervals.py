@@ -35,8 +35,8 @@ def around(value: float, deviation: float, confidence: float, limits: tuple[floa
 
 
 def of_mean(values: Floats, confidence: float, limits: tuple[float, float]) -> Interval | None:
-    """Of the mean of independent values by the central limit theorem; None for fewer than two."""
-    if len(values) < 2:
+    """Of the mean of independent values by the central limit theorem; None for under two or with one not finite."""
+    if len(values) < 2 or not np.isfinite(values).all():
         return None
     deviation = float(values.std(ddof=1)) / math.sqrt(len(values))
     return around(float(values.mean()), deviation, confidence, limits, "normal")

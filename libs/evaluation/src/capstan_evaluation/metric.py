@@ -18,7 +18,7 @@ from capstan_evaluation import intervals
 from capstan_evaluation.arrays import Drawn, Floats, Statistic
 from capstan_evaluation.errors import Unsuitable
 from capstan_evaluation.intervals import Interval
-from capstan_evaluation.resampling import resample
+from capstan_evaluation.resampling import quiet, resample
 from capstan_evaluation.sample import Need, Sample, Task
 
 CONFIDENCE: Final = 0.95
@@ -66,7 +66,7 @@ class Metric(ABC):
     def value(self, sample: Sample) -> float | None:
         """The value; None where it is not defined or not finite, as without items. Unsuitable."""
         self.require(sample)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with quiet():
             found = self.measure(sample) if sample.rows else math.nan
         return float(found) if math.isfinite(found) else None
 
@@ -123,12 +123,12 @@ class MeanMetric(Metric):
     def item_values(self, sample: Sample) -> Floats:
         """The value of each item. Unsuitable."""
         self.require(sample)
-        return self.per_item(sample)
+        with quiet():
+            return self.per_item(sample)
 
     def interval(self, sample: Sample, confidence: float = CONFIDENCE) -> Interval | None:
         """Normal interval of a mean, cut at the limits; None for fewer than two items. Unsuitable."""
-        values = self.item_values(sample)
-        return intervals.of_mean(values, confidence, self.limits) if np.isfinite(values).all() else None
+        return intervals.of_mean(self.item_values(sample), confidence, self.limits)
 
     def statistic(self, sample: Sample) -> Statistic:
         """The means of the drawn items."""

@@ -25,6 +25,11 @@ def silent(done: int, total: int) -> None:
     """Progress that nobody wants to see."""
 
 
+def quiet() -> np.errstate:
+    """Numbers that overflow become infinite and count as not defined; that is no reason for a warning."""
+    return np.errstate(over="ignore", invalid="ignore")
+
+
 def drawn_rows(rows: int, resamples: int, seed: int = SEED) -> Iterator[Drawn]:
     """Which rows are drawn, [batch, rows]; at most CELLS (one resample at least) are held at once."""
     random = np.random.default_rng(seed)
@@ -40,7 +45,9 @@ def resample(
     parts: list[Floats] = []
     done = 0
     for drawn in drawn_rows(rows, resamples, seed):
-        parts.append(statistic(drawn))
+        with quiet():
+            values = statistic(drawn)
+        parts.append(np.where(np.isfinite(values), values, np.nan))
         done += len(drawn)
         progress(done, resamples)
     return np.concatenate(parts)

@@ -22,7 +22,7 @@ MAPE: Final = MeanMetric(
     unit="share",
     higher_is_better=False,
     limits=NOT_NEGATIVE,
-    undefined_when="a label is 0, to which no error is relative (take smape or mae)",
+    undefined_when="no error is relative to a label that is 0 or next to it",
     source="Hyndman and Koehler (2006), 2.2; with a label of 0 it is not defined (neither huge nor of the other items)",
     per_item=relative_errors,
 )

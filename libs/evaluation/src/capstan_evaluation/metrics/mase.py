@@ -22,7 +22,7 @@ MASE: Final = MeanMetric(
     unit="1",
     higher_is_better=False,
     limits=NOT_NEGATIVE,
-    undefined_when="the history of a series never changed, so its scale is 0,",
+    undefined_when="a series has a history that never changed (scale 0)",
     source="Hyndman and Koehler (2006), Another look at measures of forecast accuracy, section 3",
     per_item=scaled_errors,
 )

@@ -11,6 +11,7 @@ from capstan_evaluation import intervals
 from capstan_evaluation.arrays import Floats
 from capstan_evaluation.intervals import Interval
 from capstan_evaluation.metric import CONFIDENCE, NOT_NEGATIVE, VALUES, MeansMetric
+from capstan_evaluation.resampling import quiet
 from capstan_evaluation.sample import Sample
 
 
@@ -30,7 +31,8 @@ class Rmse(MeansMetric):
     def interval(self, sample: Sample, confidence: float = CONFIDENCE) -> Interval | None:
         """Roots of the ends of the normal interval of the mean squared error; None under two items. Unsuitable."""
         self.require(sample)
-        found = intervals.of_mean(squared_errors(sample)[0], confidence, self.limits)
+        with quiet():
+            found = intervals.of_mean(squared_errors(sample)[0], confidence, self.limits)
         if found is None:
             return None
         return Interval(math.sqrt(found.low), math.sqrt(found.high), confidence, "normal, of the square")
