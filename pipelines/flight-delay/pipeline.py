@@ -152,7 +152,7 @@ def evaluate_booster(
         slices={"carrier": columns["carrier"]},
     )
     pq.write_table(pa.table(judged.columns()), items.path, compression="zstd")
-    by_slice = {}
+    by_slice: dict[str, dict[str, float | None]] = {}
     for metric in wanted:
         for name, figure in figures(judged, metric).items():
             by_slice.setdefault(name, {"rows": figure.rows})[metric.name] = figure.value
