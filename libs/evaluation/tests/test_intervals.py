@@ -97,7 +97,7 @@ MAKERS: dict[str, Callable[[Random, int], Sample]] = {
 def test_the_interval_covers_the_truth_as_often_as_it_says(name: str) -> None:
     """Of 300 intervals of 95 % on 300 rows each, as many hold the truth as of 300 draws of probability 0.95.
 
-    Both bounds of the binomial at 0.001 (274 and 295): too narrow fails, and too wide as well. The truth is the metric
+    Both bounds of the binomial at 0.001 (272 and 295): too narrow fails, and too wide as well. The truth is the metric
     of a million rows.
     """
     metric = find(name)
