@@ -34,6 +34,7 @@ def distribution(folder: Path, name: str, metrics: dict[str, str]) -> None:
 @pytest.fixture
 def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two distributions of strangers: one works, of the other nothing does."""
+    installed()  # this process's own, looked up before the strangers come and kept
     (tmp_path / "acme_metrics.py").write_text(MODULE)
     (tmp_path / "acme_broken.py").write_text("import a_package_that_is_not_there\n")
     distribution(tmp_path, "acme-metrics", {"half_brier": "acme_metrics:HALF_BRIER", "auc": "acme_metrics:HALF_BRIER"})
