@@ -127,26 +127,15 @@ def evaluate_booster(
     import json
     from pathlib import Path
 
-    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from capstan_evaluation.figures import figures
+    from capstan_evaluation.items import ALL, ItemTable
+    from capstan_evaluation.kinds import find
+    from capstan_evaluation.tasks import binary
     from capstan_formats.lightgbm_engine import Booster
     from capstan_formats.preprocess import Preprocessor
-
-    def measure(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
-        """AUC by ranks, ties counted half (Mann-Whitney U); null where one class is missing."""
-        _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-        ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-        late, rows = float(labels.sum()), len(labels)
-        wins = float(ranks[labels == 1].sum()) - late * (late + 1) / 2
-        inside = np.clip(scores, 1e-15, 1 - 1e-15)
-        return {
-            "auc": wins / (late * (rows - late)) if 0 < late < rows else None,
-            "logloss": float(-np.where(labels == 1, np.log(inside), np.log1p(-inside)).mean()),
-            "brier": float(np.square(scores - labels).mean()),
-            "rows": rows,
-        }
 
     folder = Path(booster.path)
     preprocessor = Preprocessor.from_spec(json.loads((folder / "features.json").read_text()))
@@ -155,11 +144,20 @@ def evaluate_booster(
     columns = {n: table[n].to_pylist() if n in words else table[n].to_numpy() for n in preprocessor.inputs}
     with Booster((folder / "model.txt").read_bytes()) as model:
         scores = model.predict(preprocessor.transform(columns, table.num_rows))
-    labels, carriers = table[label].to_numpy(), np.array(columns["carrier"])
-    kept = {"item_id": table["item_id"], "carrier": table["carrier"], "label": table[label], "score": scores}
-    pq.write_table(pa.table(kept), items.path)
-    overall = measure(labels, scores)
-    by_carrier = {str(one): measure(labels[carriers == one], scores[carriers == one]) for one in np.unique(carriers)}
+    wanted = [find(name) for name in ("auc", "logloss", "brier")]
+    judged = ItemTable.of(
+        table["item_id"].to_pylist(),
+        binary.sample(table[label].to_numpy(), scores),
+        metrics=wanted,
+        slices={"carrier": columns["carrier"]},
+    )
+    pq.write_table(pa.table(judged.columns()), items.path, compression="zstd")
+    by_slice: dict[str, dict[str, float | None]] = {}
+    for metric in wanted:
+        for name, figure in figures(judged, metric).items():
+            by_slice.setdefault(name, {"rows": figure.rows})[metric.name] = figure.value
+    overall = by_slice.pop(ALL)
+    by_carrier = {name.removeprefix("carrier="): values for name, values in by_slice.items()}
     for name, value in overall.items():
         if value is not None:
             metrics.log_metric(name, value)
@@ -209,7 +207,8 @@ def sketch_baseline(
         values = seen.to_pylist()
         sketch = CategorySketch.build(values) if operation.op == "category" else NumericSketch.build(values)
         columns[name] = BaselineColumn(Role.FEATURE, sketch)
-    scores = pq.read_table(items.path)["score"].to_numpy()
+    said = pq.read_table(items.path, filters=[("metric", "=", "prediction"), ("slice", "=", "")])
+    scores = said["value"].to_numpy()
     columns["prediction"] = BaselineColumn(Role.PREDICTION, NumericSketch.build(scores))
     columns[label] = BaselineColumn(Role.LABEL, NumericSketch.build(table[label].to_numpy()))
     Path(baseline.path).write_bytes(Baseline(columns).to_bytes())

@@ -90,7 +90,7 @@ def test_the_job_host_and_the_domain_import_in_the_job_environment(service: str)
     """Job environments have no framework: what jobs share with the service must do without."""
     names = ["capstan_servicekit.jobs.host"]
     names += [module.name for module in modules(f"services/{service}") if module.room == "domain"]
-    names += [module.name for lib in ("libs/contracts", "libs/formats") for module in modules(lib)]
+    names += [module.name for lib in ("libs/contracts", "libs/formats", "libs/evaluation") for module in modules(lib)]
     cost = cost_of(*names, python=str(ENVIRONMENTS[service].folder / "bin" / "python"))
     assert cost.packages & HEAVY == set()
 

@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 from capstan_contracts.loop import FeatureServiceSpec, ViewSpec
+from capstan_evaluation.kinds import find
+from capstan_evaluation.tasks import binary
 from capstan_formats.package import ModelPackage, read_package
 
 Join = Callable[[duckdb.DuckDBPyConnection], pa.Table]
@@ -110,6 +112,7 @@ def test_the_same_inputs_give_the_same_package(run: Run) -> None:
     _check_package(package)
     _check_holdout(pq.read_table(first["holdout"]), package)
     assert first["metrics"]["auc"] == package.manifest.metrics.overall["auc"]
+    _check_items(next((first["package"].parent / "out").rglob("*/items")), package)
 
 
 def test_a_model_of_shuffled_labels_has_learned_nothing(run: Run) -> None:
@@ -144,3 +147,18 @@ def _check_holdout(holdout: pa.Table, package: ModelPackage) -> None:
     assert len(days) == 14
     assert pc.max(days).as_py().isoformat().startswith("2013-03-31")
     assert len(pc.unique(holdout["item_id"])) == holdout.num_rows
+
+
+def _check_items(path: Path, package: ModelPackage) -> None:
+    """The figures in the package are those of the item-level table."""
+    table, figures = pq.read_table(path), package.manifest.metrics
+    assert table.column_names == ["item_id", "slice", "metric", "value"]
+
+    def column(metric: str, slice_: str) -> Any:
+        chosen = (pc.field("metric") == metric) & (pc.field("slice") == slice_)
+        return table.filter(chosen)["value"].to_numpy()
+
+    for slice_, told in (("", figures.overall), ("carrier=UA", figures.slices["carrier"]["UA"])):
+        sample = binary.sample(column("label", slice_), column("prediction", slice_))
+        assert told == {name: find(name).value(sample) for name in ("auc", "logloss", "brier")} | {"rows": sample.rows}
+        assert column("brier", slice_).mean() == pytest.approx(told["brier"])

@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from capstan_contracts.base import Instant, Wire
 from capstan_contracts.ids import Digest, Identifier, Name
+from capstan_contracts.metrics import Metric
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -40,7 +41,6 @@ Duration = Annotated[timedelta, BeforeValidator(_parse_duration), PlainSerialize
 """A length of event time: `90s`, `15m`, `3h`, `30d`."""
 
 Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
-Metric = Literal["auc", "logloss", "brier", "accuracy"]
 
 
 class Spec(Wire):

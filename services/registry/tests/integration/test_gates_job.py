@@ -136,3 +136,25 @@ async def test_an_unknown_slice_and_an_unknown_gate_fail(
     )
     assert "lacks the column 'planet'" in figures[0]["sentence"]
     assert "unknown gate kind 'vibes'" in figures[1]["sentence"]
+
+
+async def test_a_metric_of_another_task_fails_and_one_without_a_value_says_why(
+    pool: JobPool, tmp_path: Path, make_package: MakeFile, make_holdout: MakeFile
+) -> None:
+    package, holdout = make_package(tmp_path / "a"), make_holdout(tmp_path / "holdout.parquet")
+    gates = plan(
+        [
+            MetricGate(metric="mae", max=1.0),
+            MetricGate(metric="average_precision", min=0.1),
+            ChampionGate.model_validate({"noWorseThanChampion": {"metric": "f1"}}),
+            SliceGate.model_validate({"slice": "carrier", "metric": "precision", "maxDrop": 0.1, "minRows": 100}),
+        ]
+    )
+    figures, _ = await decide(pool, tmp_path / "out", candidate=package, champion=package, holdout=holdout, gates=gates)
+    assert [figure["passed"] for figure in figures] == [False, True, True, True]
+    wrong = "Not passed: mae is a metric of regression and forecast, and the task here is binary."
+    assert figures[0]["sentence"] == wrong
+    assert figures[2]["figures"]["lower"] == figures[2]["figures"]["upper"] == 0
+    none = make_holdout(tmp_path / "none.parquet", arr_delayed=np.zeros(1500))
+    figures, _ = await decide(pool, tmp_path / "none", candidate=package, holdout=none, gates=gates)
+    assert "average_precision is not defined: no label is 1 in 1500 rows" in figures[1]["sentence"]

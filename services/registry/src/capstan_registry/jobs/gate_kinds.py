@@ -10,10 +10,15 @@ import numpy as np
 import pyarrow.compute as pc
 
 from capstan_contracts.events import GateFigure
+from capstan_evaluation.arrays import Floats
+from capstan_evaluation.compare import METHOD, compare
+from capstan_evaluation.errors import EvaluationError
+from capstan_evaluation.kinds import find
+from capstan_evaluation.metric import Metric
+from capstan_evaluation.sample import Sample
+from capstan_evaluation.tasks import binary
 from capstan_formats.package import ModelPackage
 from capstan_registry.domain import gates
-from capstan_registry.jobs.bootstrap import compare
-from capstan_registry.jobs.metrics import METRICS, Floats, oriented
 from capstan_registry.jobs.scoring import Holdout, Unusable
 
 T = TypeVar("T")
@@ -70,7 +75,7 @@ def judge(evidence: Evidence, gate: dict[str, Any]) -> GateFigure:
         )
     try:
         return kind(evidence, gate["name"], gate["spec"])
-    except Unusable as reason:
+    except (Unusable, EvaluationError) as reason:
         return GateFigure(gate=gate["name"], passed=False, sentence=f"Not passed: {reason}.")
 
 
@@ -78,7 +83,7 @@ def metric_gate(evidence: Evidence, name: str, spec: dict[str, Any]) -> GateFigu
     """A metric on the holdout reaches its bound."""
     metric, low, high = spec["metric"], spec["min"], spec["max"]
     candidate, holdout = evidence.candidate, evidence.holdout
-    value = _value(metric, holdout.labels, candidate)
+    value = _value(find(metric), binary.sample(holdout.labels, candidate))
     bound = low if low is not None else high
     passed = value >= bound if low is not None else value <= bound
     word = "at least" if low is not None else "at most"
@@ -96,18 +101,19 @@ def champion_gate(evidence: Evidence, name: str, spec: dict[str, Any]) -> GateFi
     """Refuses when the candidate is worse than the champion by more than the margin, with the stated confidence."""
     rule = spec["no_worse_than_champion"]
     metric, confidence, margin = rule["metric"], rule["confidence"], rule["margin"]
-    candidate, champion, holdout = evidence.candidate, evidence.champion, evidence.holdout
-    mine = _value(metric, holdout.labels, candidate)
+    scores, champion, holdout = evidence.candidate, evidence.champion, evidence.holdout
+    kind, candidate = find(metric), binary.sample(holdout.labels, scores)
+    mine = _value(kind, candidate)
     if champion is None:
         sentence = "There is no champion yet, so there is nothing to be worse than."
         return GateFigure(gate=name, passed=True, observed=mine, figures={"rows": holdout.rows}, sentence=sentence)
-    theirs = _value(metric, holdout.labels, champion)
+    other = binary.sample(holdout.labels, champion)
+    theirs = _value(kind, other)
     report = evidence.progress
     found = compare(
-        metric,
-        holdout.labels,
+        kind,
         candidate,
-        champion,
+        other,
         resamples=evidence.resamples,
         progress=lambda done, total: report(done, total, "resampling"),
     )
@@ -123,14 +129,14 @@ def champion_gate(evidence: Evidence, name: str, spec: dict[str, Any]) -> GateFi
         figures={
             "rows": holdout.rows,
             "champion": theirs,
-            "difference": oriented(metric, mine) - oriented(metric, theirs),
+            "difference": kind.oriented(mine) - kind.oriented(theirs),
             "lower": found.lower_bound(confidence),
             "upper": upper,
             "confidence": confidence,
             "margin": margin,
             "resamples": evidence.resamples,
             "undefined_resamples": found.undefined,
-            "method": "paired bootstrap, one-sided percentile bound (Efron and Tibshirani 1993)",
+            "method": METHOD,
         },
         sentence=(
             f"{metric} is {mine:.4f}, the champion's is {theirs:.4f} on the same {holdout.rows} rows. "
@@ -145,20 +151,22 @@ def champion_gate(evidence: Evidence, name: str, spec: dict[str, Any]) -> GateFi
 def slice_gate(evidence: Evidence, name: str, spec: dict[str, Any]) -> GateFigure:
     """No slice drops by more than `max_drop` against the champion on its rows; not judged without a champion."""
     metric, limit, least = spec["metric"], spec["max_drop"], spec["min_rows"]
-    candidate, champion, holdout = evidence.candidate, evidence.champion, evidence.holdout
-    overall = _value(metric, holdout.labels, candidate)
+    scores, champion, holdout = evidence.candidate, evidence.champion, evidence.holdout
+    kind, candidate = find(metric), binary.sample(holdout.labels, scores)
+    other = None if champion is None else binary.sample(holdout.labels, champion)
+    overall = _value(kind, candidate)
     slices: list[dict[str, Any]] = []
     skipped: list[dict[str, Any]] = []
     for value, rows in _slices(holdout, spec["slice"]):
-        mine = METRICS[metric](holdout.labels[rows], candidate[rows]) if len(rows) >= least else None
-        if mine is None:
+        mine = kind.value(candidate.take(rows)) if len(rows) >= least else None
+        theirs = None if other is None or mine is None else kind.value(other.take(rows))
+        if mine is None or (other is not None and theirs is None):
             why = f"fewer than {least} rows" if len(rows) < least else f"{metric} is not defined"
             skipped.append({"value": value, "rows": len(rows), "why": why})
             continue
         slices.append({"value": value, "rows": len(rows), "candidate": mine})
-        if champion is not None:
-            theirs = _value(metric, holdout.labels[rows], champion[rows])
-            slices[-1] |= {"champion": theirs, "drop": oriented(metric, theirs) - oriented(metric, mine)}
+        if theirs is not None:
+            slices[-1] |= {"champion": theirs, "drop": kind.oriented(theirs) - kind.oriented(mine)}
     figures = {"slices": slices, "not_judged": skipped, "overall": overall}
     tail = f" {len(skipped)} slices were not judged." if skipped else ""
     if champion is None:
@@ -188,10 +196,10 @@ def format_gate(evidence: Evidence, name: str, spec: dict[str, Any]) -> GateFigu
     return GateFigure(gate=name, passed=True, sentence=sentence)
 
 
-def _value(metric: str, labels: Floats, scores: Floats) -> float:
-    value = METRICS[metric](labels, scores)
+def _value(metric: Metric, sample: Sample) -> float:
+    value = metric.value(sample)
     if value is None:
-        raise Unusable(f"{metric} is not defined: the label has one class only in {len(labels)} rows")
+        raise Unusable(metric.why_undefined(sample))
     return value
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from capstan_evaluation.arrays import Floats
 from capstan_formats.package import ModelPackage
 from capstan_registry.jobs.gate_kinds import Evidence, judge
-from capstan_registry.jobs.metrics import Floats
 from capstan_registry.jobs.scoring import Holdout, Unusable, open_holdout, open_package, score, write_items
 from capstan_servicekit.jobs.api import Job
 

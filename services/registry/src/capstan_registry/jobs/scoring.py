@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capstan_evaluation.arrays import Floats
 from capstan_formats.lightgbm_engine import Booster, EngineError
 from capstan_formats.manifest import DType
 from capstan_formats.package import ModelPackage, PackageError, read_package
 from capstan_formats.preprocess import PreprocessError
-from capstan_registry.jobs.metrics import Floats
 
 ITEM_ID = "item_id"
 

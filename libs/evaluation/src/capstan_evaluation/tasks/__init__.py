@@ -1,0 +1,1 @@
+"""One module per task: it checks labels and predictions and makes the sample that metrics take."""
