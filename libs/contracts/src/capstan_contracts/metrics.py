@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
+
+from capstan_contracts.kinds.family import Family, nearest
 
 METRICS_BY_TASK: Final[Mapping[str, tuple[str, ...]]] = {
     "binary": ("accuracy", "auc", "average_precision", "brier", "f1", "logloss", "precision", "recall"),
@@ -18,12 +19,17 @@ METRICS_BY_TASK: Final[Mapping[str, tuple[str, ...]]] = {
 METRICS: Final = tuple(sorted({name for names in METRICS_BY_TASK.values() for name in names}))
 
 
+INSTALLED: Final[Family[object]] = Family("capstan.metrics")
+"""Ours and those of other distributions; only their names are looked at here."""
+
+
 def _known(name: str) -> str:
-    """ValueError with the nearest names when there is no such metric."""
-    if name not in METRICS:
-        near = difflib.get_close_matches(name, METRICS, n=3, cutoff=0.5) or METRICS
-        raise ValueError(f"no metric {name!r}; write {' or '.join(near)}")
-    return name
+    """ValueError with the nearest name when no installed distribution has such a metric."""
+    if name in METRICS or name in INSTALLED:
+        return name
+    known = tuple(sorted({*METRICS, *INSTALLED}))
+    close = nearest(name, known)
+    raise ValueError(f"no metric {name!r}; " + (f"did you mean {close!r}?" if close else f"metrics: {', '.join(known)}"))
 
 
 Metric = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(METRICS)})]
