@@ -109,5 +109,5 @@ def test_the_contracts_allow_exactly_the_metrics_that_there_are() -> None:
 
 def test_a_loop_that_names_no_metric_is_told_the_nearest_one() -> None:
     assert [MetricGate(metric=name, min=0.1).metric for name in METRICS] == list(METRICS)
-    with pytest.raises(ValidationError, match="no metric 'auk'; write auc"):
+    with pytest.raises(ValidationError, match="no metric 'auk'; did you mean 'auc'?"):
         MetricGate(metric="auk", min=0.1)

@@ -29,7 +29,8 @@ def _known(name: str) -> str:
         return name
     known = tuple(sorted({*METRICS, *INSTALLED}))
     close = nearest(name, known)
-    raise ValueError(f"no metric {name!r}; " + (f"did you mean {close!r}?" if close else f"metrics: {', '.join(known)}"))
+    hint = f"did you mean {close!r}?" if close else f"metrics: {', '.join(known)}"
+    raise ValueError(f"no metric {name!r}; {hint}")
 
 
 Metric = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(METRICS)})]
