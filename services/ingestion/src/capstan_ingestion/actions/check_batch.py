@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from capstan_servicekit.clock import Clock
+from capstan_servicekit.bus.outbox import Outbox
+from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_contracts.errors import Problem
 from capstan_contracts.events import BatchQuarantined
 from capstan_contracts.ids import Urn
@@ -14,7 +18,6 @@ from capstan_ingestion.actions.ports import Checked, Checker
 from capstan_ingestion.domain.versions import earlier_columns
 from capstan_ingestion.tables import BatchRow
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.work.kinds import WorkKind
 from capstan_servicekit.work.lease import Lease, WorkItem
 
@@ -22,8 +25,9 @@ from capstan_servicekit.work.lease import Lease, WorkItem
 class CheckBatch:
     """Runs outside of any transaction; its effect is one guarded transaction at the end."""
 
-    def __init__(self, kit: Kit, checker: Checker, commit: CommitBatch) -> None:
-        self._kit, self._checker, self._commit = kit, checker, commit
+    def __init__(self, clock: Clock, outbox: Outbox, jobs: JobPool, objects: ObjectStore, checker: Checker, commit: CommitBatch) -> None:
+        self._clock, self._outbox, self._jobs, self._objects = clock, outbox, jobs, objects
+        self._checker, self._commit = checker, commit
 
     def work_kind(self) -> WorkKind:
         """One batch at a time: the next check would only wait for the worker, and batches commit in their order."""
@@ -36,8 +40,8 @@ class CheckBatch:
             batch.state = BatchState.CHECKING
             dataset = await dataset_row(session, batch.project, batch.dataset)
             spec, head = spec_of(dataset), await head_of(session, dataset)
-        raw = await self._kit.objects.local_path(batch.project, batch.digest)
-        async with self._kit.jobs.scratch() as folder:
+        raw = await self._objects.local_path(batch.project, batch.digest)
+        async with self._jobs.scratch() as folder:
             checked = await self._checker.check(
                 raw,
                 "csv" if batch.media == "csv" else "parquet",
@@ -50,23 +54,23 @@ class CheckBatch:
             if checked.canonical is None:
                 await self._set_aside(lease, batch, checked, failing)
                 return
-            sha256 = await self._kit.objects.put_file(batch.project, checked.canonical)
+            sha256 = await self._objects.put_file(batch.project, checked.canonical)
             await self._commit(lease, Commit(batch, spec, checked, sha256, failing), folder)
 
     async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
         """The check itself could not be carried out: the bytes stay, a replay tries again."""
         row = await session.get_one(BatchRow, item.payload["batch"])
         row.state, row.problem = BatchState.FAILED, problem.model_dump(mode="json")
-        row.finished_at = self._kit.clock.now()
+        row.finished_at = self._clock.now()
 
     async def _keep(self, project: str, file: Path | None) -> str | None:
-        return None if file is None else await self._kit.objects.put_file(project, file)
+        return None if file is None else await self._objects.put_file(project, file)
 
     async def _set_aside(self, lease: Lease, batch: BatchRow, checked: Checked, failing: str | None) -> None:
         verdict = checked.verdict
         async with lease.finish() as session:
             row = await session.get_one(BatchRow, batch.id)
-            row.state, row.finished_at = BatchState.QUARANTINED, self._kit.clock.now()
+            row.state, row.finished_at = BatchState.QUARANTINED, self._clock.now()
             row.verdict, row.rows = verdict.model_dump(mode="json"), verdict.rows
             row.failing_rows, row.failing_total = failing, checked.failing_total
             event = BatchQuarantined(
@@ -78,7 +82,7 @@ class CheckBatch:
                 failing_rows=checked.failing_total,
             )
             subject = Urn(row.project, "batch", row.digest)
-            self._kit.outbox.add(session, event, project=row.project, subject=subject)
+            self._outbox.add(session, event, project=row.project, subject=subject)
 
 
 def _blocking(verdict: Verdict) -> list[str]:

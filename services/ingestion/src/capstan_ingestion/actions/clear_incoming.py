@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from capstan_servicekit.clock import Clock
 from capstan_ingestion.actions.receive_batch import stale_incoming
-from capstan_servicekit.runtime import Kit
 
 _EVERY_S = 600.0
 _SILENT_S = 900.0
@@ -16,8 +16,9 @@ _SILENT_S = 900.0
 class ClearIncoming:
     """A background task: at start and every ten minutes."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit, self._folder = kit, kit.settings.home / "incoming" / kit.service
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._folder = kit.settings.home / "incoming" / kit.service
 
     async def __call__(self) -> None:
         """Clear until cancelled."""
@@ -27,7 +28,7 @@ class ClearIncoming:
 
     def once(self) -> list[Path]:
         """Clear now; what was removed."""
-        found = stale_incoming(self._folder, self._kit.clock.now().timestamp() - _SILENT_S)
+        found = stale_incoming(self._folder, self._clock.now().timestamp() - _SILENT_S)
         for path in found:
             path.unlink(missing_ok=True)
         return found

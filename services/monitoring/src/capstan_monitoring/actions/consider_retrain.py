@@ -12,8 +12,9 @@ from capstan_contracts.ids import Urn, uuid7
 from capstan_monitoring.domain.guard import PastRetrain, refusal
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.tables import CommitRow, RetrainRow
+from capstan_servicekit.bus.outbox import Outbox
+from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
 
 DAY = timedelta(days=1)
 REMEMBERED = 100
@@ -30,8 +31,8 @@ def labels_until(window_end: datetime, delay: timedelta) -> datetime:
 class ConsiderRetrain:
     """Runs in the transactions of others: a verdict, or a commit."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, clock: Clock, outbox: Outbox) -> None:
+        self._clock, self._outbox = clock, outbox
 
     async def after_drift(
         self, session: WriteSession, project: str, loop: str, part: MonitorPart, now: datetime, reason: str,
@@ -41,12 +42,12 @@ class ConsiderRetrain:
         why = await self._refusal(session, project, loop, part, now)
         row = RetrainRow(
             id=uuid7(), project=project, loop=loop, state="withheld" if why else "waiting", reason=reason,
-            why=why or "", evidence=evidence, event_time=now, at=self._kit.clock.now(),
+            why=why or "", evidence=evidence, event_time=now, at=self._clock.now(),
         )  # fmt: skip
         session.add(row)
         if why:
             withheld = RetrainWithheld(loop=loop, reason=reason, why=why, evidence=evidence)
-            self._kit.outbox.add(session, withheld, project=project, subject=Urn(project, "loop", loop))
+            self._outbox.add(session, withheld, project=project, subject=Urn(project, "loop", loop))
             return
         row.needs_labels_until = labels_until(now, part.monitoring.labels.delay)
         newest = await session.scalar(
@@ -93,4 +94,4 @@ class ConsiderRetrain:
             request=row.id, loop=row.loop, reason=row.reason, dataset=commit.dataset, dataset_version=commit.version,
             evidence=row.evidence,
         )  # fmt: skip
-        self._kit.outbox.add(session, event, project=row.project, subject=Urn(row.project, "loop", row.loop))
+        self._outbox.add(session, event, project=row.project, subject=Urn(row.project, "loop", row.loop))

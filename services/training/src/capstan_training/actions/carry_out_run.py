@@ -8,14 +8,16 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from capstan_servicekit.clock import Clock
+from capstan_servicekit.bus.outbox import Outbox
+from capstan_servicekit.work.queue import WorkQueue
 from capstan_contracts.errors import Problem
 from capstan_contracts.events import RunFinished, RunStarted
 from capstan_contracts.ids import Urn, short
 from capstan_contracts.work import State
-from capstan_servicekit.db.session import WriteSession
+from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.db.tables import WorkRow
 from capstan_servicekit.errors import CapstanError, Conflict
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.work.kinds import WorkKind
 from capstan_servicekit.work.lease import Lease, WorkItem
 from capstan_training.actions.close_run import CLOSE_RUN
@@ -35,9 +37,10 @@ class CarryOutRun:
     """The work kind `run`; the key is the run's id."""
 
     def __init__(
-        self, kit: Kit, datasets: Datasets, features: MakeTrainingSet, pipeline: RunPipeline, logs: RunLogs
+        self, database: Database, clock: Clock, outbox: Outbox, work: WorkQueue, datasets: Datasets, features: MakeTrainingSet, pipeline: RunPipeline, logs: RunLogs
     ) -> None:
-        self._kit, self._datasets, self._features, self._pipeline, self._logs = kit, datasets, features, pipeline, logs
+        self._database, self._clock, self._outbox, self._work = database, clock, outbox, work
+        self._datasets, self._features, self._pipeline, self._logs = datasets, features, pipeline, logs
 
     def kind(self) -> WorkKind:
         """Several wait or join features side by side; the executor decides how many pipelines run."""
@@ -64,7 +67,7 @@ class CarryOutRun:
             raise
 
     async def _load(self, run: str) -> RunRow:
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             return await session.get_one(RunRow, run)
 
     async def _begin(self, row: RunRow, lease: Lease) -> RunRow:
@@ -80,7 +83,7 @@ class CarryOutRun:
         async with lease.step() as session:
             row = await session.get_one(RunRow, row.id)
             row.dataset_versions, row.state, row.stage = versions, State.RUNNING, "features"
-            row.started_at = self._kit.clock.now()
+            row.started_at = self._clock.now()
             event = RunStarted(
                 run=row.id,
                 loop=row.loop,
@@ -89,7 +92,7 @@ class CarryOutRun:
                 code=row.code,
                 reason=row.reason,
             )
-            self._kit.outbox.add(session, event, project=row.project, subject=Urn(row.project, "run", row.id))
+            self._outbox.add(session, event, project=row.project, subject=Urn(row.project, "run", row.id))
         pinned = ", ".join(f"{name}@{short(version)}" for name, version in sorted(versions.items()))
         self._logs.append(row.id, f"{OWN} pinned: {pinned}, code {short(row.code)}, seed {row.seed}")
         return row
@@ -102,21 +105,21 @@ class CarryOutRun:
         async with lease.finish() as session:
             row = await session.get_one(RunRow, row.id)
             row.package, row.holdout, row.metrics = result.package, result.holdout, dict(result.metrics)
-            row.state, row.stage, row.finished_at = State.SUCCEEDED, "done", self._kit.clock.now()
+            row.state, row.stage, row.finished_at = State.SUCCEEDED, "done", self._clock.now()
             await self._ended(session, row)
-            await self._kit.work.add(session, LOG_RUN, key=row.id, project=row.project)
+            await self._work.add(session, LOG_RUN, key=row.id, project=row.project)
 
     async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
         """The run failed or was cancelled: the work item says which."""
         row = await session.get_one(RunRow, item.key)
         state = await session.scalar(select(WorkRow.state).where(WorkRow.id == item.id))
         row.state = State.CANCELLED if state == State.CANCELLED else State.FAILED
-        row.problem, row.finished_at = problem.model_dump(mode="json"), self._kit.clock.now()
+        row.problem, row.finished_at = problem.model_dump(mode="json"), self._clock.now()
         await self._ended(session, row, problem.detail or problem.title)
 
     async def _ended(self, session: WriteSession, row: RunRow, error: str = "") -> None:
         """In the transaction that ends the run: its event, and the work that clears up behind it."""
-        await self._kit.work.add(session, CLOSE_RUN, key=row.id, project=row.project)
+        await self._work.add(session, CLOSE_RUN, key=row.id, project=row.project)
         event = RunFinished(
             run=row.id,
             loop=row.loop,
@@ -134,4 +137,4 @@ class CarryOutRun:
             promote=row.promote,
             error=error,
         )
-        self._kit.outbox.add(session, event, project=row.project, subject=Urn(row.project, "run", row.id))
+        self._outbox.add(session, event, project=row.project, subject=Urn(row.project, "run", row.id))

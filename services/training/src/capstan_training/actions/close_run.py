@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_contracts.errors import Problem
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.telemetry.logs import logger
 from capstan_servicekit.work.kinds import WorkKind
 from capstan_servicekit.work.lease import Lease, WorkItem
@@ -21,8 +21,9 @@ class CloseRun:
     So a run that was cancelled ends where it runs, too, whichever process is there to see to it.
     """
 
-    def __init__(self, kit: Kit, executor: Executor, logs: RunLogs) -> None:
-        self._kit, self._executor, self._logs = kit, executor, logs
+    def __init__(self, objects: ObjectStore, executor: Executor, logs: RunLogs) -> None:
+        self._objects = objects
+        self._executor, self._logs = executor, logs
 
     def kind(self) -> WorkKind:
         """Patient: a run that goes on after its end costs money."""
@@ -32,7 +33,7 @@ class CloseRun:
         """End it, then store its log."""
         await self._executor.end(item.key)
         file = await self._logs.file(item.key)
-        stored = await self._kit.objects.put_file(item.project, file) if file is not None else None
+        stored = await self._objects.put_file(item.project, file) if file is not None else None
         async with lease.finish() as session:
             row = await session.get_one(RunRow, item.key)
             row.log = stored or row.log

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_contracts.errors import Code, FieldError, Problem
 from capstan_contracts.ids import short
 from capstan_contracts.work import State
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.errors import InvalidData, NotFound, broken
-from capstan_servicekit.jobs.pool import JobTimedOut
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.jobs.pool import JobPool, JobTimedOut
 from capstan_servicekit.work.kinds import WorkKind
 from capstan_servicekit.work.lease import Lease, WorkItem
 from capstan_training.tables import CodeRow
@@ -22,8 +22,9 @@ JOB = "capstan_training.jobs.compile_recipe:run"
 class CompileCode:
     """The work kind `compile`."""
 
-    def __init__(self, kit: Kit, *, timeout_s: float) -> None:
-        self._kit, self._timeout_s = kit, timeout_s
+    def __init__(self, jobs: JobPool, objects: ObjectStore, *, timeout_s: float) -> None:
+        self._jobs, self._objects = jobs, objects
+        self._timeout_s = timeout_s
 
     def kind(self) -> WorkKind:
         """One at a time: there is one worker."""
@@ -32,10 +33,10 @@ class CompileCode:
     async def run(self, item: WorkItem, lease: Lease) -> None:
         """Unpack, compile, store."""
         digest: str = item.payload["digest"]
-        archive = await self._kit.objects.local_path(item.project, digest)
-        async with self._kit.jobs.scratch() as folder:
+        archive = await self._objects.local_path(item.project, digest)
+        async with self._jobs.scratch() as folder:
             try:
-                result = await self._kit.jobs.run(
+                result = await self._jobs.run(
                     "training",
                     JOB,
                     {"archive": str(archive)},
@@ -53,7 +54,7 @@ class CompileCode:
             pipelines: dict[str, Any] = {}
             for name, pipeline in result["pipelines"].items():
                 file = folder / Path(pipeline.pop("file")).relative_to(folder)
-                pipelines[name] = {**pipeline, "ir": await self._kit.objects.put_file(item.project, file)}
+                pipelines[name] = {**pipeline, "ir": await self._objects.put_file(item.project, file)}
         async with lease.finish() as session:
             row = await session.get(CodeRow, (item.project, digest))
             if row is None:

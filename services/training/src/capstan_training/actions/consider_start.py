@@ -5,8 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from capstan_contracts.errors import Problem
-from capstan_servicekit.db.session import ReadSession, WriteSession
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.telemetry.logs import logger
 from capstan_servicekit.work.kinds import WorkKind
 from capstan_servicekit.work.lease import Lease, WorkItem
@@ -22,8 +21,9 @@ log = logger(__name__)
 class ConsiderStart:
     """The work kind `consider`. Payload: `loop`, `dataset`, `version` (None: the newest)."""
 
-    def __init__(self, kit: Kit, datasets: Datasets, start: StartRun) -> None:
-        self._kit, self._datasets, self._start = kit, datasets, start
+    def __init__(self, database: Database, datasets: Datasets, start: StartRun) -> None:
+        self._database = database
+        self._datasets, self._start = datasets, start
 
     def kind(self) -> WorkKind:
         """Patient: ingestion may be away for a while."""
@@ -32,7 +32,7 @@ class ConsiderStart:
     async def run(self, item: WorkItem, lease: Lease) -> None:
         """Decide by what ingestion knows, then start the run or not, in one guarded transaction."""
         name: str = item.payload["loop"]
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             loop = await session.get(LoopRow, (item.project, name))
             first = not await _has_runs(session, item.project, name)
         start = None

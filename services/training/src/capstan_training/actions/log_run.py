@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from capstan_contracts.errors import Problem
 from capstan_contracts.ids import short
-from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.telemetry.logs import logger
 from capstan_servicekit.work.kinds import WorkKind
 from capstan_servicekit.work.lease import Lease, WorkItem
@@ -19,8 +18,9 @@ log = logger(__name__)
 class LogRun:
     """The work kind `log-run`; the key is the run's id."""
 
-    def __init__(self, kit: Kit, tracking: Tracking) -> None:
-        self._kit, self._tracking = kit, tracking
+    def __init__(self, database: Database, tracking: Tracking) -> None:
+        self._database = database
+        self._tracking = tracking
 
     def kind(self) -> WorkKind:
         """Patient over half an hour: MLflow may have to be started first."""
@@ -28,7 +28,7 @@ class LogRun:
 
     async def run(self, item: WorkItem, lease: Lease) -> None:
         """Log it, then remember its id over there."""
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             row = await session.get_one(RunRow, item.key)
         mlflow_run = await self._tracking.log_run(record(row))
         async with lease.finish() as session:

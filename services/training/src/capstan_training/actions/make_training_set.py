@@ -9,7 +9,6 @@ from capstan_contracts.ids import short
 from capstan_contracts.rest.feature_store import TrainingSet, TrainingSetRequest
 from capstan_contracts.work import Progress, State
 from capstan_servicekit.errors import BadRequest, NotReady, Upstream, broken
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.work.lease import Lease
 from capstan_training.actions.ports import RunLogs, TrainingSets
 from capstan_training.domain.part import TrainingPart
@@ -21,8 +20,9 @@ from capstan_training.tables import RunRow
 class MakeTrainingSet:
     """Asks under the run's id, so that asking again after an interruption gives the same training set."""
 
-    def __init__(self, kit: Kit, sets: TrainingSets, logs: RunLogs, *, timeout_s: float, poll_s: float) -> None:
-        self._kit, self._sets, self._logs = kit, sets, logs
+    def __init__(self, , sets: TrainingSets, logs: RunLogs, *, timeout_s: float, poll_s: float) -> None:
+        
+        self._sets, self._logs = sets, logs
         self._timeout_s, self._poll_s = timeout_s, poll_s
 
     async def __call__(self, row: RunRow, lease: Lease) -> RunRow:

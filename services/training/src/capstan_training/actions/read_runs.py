@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
+from capstan_servicekit.work.queue import WorkQueue
 from capstan_contracts.errors import Problem
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.training import Run
 from capstan_contracts.work import Progress, State
-from capstan_servicekit.db.session import ReadSession
+from capstan_servicekit.db.session import Database, ReadSession
 from capstan_servicekit.errors import NotFound
-from capstan_servicekit.runtime import Kit
 from capstan_training.actions.start_run import RUN
 from capstan_training.tables import RunRow
 
@@ -60,14 +60,14 @@ async def find_run(session: ReadSession, project: str, run: str) -> RunRow:
 class ReadRuns:
     """`GET /runs`, `GET /runs/{run}`."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, database: Database, work: WorkQueue) -> None:
+        self._database, self._work = database, work
 
     async def one(self, project: str, run: str) -> Run:
         """A run with its progress; NotFound."""
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             row = await find_run(session, project, run)
-            status = await self._kit.work.status(session, RUN, key=run, project=project)
+            status = await self._work.status(session, RUN, key=run, project=project)
         return to_run(row, status.progress if status else None)
 
     async def page(self, project: str, *, loop: str | None, before: str | None, limit: int = PAGE) -> Page[Run]:
@@ -78,10 +78,10 @@ class ReadRuns:
         if before is not None:
             query = query.where(RunRow.id < before)
         items = []
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             rows = list((await session.scalars(query.order_by(RunRow.id.desc()).limit(limit + 1))).all())
             for row in rows[:limit]:
                 open_ = not State(row.state).finished
-                status = await self._kit.work.status(session, RUN, key=row.id, project=project) if open_ else None
+                status = await self._work.status(session, RUN, key=row.id, project=project) if open_ else None
                 items.append(to_run(row, status.progress if status else None))
         return Page(items=items, next=rows[limit - 1].id if len(rows) > limit else None)

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from sqlalchemy import select
 
+from capstan_servicekit.clock import Clock
+from capstan_servicekit.work.queue import WorkQueue
 from capstan_contracts.ids import uuid7
 from capstan_contracts.work import State
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
 from capstan_training.domain.part import TrainingPart
 from capstan_training.tables import LoopRow, RunRow
 
@@ -35,8 +36,8 @@ class Start:
 class StartRun:
     """Writes the row of a run and enqueues its work."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, clock: Clock, work: WorkQueue) -> None:
+        self._clock, self._work = clock, work
 
     async def __call__(self, session: WriteSession, loop: LoopRow, start: Start) -> RunRow | None:
         """The new run; None when its cause has one already."""
@@ -47,7 +48,7 @@ class StartRun:
             return None
         part = TrainingPart.from_json(loop.part)
         row = RunRow(
-            id=start.id or uuid7(self._kit.clock.now()),
+            id=start.id or uuid7(self._clock.now()),
             project=loop.project,
             loop=loop.loop,
             cause=start.cause,
@@ -68,8 +69,8 @@ class StartRun:
             dataset_versions={part.dataset: start.dataset_version},
             view_versions={},
             metrics={},
-            created_at=self._kit.clock.now(),
+            created_at=self._clock.now(),
         )
         session.add(row)
-        await self._kit.work.add(session, RUN, key=row.id, project=loop.project, payload={})
+        await self._work.add(session, RUN, key=row.id, project=loop.project, payload={})
         return row

@@ -1,0 +1,18 @@
+"""The states of a window: the table is whole, and the wire has the same words."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from capstan_contracts.rest.monitoring import Window
+from capstan_monitoring.domain.window import WINDOW, WindowState
+from capstan_testkit.machines import assert_whole
+
+
+def test_a_window_is_judged_once_and_its_verdict_is_final() -> None:
+    finals = set(WindowState) - {WindowState.OPEN, WindowState.EVALUATING}
+    assert_whole(WINDOW, finals=finals, package="capstan_monitoring")
+
+
+def test_the_wire_has_the_words_of_the_table() -> None:
+    assert set(get_args(Window.model_fields["state"].annotation)) == {state.value for state in WindowState}
