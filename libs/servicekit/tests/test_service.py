@@ -276,7 +276,7 @@ async def test_a_worker_that_lost_its_lease_cannot_apply(either: Harness, toy: T
 async def test_cancelled_work_ends_and_says_so(either: Harness, toy: Toy) -> None:
     await either.operator.post("/v1/projects/default/things", json={"value": 7})
     async with either.kit.database.write() as session:
-        assert await either.kit.work.cancel(session, Toil, key="7.0", project="default")
+        assert await either.kit.work.cancel(session, Toil("7.0"), project="default")
 
     async def cancelled() -> bool:
         return toy.failed == ["7.0: conflict"]

@@ -66,11 +66,9 @@ class WorkQueue:
         await session.flush()
         return True
 
-    async def status(
-        self, session: ReadSession, kind: type[Payload], *, key: str, project: str
-    ) -> WorkStatus | None:  # fmt: skip
-        """State and progress of an item."""
-        row = await session.scalar(select(WorkRow).where(WorkRow.key == _full_key(kind.KIND, project, key)))
+    async def status(self, session: ReadSession, work: Payload, *, project: str) -> WorkStatus | None:
+        """State and progress of the item that has this payload's kind and key; None when there is none."""
+        row = await session.scalar(select(WorkRow).where(WorkRow.key == _full_key(work.KIND, project, work.key)))
         if row is None:
             return None
         return WorkStatus(
@@ -90,9 +88,9 @@ class WorkQueue:
         )
         return [decode(kind, stored) for stored in (await session.scalars(query.limit(limit))).all()]
 
-    async def cancel(self, session: WriteSession, kind: type[Payload], *, key: str, project: str) -> bool:
-        """Ask an open item to stop; False when there is none."""
-        named = (WorkRow.key == _full_key(kind.KIND, project, key), WorkRow.state.in_(_OPEN))
+    async def cancel(self, session: WriteSession, work: Payload, *, project: str) -> bool:
+        """Ask the open item that has this payload's kind and key to stop; False when there is none."""
+        named = (WorkRow.key == _full_key(work.KIND, project, work.key), WorkRow.state.in_(_OPEN))
         result = await session.execute(update(WorkRow).where(*named).values(cancel_requested=True))
         return isinstance(result, CursorResult) and result.rowcount == 1
 

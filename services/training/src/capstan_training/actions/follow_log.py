@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from capstan_contracts.work import State
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.objects.port import ObjectStore
-from capstan_contracts.work import State
 from capstan_training.actions.ports import RunLogs
-from capstan_training.actions.read_runs import find_run
+from capstan_training.tables import run_row
 
 
 class FollowLog:
@@ -47,10 +47,10 @@ class FollowLog:
 
     async def _present(self, project: str, run: str) -> None:
         async with self._database.read() as session:
-            stored = (await find_run(session, project, run)).log
+            stored = (await run_row(session, project, run)).log
         if stored is not None and await self._logs.file(run) is None:
             await self._logs.restore(run, await self._objects.local_path(project, stored))
 
     async def _state(self, project: str, run: str) -> State:
         async with self._database.read() as session:
-            return State((await find_run(session, project, run)).state)
+            return State((await run_row(session, project, run)).state)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from capstan_servicekit.work.queue import WorkQueue
 from capstan_contracts.errors import Problem
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.training import Run
 from capstan_contracts.work import Progress, State
-from capstan_servicekit.db.session import Database, ReadSession
-from capstan_servicekit.errors import NotFound
-from capstan_training.actions.start_run import RUN
-from capstan_training.tables import RunRow
+from capstan_servicekit.db.session import Database
+from capstan_servicekit.work.queue import WorkQueue
+from capstan_training.domain.work import RunToCarryOut
+from capstan_training.tables import RunRow, run_row
 
 PAGE = 50
 
@@ -49,14 +48,6 @@ def to_run(row: RunRow, progress: Progress | None = None) -> Run:
     )
 
 
-async def find_run(session: ReadSession, project: str, run: str) -> RunRow:
-    """The row of a run of this project; NotFound."""
-    row = await session.get(RunRow, run)
-    if row is None or row.project != project:
-        raise NotFound(f"no run {run} in project {project}")
-    return row
-
-
 class ReadRuns:
     """`GET /runs`, `GET /runs/{run}`."""
 
@@ -66,8 +57,8 @@ class ReadRuns:
     async def one(self, project: str, run: str) -> Run:
         """A run with its progress; NotFound."""
         async with self._database.read() as session:
-            row = await find_run(session, project, run)
-            status = await self._work.status(session, RUN, key=run, project=project)
+            row = await run_row(session, project, run)
+            status = await self._work.status(session, RunToCarryOut(run), project=project)
         return to_run(row, status.progress if status else None)
 
     async def page(self, project: str, *, loop: str | None, before: str | None, limit: int = PAGE) -> Page[Run]:
@@ -81,7 +72,7 @@ class ReadRuns:
         async with self._database.read() as session:
             rows = list((await session.scalars(query.order_by(RunRow.id.desc()).limit(limit + 1))).all())
             for row in rows[:limit]:
-                open_ = not State(row.state).finished
-                status = await self._work.status(session, RUN, key=row.id, project=project) if open_ else None
+                goes_on = not State(row.state).finished
+                status = await self._work.status(session, RunToCarryOut(row.id), project=project) if goes_on else None
                 items.append(to_run(row, status.progress if status else None))
         return Page(items=items, next=rows[limit - 1].id if len(rows) > limit else None)

@@ -8,18 +8,17 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from capstan_servicekit.objects.port import ObjectStore
 from capstan_contracts.rest.training import PodOrder, PodOutcome
 from capstan_contracts.work import State
 from capstan_servicekit.db.session import Database, ReadSession
 from capstan_servicekit.errors import BadRequest, Conflict, InvalidData, NotFound, broken
 from capstan_servicekit.objects.folder import stream_to_file
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.security.principals import new_token, token_digest
 from capstan_training.actions.order_of_run import order_of
 from capstan_training.actions.ports import PipelineFailed, PipelineOutOfMemory, PipelineResult
-from capstan_training.actions.read_runs import find_run
 from capstan_training.domain.transcript import plain
-from capstan_training.tables import HandoverRow, RunRow
+from capstan_training.tables import HandoverRow, RunRow, run_row
 
 INPUTS = ("ir", "training-set")
 OUTPUTS = ("package", "holdout")
@@ -106,18 +105,18 @@ class RunPodApi:
             row, pinned = await session.get(HandoverRow, run), await session.get_one(RunRow, run)
         if row is None or row.outcome is None:
             return None
-        told = PodOutcome.model_validate(row.outcome)
-        if told.kind == "failed":
-            raise PipelineFailed(plain(told.detail))
-        if told.kind == "out-of-memory":
+        outcome = PodOutcome.model_validate(row.outcome)
+        if outcome.kind == "failed":
+            raise PipelineFailed(plain(outcome.detail))
+        if outcome.kind == "out-of-memory":
             raise PipelineOutOfMemory(f"it held more than {order_of(pinned, self._scratch).memory_mb} MB")
-        if told.kind == "refused":
-            raise InvalidData(told.detail, errors=told.errors)
-        return PipelineResult(row.package or "", row.holdout or "", told.metrics)
+        if outcome.kind == "refused":
+            raise InvalidData(outcome.detail, errors=outcome.errors)
+        return PipelineResult(row.package or "", row.holdout or "", outcome.metrics)
 
 
 async def _ready(session: ReadSession, project: str, run: str) -> RunRow:
-    row = await find_run(session, project, run)
+    row = await run_row(session, project, run)
     if row.training_set is None:
         raise Conflict("The run has no training set yet")
     return row

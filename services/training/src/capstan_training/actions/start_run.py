@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 from sqlalchemy import select
 
-from capstan_servicekit.clock import Clock
-from capstan_servicekit.work.queue import WorkQueue
 from capstan_contracts.ids import uuid7
-from capstan_contracts.work import State
+from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import WriteSession
+from capstan_servicekit.work.queue import WorkQueue
 from capstan_training.domain.part import TrainingPart
+from capstan_training.domain.run import RUN, STAGE
+from capstan_training.domain.work import RunToCarryOut
 from capstan_training.tables import LoopRow, RunRow
 
-RUN = "run"
 Reason = Literal["manual", "first", "drift", "dataset"]
 
 
@@ -56,8 +56,8 @@ class StartRun:
             requested_by=start.requested_by,
             retrain_request=start.retrain_request,
             promote=start.promote,
-            state=State.QUEUED,
-            stage="queued",
+            state=RUN.first,
+            stage=STAGE.first,
             problem=None,
             part=loop.part,
             pipeline=loop.pipeline,
@@ -72,5 +72,5 @@ class StartRun:
             created_at=self._clock.now(),
         )
         session.add(row)
-        await self._work.add(session, RUN, key=row.id, project=loop.project, payload={})
+        await self._work.add(session, RunToCarryOut(row.id), project=loop.project)
         return row

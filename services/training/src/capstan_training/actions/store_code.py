@@ -6,27 +6,28 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from capstan_servicekit.db.session import Database
-from capstan_servicekit.clock import Clock
-from capstan_servicekit.work.queue import WorkQueue
-from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.objects.port import ObjectStore
 from capstan_contracts.ids import short
 from capstan_contracts.rest.training import CodeArchive
 from capstan_contracts.work import State
+from capstan_servicekit.clock import Clock
+from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import InvalidData, TooLarge, broken
+from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.folder import stream_to_file
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.work.queue import WorkQueue
 from capstan_training.actions.read_code import to_archive
 from capstan_training.domain.archive import ArchiveError, members
+from capstan_training.domain.work import ArchiveToCompile
 from capstan_training.tables import CodeRow
-
-COMPILE = "compile"
 
 
 class StoreCode:
     """`PUT /code/{digest}`."""
 
-    def __init__(self, database: Database, clock: Clock, work: WorkQueue, jobs: JobPool, objects: ObjectStore, *, max_bytes: int) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, work: WorkQueue, jobs: JobPool, objects: ObjectStore, *, max_bytes: int
+    ) -> None:
         self._database, self._clock, self._work, self._jobs, self._objects = database, clock, work, jobs, objects
         self._max_bytes = max_bytes
 
@@ -59,8 +60,7 @@ class StoreCode:
                 session.add(row)
             elif row.state == State.FAILED:
                 row.attempt, row.state, row.problem = row.attempt + 1, State.QUEUED, None
-            payload = {"digest": digest}
-            await self._work.add(session, COMPILE, key=f"{digest}:{row.attempt}", project=project, payload=payload)
+            await self._work.add(session, ArchiveToCompile(digest, row.attempt), project=project)
             return to_archive(row)
 
     async def _capped(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
