@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from capstan_inference.actions.ports import ModelServer, ReplicaStatus
 from capstan_inference.actions.take_report import TakeReport
+from capstan_inference.domain.deployment import DeploymentState
 from capstan_inference.tables import DeploymentRow, ModelServerRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import CapstanError
@@ -71,13 +72,13 @@ class WatchServers:
         for key, replica_status in below.items():
             if key not in self._degraded and await self._serves(key):
                 self._degraded.add(key)
-                log.error("deployment.degraded", project=key[0], deployment=key[1], message=told(replica_status))
+                log.error("deployment.degraded", project=key[0], deployment=key[1], message=shortfall(replica_status))
 
     async def _serves(self, key: tuple[str, str]) -> bool:
         """One whose first version is still being loaded lacks nothing yet."""
         async with self._database.read() as session:
             row = await session.get(DeploymentRow, key)
-        return row is not None and row.state == "serving"
+        return row is not None and row.state == DeploymentState.SERVING
 
     async def count_lost(self) -> None:
         """Mark servers that are gone for good, each once."""
@@ -114,7 +115,7 @@ class WatchServers:
         )
 
 
-def told(replica_status: ReplicaStatus) -> str:
+def shortfall(replica_status: ReplicaStatus) -> str:
     """A sentence on a deployment that lacks servers."""
     sentence = f"{replica_status.available} of {replica_status.wanted} model servers can answer"
     return f"{sentence}: {replica_status.diagnosis}" if replica_status.diagnosis else sentence

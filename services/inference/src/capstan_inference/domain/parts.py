@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
+from capstan_contracts.first_champion import WAITS
 from capstan_contracts.loop import ResolvedLoop
 
 
@@ -42,7 +43,7 @@ class ServingPart:
     def changes_from(self, before: Self | None, deployment: str) -> list[str]:
         """One sentence per change; none where nothing changes."""
         if before is None:
-            return [f"deployment {deployment} is made and waits for its first champion"]
+            return [f"deployment {deployment} is made and {WAITS}"]
         old, new = before.to_json(), self.to_json()
         return [
             f"deployment {deployment}: {name.replace('_', ' ')} changes from {old[name]} to {new[name]}"

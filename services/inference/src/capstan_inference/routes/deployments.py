@@ -30,14 +30,12 @@ def deployments_router(
     @router.get("/deployments")
     async def deployments(_: Viewer, project: ProjectName) -> Page[Deployment]:
         """Every deployment of the project."""
-        async with database.read() as session:
-            return await listing.all(session, project)
+        return await listing.all(project)
 
     @router.get("/deployments/{deployment}")
     async def deployment(_: Viewer, project: ProjectName, deployment: NamePath) -> Deployment:
         """One deployment: which version serves, since when, and where."""
-        async with database.read() as session:
-            return await listing.one(session, project, deployment)
+        return await listing.one(project, deployment)
 
     @router.post("/deployments/{deployment}/flush")
     async def flush(_: Operator, project: ProjectName, deployment: NamePath) -> FlushResult:
