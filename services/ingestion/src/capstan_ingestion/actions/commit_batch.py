@@ -7,19 +7,18 @@ from pathlib import Path
 
 from sqlalchemy import CursorResult, func, select, update
 
-from capstan_servicekit.clock import Clock
-from capstan_servicekit.bus.outbox import Outbox
-from capstan_servicekit.objects.port import ObjectStore
 from capstan_contracts.events import DatasetCommitted
 from capstan_contracts.ids import Urn, short
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import BatchState, Manifest, ManifestFile
-from capstan_ingestion.actions.lookup import dataset_row, head_of
 from capstan_ingestion.actions.ports import Checked, Placed, VersionStore
-from capstan_ingestion.actions.receive_batch import mark_replaced
+from capstan_ingestion.domain.batch import BATCH
 from capstan_ingestion.domain.versions import earlier_columns, files_after, identity, path_in_dataset, version_of
-from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow
+from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow, dataset_row, head_of, mark_replaced
+from capstan_servicekit.bus.outbox import Outbox
+from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, WriteSession
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.work.lease import Lease
 
 _ATTEMPTS = 20
@@ -47,7 +46,9 @@ class Commit:
 class CommitBatch:
     """Commits of one dataset form a chain: the guard is the parent that a version was built upon."""
 
-    def __init__(self, database: Database, clock: Clock, outbox: Outbox, objects: ObjectStore, store: VersionStore) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, outbox: Outbox, objects: ObjectStore, store: VersionStore
+    ) -> None:
         self._database, self._clock, self._outbox, self._objects = database, clock, outbox, objects
         self._store = store
 
@@ -115,7 +116,8 @@ class CommitBatch:
             manifest = await self._version(session, batch, manifest)
             self._tell(session, commit, manifest, head)
         row = await session.get_one(BatchRow, batch.id)
-        row.state, row.version, row.finished_at = BatchState.COMMITTED, manifest.version, self._clock.now()
+        row.state = BATCH.move(row.state, BatchState.COMMITTED)
+        row.version, row.finished_at = manifest.version, self._clock.now()
         row.verdict, row.rows = commit.checked.verdict.model_dump(mode="json"), commit.checked.verdict.rows
         row.failing_rows, row.failing_total = commit.failing_rows, commit.checked.failing_total
         if row.replaces is not None:
@@ -139,8 +141,8 @@ class CommitBatch:
         known = await session.get(VersionRow, (batch.project, batch.dataset, manifest.version))
         if known is not None:
             return Manifest.model_validate(known.manifest)
-        mine = (VersionRow.project == batch.project, VersionRow.dataset == batch.dataset)
-        last = await session.scalar(select(func.max(VersionRow.sequence)).where(*mine))
+        of_dataset = (VersionRow.project == batch.project, VersionRow.dataset == batch.dataset)
+        last = await session.scalar(select(func.max(VersionRow.sequence)).where(*of_dataset))
         manifest = manifest.model_copy(update={"sequence": (last or 0) + 1})
         session.add(
             VersionRow(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from capstan_servicekit.db.session import Database
-from capstan_servicekit.work.queue import WorkQueue
 from capstan_contracts.rest.ingestion import Batch, BatchState
 from capstan_ingestion.actions.describe import describe_batch
-from capstan_ingestion.actions.lookup import batch_row
 from capstan_ingestion.actions.start_check import start_check
+from capstan_ingestion.tables import batch_row
+from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import Conflict
+from capstan_servicekit.work.queue import WorkQueue
 
 _HINTS = {
     BatchState.COMMITTED: "Its rows are in the dataset already; send a corrected file for the partition instead.",
