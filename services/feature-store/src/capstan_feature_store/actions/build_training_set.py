@@ -11,21 +11,24 @@ from capstan_contracts.loop import FeatureServiceSpec, ViewSpec
 from capstan_contracts.rest.feature_store import TrainingSetRequest
 from capstan_contracts.rest.ingestion import Manifest
 from capstan_contracts.work import State
-from capstan_feature_store.actions.catalogue import views_at
 from capstan_feature_store.actions.ports import Datasets, JobLimits
 from capstan_feature_store.domain.plans import service_plan, view_plan
-from capstan_feature_store.tables import TrainingSetRow
+from capstan_feature_store.domain.work import SetToBuild
+from capstan_feature_store.tables import TrainingSetRow, views_at
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.port import ObjectStore
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
 
 JOB = "capstan_feature_store.jobs.training_set:run"
 
 
 @dataclass(frozen=True)
-class BuildTrainingSet:
-    """The work kind `training-set`."""
+class BuildTrainingSet(Work[SetToBuild]):
+    """Joins outside of any transaction; what it made is an object under its digest."""
+
+    Payload = SetToBuild
 
     database: Database
     jobs: JobPool
@@ -33,10 +36,10 @@ class BuildTrainingSet:
     datasets: Datasets
     limits: JobLimits
 
-    async def __call__(self, item: WorkItem, lease: Lease) -> None:
+    async def run(self, item: WorkItem[SetToBuild], lease: Lease) -> None:
         """Do one item."""
         async with self.database.read() as session:
-            row = await session.get_one(TrainingSetRow, (item.project, item.payload["id"]))
+            row = await session.get_one(TrainingSetRow, (item.project, item.payload.id))
             views = await views_at(session, item.project, row.view_versions)
         manifests = {
             name: await self.datasets.manifest(item.project, name, version)
@@ -49,7 +52,7 @@ class BuildTrainingSet:
             )
             digest = await self.objects.put_file(item.project, Path(result["path"]))
         async with lease.finish() as session:
-            row = await session.get_one(TrainingSetRow, (item.project, item.payload["id"]))
+            row = await session.get_one(TrainingSetRow, (item.project, item.payload.id))
             row.state, row.digest = State.SUCCEEDED, digest
             row.rows, row.unlabelled = result["rows"], result["unlabelled"]
 
@@ -70,9 +73,8 @@ class BuildTrainingSet:
             "threads": self.limits.threads,
         }
 
-
-async def training_set_failed(session: WriteSession, item: WorkItem, problem: Problem) -> None:
-    """Write the failure into the resource."""
-    row = await session.get(TrainingSetRow, (item.project, item.payload["id"]))
-    if row is not None:
-        row.state, row.problem = State.FAILED, problem.model_dump(mode="json")
+    async def failed(self, session: WriteSession, item: WorkItem[SetToBuild], problem: Problem) -> None:
+        """Write the failure into the resource."""
+        row = await session.get(TrainingSetRow, (item.project, item.payload.id))
+        if row is not None:
+            row.state, row.problem = State.FAILED, problem.model_dump(mode="json")

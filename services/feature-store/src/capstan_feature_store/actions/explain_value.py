@@ -8,10 +8,10 @@ from typing import Any
 from capstan_contracts.errors import FieldError
 from capstan_contracts.loop import ViewSpec
 from capstan_contracts.rest.feature_store import ExplainRequest, Explanation, SourceRow
-from capstan_feature_store.actions.catalogue import current_view
 from capstan_feature_store.actions.ports import Datasets, JobLimits
 from capstan_feature_store.domain.entities import key_value, to_us
 from capstan_feature_store.domain.plans import view_plan
+from capstan_feature_store.tables import current_view_row
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import Invalid
 from capstan_servicekit.jobs.pool import JobPool
@@ -33,7 +33,7 @@ class ExplainValue:
     async def __call__(self, project: str, name: str, asked: ExplainRequest) -> Explanation:
         """The rows at the value's event time, or at the newest before it."""
         async with self.database.read() as session:
-            row = await current_view(session, project, name)
+            row = await current_view_row(session, project, name)
         view = ViewSpec.model_validate(row.spec)
         keys = _keys(view, asked.keys)
         version = (

@@ -16,18 +16,22 @@ from capstan_contracts.work import State
 from capstan_feature_store.actions.ports import Datasets, JobLimits, OnlineStore
 from capstan_feature_store.domain.entities import from_us
 from capstan_feature_store.domain.plans import view_plan
+from capstan_feature_store.domain.work import ViewToMaterialize
 from capstan_feature_store.tables import DatasetVersionRow, MaterializationRow, ViewRow
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
 
 JOB = "capstan_feature_store.jobs.materialize:run"
 
 
 @dataclass(frozen=True)
-class Materialize:
-    """The work kind `materialize`."""
+class Materialize(Work[ViewToMaterialize]):
+    """Writes outside of any transaction what only its end makes visible."""
+
+    Payload = ViewToMaterialize
 
     database: Database
     jobs: JobPool
@@ -36,7 +40,7 @@ class Materialize:
     limits: JobLimits
     store: OnlineStore
 
-    async def __call__(self, item: WorkItem, lease: Lease) -> None:
+    async def run(self, item: WorkItem[ViewToMaterialize], lease: Lease) -> None:
         """Do one item; what is superseded ends as succeeded and says so."""
         async with self.database.read() as session:
             row, view = await _load(session, item)
@@ -109,16 +113,15 @@ class Materialize:
             session, event, project=row.project, subject=Urn(row.project, "view", view.name, short(view.version))
         )
 
+    async def failed(self, session: WriteSession, item: WorkItem[ViewToMaterialize], problem: Problem) -> None:
+        """Write the failure into the resource."""
+        row = await session.get(MaterializationRow, item.payload.id)
+        if row is not None:
+            row.state, row.problem = State.FAILED, problem.model_dump(mode="json")
 
-async def materialization_failed(session: WriteSession, item: WorkItem, problem: Problem) -> None:
-    """Write the failure into the resource."""
-    row = await session.get(MaterializationRow, item.payload["id"])
-    if row is not None:
-        row.state, row.problem = State.FAILED, problem.model_dump(mode="json")
 
-
-async def _load(session: ReadSession, item: WorkItem) -> tuple[MaterializationRow, ViewRow]:
-    row = await session.get_one(MaterializationRow, item.payload["id"])
+async def _load(session: ReadSession, item: WorkItem[ViewToMaterialize]) -> tuple[MaterializationRow, ViewRow]:
+    row = await session.get_one(MaterializationRow, item.payload.id)
     return row, await session.get_one(ViewRow, (row.project, row.view, row.view_version))
 
 
