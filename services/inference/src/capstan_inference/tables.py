@@ -83,6 +83,10 @@ class SegmentRow(Base):
     closed_at: Mapped[datetime] = mapped_column(InstantColumn)
 
 
+LOST = "lost"
+"""The state of a model server that is gone for good; the others are those that servers report."""
+
+
 class ModelServerRow(Base):
     """A model server of a deployment as it last reported; `records` of its log are not shipped yet.
 

@@ -1,10 +1,11 @@
-"""The states of a window: the table is whole, and the wire has the same words."""
+"""The states of windows and retrains: the tables are whole, and the wire has the same words."""
 
 from __future__ import annotations
 
 from typing import get_args
 
-from capstan_contracts.rest.monitoring import Window
+from capstan_contracts.rest.monitoring import Retrain, Window
+from capstan_monitoring.domain.retrain import RETRAIN, RetrainState
 from capstan_monitoring.domain.window import WINDOW, WindowState
 from capstan_testkit.machines import assert_whole
 
@@ -14,5 +15,11 @@ def test_a_window_is_judged_once_and_its_verdict_is_final() -> None:
     assert_whole(WINDOW, finals=finals, package="capstan_monitoring")
 
 
-def test_the_wire_has_the_words_of_the_table() -> None:
+def test_a_retrain_ends_once() -> None:
+    ends = {RetrainState.WITHHELD, RetrainState.PROMOTED, RetrainState.REFUSED, RetrainState.FAILED}
+    assert_whole(RETRAIN, finals=ends, package="capstan_monitoring")
+
+
+def test_the_wire_has_the_words_of_the_tables() -> None:
+    assert set(get_args(Retrain.model_fields["state"].annotation)) == {state.value for state in RetrainState}
     assert set(get_args(Window.model_fields["state"].annotation)) == {state.value for state in WindowState}

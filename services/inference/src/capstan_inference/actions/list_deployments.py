@@ -10,7 +10,7 @@ from capstan_contracts.rest.inference import Deployment, ModelService
 from capstan_inference.actions.ports import ModelServer
 from capstan_inference.actions.watch_servers import shortfall
 from capstan_inference.domain.deployment import DEGRADED, DeploymentState
-from capstan_inference.tables import DeploymentRow, ModelServerRow, deployment_row
+from capstan_inference.tables import LOST, DeploymentRow, ModelServerRow, deployment_row
 from capstan_servicekit.db.session import Database, ReadSession
 
 DEFAULT_PROJECT = "default"
@@ -68,7 +68,7 @@ async def _lost(session: ReadSession, row: DeploymentRow) -> str:
         ModelServerRow.project == row.project,
         ModelServerRow.deployment == row.name,
         ModelServerRow.revision == row.revision,
-        ModelServerRow.state == "lost",
+        ModelServerRow.state == LOST,
     )
     lost = (await session.scalars(select(ModelServerRow).where(*of_revision).order_by(ModelServerRow.since))).all()
     if not lost:

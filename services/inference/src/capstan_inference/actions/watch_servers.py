@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from capstan_inference.actions.ports import ModelServer, ReplicaStatus
 from capstan_inference.actions.take_report import TakeReport
 from capstan_inference.domain.deployment import DeploymentState
-from capstan_inference.tables import DeploymentRow, ModelServerRow
+from capstan_inference.tables import LOST, DeploymentRow, ModelServerRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import CapstanError
 from capstan_servicekit.telemetry.logs import logger
@@ -86,7 +86,7 @@ class WatchServers:
         if existing is None:
             return
         async with self._database.read() as session:
-            rows = (await session.scalars(select(ModelServerRow).where(ModelServerRow.state != "lost"))).all()
+            rows = (await session.scalars(select(ModelServerRow).where(ModelServerRow.state != LOST))).all()
         for row in rows:
             key = (row.project, row.server)
             # Not heard since this process started: the silence counts from the first look.
@@ -98,13 +98,13 @@ class WatchServers:
         self._reports.heard.pop(key, None)
         async with self._database.write() as session:
             row = await session.get(ModelServerRow, key)
-            if row is None or row.state == "lost":
+            if row is None or row.state == LOST:
                 return
             if not row.records:
                 await session.delete(row)
                 log.info("model_server.gone", project=row.project, deployment=row.deployment, server=row.server)
                 return
-            row.state = "lost"
+            row.state = LOST
         self._lost.labels(row.project, row.deployment).inc(row.records)
         log.error(
             "prediction_log.records_lost",

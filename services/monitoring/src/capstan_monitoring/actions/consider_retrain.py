@@ -11,6 +11,7 @@ from capstan_contracts.events import RetrainRequested, RetrainWithheld
 from capstan_contracts.ids import Urn, uuid7
 from capstan_monitoring.domain.guard import PastRetrain, refusal
 from capstan_monitoring.domain.part import MonitorPart
+from capstan_monitoring.domain.retrain import RETRAIN, RetrainState
 from capstan_monitoring.tables import CommitRow, RetrainRow
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.clock import Clock
@@ -40,8 +41,9 @@ class ConsiderRetrain:
     ) -> None:  # fmt: skip
         """`now` is the end of the window that drifted, in event time."""
         why = await self._refusal(session, project, loop, part, now)
+        state = RETRAIN.move(RETRAIN.first, RetrainState.WITHHELD) if why else RETRAIN.first
         row = RetrainRow(
-            id=uuid7(), project=project, loop=loop, state="withheld" if why else "waiting", reason=reason,
+            id=uuid7(), project=project, loop=loop, state=state, reason=reason,
             why=why or "", evidence=evidence, event_time=now, at=self._clock.now(),
         )  # fmt: skip
         session.add(row)
@@ -69,9 +71,13 @@ class ConsiderRetrain:
         """Ask for what waited for this commit."""
         if commit.event_time_max is None:
             return
-        mine = (RetrainRow.project == commit.project, RetrainRow.loop == loop, RetrainRow.state == "waiting")
+        waiting = (
+            RetrainRow.project == commit.project,
+            RetrainRow.loop == loop,
+            RetrainRow.state == RetrainState.WAITING,
+        )
         ready = RetrainRow.needs_labels_until <= commit.event_time_max
-        for row in (await session.scalars(select(RetrainRow).where(*mine, ready))).all():
+        for row in (await session.scalars(select(RetrainRow).where(*waiting, ready))).all():
             self._request(session, row, commit)
 
     async def _refusal(
@@ -81,7 +87,7 @@ class ConsiderRetrain:
             return "the loop does not retrain on drift (spec.training.on)"
         rows = await session.scalars(
             select(RetrainRow)
-            .where(RetrainRow.project == project, RetrainRow.loop == loop, RetrainRow.state != "withheld")
+            .where(RetrainRow.project == project, RetrainRow.loop == loop, RetrainRow.state != RetrainState.WITHHELD)
             .order_by(RetrainRow.event_time.desc(), RetrainRow.at.desc())
             .limit(REMEMBERED)
         )
@@ -89,7 +95,8 @@ class ConsiderRetrain:
         return refusal(now, past, part.monitoring.retrain)
 
     def _request(self, session: WriteSession, row: RetrainRow, commit: CommitRow) -> None:
-        row.state, row.dataset_version, row.why = "requested", commit.version, ""
+        row.state = RETRAIN.move(row.state, RetrainState.REQUESTED)
+        row.dataset_version, row.why = commit.version, ""
         event = RetrainRequested(
             request=row.id, loop=row.loop, reason=row.reason, dataset=commit.dataset, dataset_version=commit.version,
             evidence=row.evidence,
