@@ -98,10 +98,11 @@ def test_the_kit_goes_no_further_than_the_composition_root(folder: str) -> None:
 def sessions_opened(module: Module) -> Iterator[str]:
     """Places with `async with database.read()` or `.write()`, whatever the database is called."""
     for node in ast.walk(module.tree):
-        for item in node.items if isinstance(node, ast.AsyncWith) else ():
-            opened = ast.unparse(item.context_expr)
-            if opened.endswith(("database.read()", "database.write()")):
-                yield module.at(node.lineno)
+        if not isinstance(node, ast.AsyncWith):
+            continue
+        opened = [ast.unparse(item.context_expr) for item in node.items]
+        if any(what.endswith(("database.read()", "database.write()")) for what in opened):
+            yield module.at(node.lineno)
 
 
 @pytest.mark.parametrize("folder", SERVICES)

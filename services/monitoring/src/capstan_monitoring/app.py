@@ -11,7 +11,7 @@ from capstan_monitoring.actions.ingest_segment import IngestSegment
 from capstan_monitoring.actions.join_labels import JoinLabels
 from capstan_monitoring.actions.judge_window import JudgeWindow
 from capstan_monitoring.actions.measure_quality import MeasureQuality
-from capstan_monitoring.actions.note_commit import NoteCommit
+from capstan_monitoring.actions.on_dataset_committed import OnDatasetCommitted
 from capstan_monitoring.actions.read_monitors import ReadMonitors
 from capstan_monitoring.actions.receive_labels import ReceiveLabels
 from capstan_monitoring.actions.render_report import RenderReport
@@ -45,7 +45,7 @@ def compose(kit: Kit, settings: Settings) -> Service:
             monitors_router(ReadMonitors(database, objects, lateness), AdvanceWatermark(database, work, lateness)),
             labels_router(ReceiveLabels(database, clock, outbox, work)),
         ),
-        subscriptions=subscriptions(work, FollowVersions(outbox), NoteCommit(work, retrain)),
+        subscriptions=subscriptions(work, FollowVersions(outbox), OnDatasetCommitted(work, retrain)),
         work=[
             IngestSegment(database, work, jobs, objects, lateness),
             JudgeWindow(database, outbox, work, jobs, objects, lateness, retrain),

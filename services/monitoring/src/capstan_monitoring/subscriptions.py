@@ -13,7 +13,7 @@ from capstan_contracts.events import (
 )
 from capstan_monitoring.actions import follow_retrains
 from capstan_monitoring.actions.follow_versions import FollowVersions
-from capstan_monitoring.actions.note_commit import NoteCommit
+from capstan_monitoring.actions.on_dataset_committed import OnDatasetCommitted
 from capstan_monitoring.domain.work import SegmentToIngest
 from capstan_monitoring.tables import monitor_row
 from capstan_servicekit.bus.inbox import Subscriptions
@@ -21,7 +21,7 @@ from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.work.queue import WorkQueue
 
 
-def subscriptions(work: WorkQueue, versions: FollowVersions, commits: NoteCommit) -> Subscriptions:
+def subscriptions(work: WorkQueue, versions: FollowVersions, commits: OnDatasetCommitted) -> Subscriptions:
     """What monitoring listens to."""
 
     async def logged(session: WriteSession, envelope: Envelope, event: PredictionsLogged) -> None:

@@ -17,7 +17,7 @@ from capstan_training.actions.consider_start import ConsiderStart
 from capstan_training.actions.follow_log import FollowLog
 from capstan_training.actions.log_run import LogRun
 from capstan_training.actions.make_training_set import MakeTrainingSet
-from capstan_training.actions.note_commit import NoteCommit
+from capstan_training.actions.on_dataset_committed import OnDatasetCommitted
 from capstan_training.actions.ports import Executor
 from capstan_training.actions.read_code import ReadCode
 from capstan_training.actions.read_runs import ReadRuns
@@ -107,7 +107,7 @@ def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> S
             ),
             pods_router(handover),
         ],
-        subscriptions=subscriptions(Retrain(start), NoteCommit(work)),
+        subscriptions=subscriptions(Retrain(start), OnDatasetCommitted(work)),
         work=[
             CompileCode(kit.jobs, objects, timeout_s=settings.compile_timeout_s),
             ConsiderStart(database, datasets, start),

@@ -41,14 +41,14 @@ async def changes_to(session: ReadSession, project: str, spec: DatasetSpec) -> l
     if row is None:
         return [f"dataset {spec.name}: registered, its contract has {count} expectations"]
     before = spec_of(row)
-    found = []
+    changes = []
     if before.contract != spec.contract:
-        found.append(f"dataset {spec.name}: contract changed, it has {count} expectations now")
+        changes.append(f"dataset {spec.name}: contract changed, it has {count} expectations now")
     for name in ("source", "keys", "event_time", "known_at", "modality"):
         old, new = getattr(before, name), getattr(spec, name)
         if old != new:
-            found.append(f"dataset {spec.name}: {name} changed from {old} to {new}")
-    return found
+            changes.append(f"dataset {spec.name}: {name} changed from {old} to {new}")
+    return changes
 
 
 async def put_dataset(session: WriteSession, project: str, spec: DatasetSpec, now: datetime) -> list[str]:

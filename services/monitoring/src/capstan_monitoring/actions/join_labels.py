@@ -60,16 +60,16 @@ class JoinLabels(Work[LabelsToJoin]):
             given = {
                 "file": str(path), "keys": list(part.keys), "time_keys": list(part.time_keys), "label": part.label,
             }  # fmt: skip
-            found = await self._jobs.run("platform", "capstan_monitoring.jobs.labels:run", given, scratch=folder)
+            counts = await self._jobs.run("platform", "capstan_monitoring.jobs.labels:run", given, scratch=folder)
             async with lease.finish() as session:
-                await self._apply(session, item, manifest.sequence, found, folder / "labels.jsonl")
+                await self._apply(session, item, manifest.sequence, counts, folder / "labels.jsonl")
 
     async def failed(self, session: WriteSession, item: WorkItem[LabelsToJoin], problem: Problem) -> None:
         """Nothing was written; quality goes on with the labels of before."""
         log.error("labels.not_joined", loop=item.payload.loop, version=item.payload.version, detail=problem.detail)
 
     async def _apply(
-        self, session: WriteSession, item: WorkItem[LabelsToJoin], rank: int, found: dict[str, Any], path: Path
+        self, session: WriteSession, item: WorkItem[LabelsToJoin], rank: int, counts: dict[str, Any], path: Path
     ) -> None:
         project, loop, version = item.project, item.payload.loop, item.payload.version
         joined, windows = 0, set[Window]()
@@ -82,7 +82,7 @@ class JoinLabels(Work[LabelsToJoin]):
             await self._work.add(session, measure, project=project)
         dataset = item.payload.dataset
         event = LabelsReceived(
-            monitor=loop, source=str(Urn(project, "dataset", dataset, version[:12])), labels=found["labels"],
-            joined=joined, unlabelled=found["unlabelled"],
+            monitor=loop, source=str(Urn(project, "dataset", dataset, version[:12])), labels=counts["labels"],
+            joined=joined, unlabelled=counts["unlabelled"],
         )  # fmt: skip
         self._outbox.add(session, event, project=project, subject=Urn(project, "loop", loop))

@@ -43,7 +43,7 @@ class MeasureQuality(Work[WindowToMeasure]):
             bound = monitor_part.monitoring.quality
             metric = bound.metric if bound is not None else "auc"
             given = {"file": str(folder / "pairs.f64"), "metric": metric}
-            found = await self._jobs.run("platform", "capstan_monitoring.jobs.quality:run", given, scratch=folder)
+            measured = await self._jobs.run("platform", "capstan_monitoring.jobs.quality:run", given, scratch=folder)
         async with lease.finish() as session:
             window = await session.get_one(WindowRow, (project, loop, start, version))
             row = await session.get(QualityRow, (project, loop, start, version))
@@ -51,7 +51,7 @@ class MeasureQuality(Work[WindowToMeasure]):
                 row = QualityRow(project=project, loop=loop, start=start, version=version, degraded=False)
                 session.add(row)
             row.end, row.metric, row.rows, row.labelled = window.end, metric, rows, labelled
-            row.value, row.low, row.high = found["value"], found["low"], found["high"]
+            row.value, row.low, row.high = measured["value"], measured["low"], measured["high"]
             self._degrade(session, row, bound)
 
     async def failed(self, session: WriteSession, item: WorkItem[WindowToMeasure], problem: Problem) -> None:
@@ -62,7 +62,7 @@ class MeasureQuality(Work[WindowToMeasure]):
         self, project: str, loop: str, start: datetime, version: int, target: Path
     ) -> tuple[MonitorPart, int, int]:
         """Write pairs of prediction and label as float64; the part, all rows of the window, labelled ones."""
-        mine = (
+        of_window = (
             ScoredRow.project == project,
             ScoredRow.loop == loop,
             ScoredRow.window_start == start,
@@ -71,8 +71,8 @@ class MeasureQuality(Work[WindowToMeasure]):
         pairs = array("d")
         async with self._database.read() as session:
             part = MonitorPart.from_json((await monitor_row(session, project, loop)).part)
-            rows = int(await session.scalar(select(func.count()).select_from(ScoredRow).where(*mine)) or 0)
-            query = select(ScoredRow.prediction, ScoredRow.label).where(*mine, ScoredRow.state == "labelled")
+            rows = int(await session.scalar(select(func.count()).select_from(ScoredRow).where(*of_window)) or 0)
+            query = select(ScoredRow.prediction, ScoredRow.label).where(*of_window, ScoredRow.state == "labelled")
             async for prediction, label in await session.stream(query.execution_options(yield_per=5000)):
                 pairs.extend((prediction, label))
         await asyncio.to_thread(target.write_bytes, pairs.tobytes())

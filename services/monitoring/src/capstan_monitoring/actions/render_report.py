@@ -42,15 +42,15 @@ class RenderReport(Work[WindowToReport]):
             raise NotFound(f"the training set of version {window.version} is not known")
         async with self._jobs.scratch() as folder:
             given = await self._input(item.project, window, part, package.training_set, segments)
-            found = await self._jobs.run(
+            rendered = await self._jobs.run(
                 "monitoring", "capstan_monitoring.jobs.report:run", given, scratch=folder, progress=lease.progress
             )
             digest = await self._objects.put_file(item.project, folder / "report.html")
         async with lease.finish() as session:
             window = await window_of(session, item.project, item.payload)
             window.report = digest
-            if found["left_out"]:
-                _note(window, f"not in the report: {', '.join(found['left_out'])}")
+            if rendered["left_out"]:
+                _note(window, f"not in the report: {', '.join(rendered['left_out'])}")
 
     async def failed(self, session: WriteSession, item: WorkItem[WindowToReport], problem: Problem) -> None:
         """The window says why it has no report."""

@@ -107,16 +107,16 @@ def _document(body: bytes) -> dict[str, Any]:
     if not body.strip():
         return {}
     try:
-        found = json.loads(body, object_pairs_hook=_unique)
+        document = json.loads(body, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise Invalid("The body is not JSON", errors=broken("body", "one JSON object, no key twice")) from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise Invalid("The body is not a JSON object", errors=broken("body", "one JSON object"))
-    return found
+    return document
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    document = dict(pairs)
+    if len(document) != len(pairs):
         raise ValueError("a key stands twice")
-    return found
+    return document

@@ -13,7 +13,7 @@ from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.work.queue import WorkQueue
 
 
-class NoteCommit:
+class OnDatasetCommitted:
     """`dataset.committed`, of any dataset: a loop that comes later may name it."""
 
     def __init__(self, work: WorkQueue, retrain: ConsiderRetrain) -> None:

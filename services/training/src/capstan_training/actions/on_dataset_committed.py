@@ -12,7 +12,7 @@ from capstan_training.domain.work import LoopToConsider
 from capstan_training.tables import LoopRow
 
 
-class NoteCommit:
+class OnDatasetCommitted:
     """Enqueues work only; what ingestion knows is asked outside of the transaction."""
 
     def __init__(self, work: WorkQueue) -> None:
