@@ -15,6 +15,7 @@ UP_ARGS ?= -d
 DEPLOY_ARGS ?=
 IMAGES_ARGS ?=
 E2E_ARGS ?=
+DOCS_ARGS ?= build --strict
 
 # Any Python can start the bootstrap; it looks for 3.12 or 3.11 itself. A name on PATH may be a shim that does not run.
 STARTER = $(shell for one in .tools/bin/python python3 python3.12 python3.11 python; do \
@@ -89,6 +90,17 @@ undeploy: ## remove it from there; data stays unless DEPLOY_ARGS=--remove-data
 test-e2e: ## the demo's story on the cluster of the current context, then pods are deleted and releases changed (E2E_ARGS)
 	$(call bootstrap,platform)
 	@cd pipelines/flight-delay && PYTHONPATH=../../tests:../../tools:. ../../$(PY) -m e2e $(E2E_ARGS)
+
+.PHONY: reference
+reference: ## write docs/reference: loop schema, REST, events, commands, settings, errors
+	$(call bootstrap,platform)
+	@PYTHONPATH=tools $(PY) tools/reference.py write
+
+.PHONY: docs
+docs: ## build the documentation site into build/site (DOCS_ARGS, serve instead: make docs DOCS_ARGS=serve)
+	$(call bootstrap,platform docs)
+	@PYTHONPATH=tools $(PY) tools/reference.py write
+	@.venvs/docs/bin/zensical $(DOCS_ARGS)
 
 .PHONY: lint
 lint: ## formatting, style and the borders between parts

@@ -154,8 +154,9 @@ def make(environment: Environment) -> None:
             (folder / STAMP).unlink()
         pinned = [uv, "pip", "sync", "--python", python, "--require-hashes", *map(str, locks)]
         run(pinned, f"Could not install the {environment.name} environment. {NO_INDEX}")
-        sources = [part for one in environment.distributions for part in ("-e", f"./{one}")]
-        run([uv, "pip", "install", "--python", python, "--no-deps", *sources], "Could not install Capstan's own parts.")
+        if sources := [part for one in environment.distributions for part in ("-e", f"./{one}")]:
+            install = [uv, "pip", "install", "--python", python, "--no-deps", *sources]
+            run(install, "Could not install Capstan's own parts.")
     write_stamp(folder, stamp)
 
 

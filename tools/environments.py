@@ -53,7 +53,8 @@ def job_environment(service: str) -> Environment:
 
 PLATFORM = Environment("platform", ROOT / ".venv", ("dev", "recipe"), (*LIBS, *SERVICES))
 JOB_SERVICES = ("ingestion", "training", "registry", "monitoring")
-ENVIRONMENTS = {"platform": PLATFORM, **{service: job_environment(service) for service in JOB_SERVICES}}
+DOCS = Environment("docs", ROOT / ".venvs" / "docs", ("docs",), ())
+ENVIRONMENTS = {"platform": PLATFORM, "docs": DOCS, **{service: job_environment(service) for service in JOB_SERVICES}}
 
 IMAGE_BASE_LIBS = ("libs/contracts", "libs/formats", "libs/evaluation", "libs/packages", "libs/servicekit")
 """The libraries whose own dependencies are the layer that all six images share."""

@@ -12,17 +12,6 @@ from environments import ROOT, SERVICES
 from source_tree import Module, modules
 
 KIT = "capstan_servicekit.runtime.Kit"
-STILL_WITH_A_KIT = {
-    "capstan_ingestion.actions.apply_loop",
-    "capstan_monitoring.actions.take_part",
-    "capstan_training.actions.take_part",
-    "capstan_registry.actions.apply_loop",
-    "capstan_registry.actions.distribute_loop",
-    "capstan_registry.routes.loops",
-}
-"""The parts of loops, which are about to be one mechanism."""
-STILL_OPEN_SESSIONS = {"capstan_registry.routes.loops", "capstan_inference.routes.deployments"}
-"""The same."""
 
 
 def classes(module: Module) -> Iterator[ast.ClassDef]:
@@ -92,7 +81,7 @@ def test_the_composition_root_lists_every_work(folder: str) -> None:
 @pytest.mark.parametrize("folder", SERVICES)
 def test_the_kit_goes_no_further_than_the_composition_root(folder: str) -> None:
     users = {module.name for module in modules(folder) if any(one.target == KIT for one in module.imports())}
-    assert {name for name in users if not name.endswith(".app")} <= STILL_WITH_A_KIT
+    assert {name for name in users if not name.endswith(".app")} == set()
 
 
 def sessions_opened(module: Module) -> Iterator[str]:
@@ -107,12 +96,7 @@ def sessions_opened(module: Module) -> Iterator[str]:
 
 @pytest.mark.parametrize("folder", SERVICES)
 def test_transactions_are_opened_by_actions_only(folder: str) -> None:
-    outside = [
-        place
-        for module in modules(folder)
-        if module.room != "actions" and module.name not in STILL_OPEN_SESSIONS
-        for place in sessions_opened(module)
-    ]
+    outside = [place for module in modules(folder) if module.room != "actions" for place in sessions_opened(module)]
     assert outside == []
 
 

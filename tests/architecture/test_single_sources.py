@@ -13,6 +13,9 @@ from pydantic import BaseModel
 from environments import ROOT, SERVICES
 from source_tree import Module, all_modules, modules
 
+OWN_ROW = "capstan_contracts.parts.Part"
+"""A service's part of a loop is a row of its own, never a body."""
+
 READERS = {"os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv", "os.unsetenv"}
 
 
@@ -44,7 +47,7 @@ def is_model(target: str) -> bool:
     package, _, name = target.rpartition(".")
     if target in {"pydantic.BaseModel", "pydantic.RootModel", "pydantic_settings.BaseSettings"}:
         return True
-    if not package.startswith("capstan_contracts"):
+    if not package.startswith("capstan_contracts") or target == OWN_ROW:
         return False
     found = getattr(importlib.import_module(package), name, None)
     return isinstance(found, type) and issubclass(found, BaseModel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from capstan_feature_store.actions.apply_part import FeatureParts
 from capstan_feature_store.actions.build_training_set import BuildTrainingSet
 from capstan_feature_store.actions.catalogue import Catalogue
 from capstan_feature_store.actions.explain_value import ExplainValue
@@ -10,7 +11,6 @@ from capstan_feature_store.actions.materialize import Materialize
 from capstan_feature_store.actions.ports import JobLimits, OnlineStore
 from capstan_feature_store.actions.queue_materialization import QueueMaterialization
 from capstan_feature_store.actions.read_online import ReadOnline
-from capstan_feature_store.actions.register_loop import RegisterLoop
 from capstan_feature_store.actions.request_materialization import Materializations
 from capstan_feature_store.actions.request_training_set import TrainingSets
 from capstan_feature_store.adapters.ingestion import IngestionDatasets
@@ -18,6 +18,8 @@ from capstan_feature_store.adapters.online_files import OnlineFiles
 from capstan_feature_store.routes.api import Actions, routers
 from capstan_feature_store.settings import Settings
 from capstan_feature_store.subscriptions import subscriptions
+from capstan_servicekit.loops.apply import ApplyPart
+from capstan_servicekit.loops.routes import loops_router
 from capstan_servicekit.runtime import Kit, Service
 
 
@@ -47,15 +49,15 @@ def compose(kit: Kit, settings: Settings, *, store: OnlineStore | None = None) -
     build_set = BuildTrainingSet(kit.database, kit.jobs, kit.objects, datasets, limits)
     actions = Actions(
         catalogue=Catalogue(kit.database),
-        register=RegisterLoop(kit.database, kit.jobs, datasets, queue, kit.clock, limits),
         training_sets=TrainingSets(kit.database, kit.work, datasets, kit.clock),
         materializations=Materializations(kit.database, kit.work, queue, datasets, kit.clock),
         read_online=ReadOnline(kit.database, online, kit.clock, settings.max_online_rows),
         explain=ExplainValue(kit.database, kit.jobs, datasets, limits),
     )
+    parts = FeatureParts(kit.database, kit.jobs, datasets, queue, kit.clock, limits)
     return Service(
         kit=kit,
-        routers=routers(actions),
+        routers=[*routers(actions), loops_router(ApplyPart(kit.database, parts))],
         subscriptions=subscriptions(queue, kit.clock),
         work=[materialize, build_set],
         tasks=() if store is None else (KeepOnline(kit.database, store, queue, kit.clock),),

@@ -28,7 +28,6 @@ class LoopRow(Base):
     project: Mapped[str] = mapped_column(String(63), primary_key=True)
     loop: Mapped[str] = mapped_column(String(63), primary_key=True)
     generation: Mapped[int] = mapped_column(Integer)
-    content: Mapped[str] = mapped_column(String(64))
     service: Mapped[str] = mapped_column(String(63))
 
 

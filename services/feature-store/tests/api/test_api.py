@@ -84,7 +84,7 @@ async def test_bad_definitions_are_refused_with_place_and_rule(
 
 async def test_a_loop_under_another_name_is_refused(h: Harness, world: World) -> None:
     response = await h.service.put(f"{P}/loops/other", json=world.loop_part())
-    assert (response.status_code, response.json()["errors"][0]["place"]) == (400, "resolved.loop.metadata")
+    assert (response.status_code, response.json()["errors"][0]["place"]) == (400, "metadata.name")
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,6 @@ def test_a_view_that_breaks_a_rule_is_named(world: Any, fields: dict[str, Any], 
 @pytest.mark.parametrize(
     ("part", "value", "place"),
     [
-        ("name", "flight_v2", "service.name"),
         ("derived", {"departs_hour": "exec(departs)"}, "service.derived.departs_hour"),
         ("derived", {"departs_hour": "floor_hour(carrier)"}, "service.derived.departs_hour"),
         ("derived", {"carrier": "floor_hour(departs)"}, "service.derived.carrier"),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from capstan_contracts.ids import uuid7
-from capstan_inference.actions.apply_loop import ApplyLoop
+from capstan_inference.actions.apply_part import ServingParts
 from capstan_inference.actions.converge import Converge, placements
 from capstan_inference.actions.find_prediction import FindPrediction
 from capstan_inference.actions.flush_servers import FlushServers
@@ -27,6 +27,8 @@ from capstan_inference.routes.predictions import predictions_router
 from capstan_inference.routes.servers import UPLOADS, servers_router
 from capstan_inference.settings import Settings
 from capstan_inference.subscriptions import subscriptions
+from capstan_servicekit.loops.apply import ApplyPart
+from capstan_servicekit.loops.routes import loops_router
 from capstan_servicekit.runtime import Check, Kit, Service
 from capstan_servicekit.settings import ServiceSettings
 
@@ -60,7 +62,8 @@ def compose(kit: Kit, settings: Settings, server: ModelServer | None = None) -> 
     return Service(
         kit=kit,
         routers=[
-            deployments_router(kit.database, ListDeployments(kit.database, server), ApplyLoop(kit.work), ship),
+            loops_router(ApplyPart(kit.database, ServingParts(kit.work))),
+            deployments_router(ListDeployments(kit.database, server), ship),
             predictions_router(find),
             servers_router(kit.objects, reports, TakeSegment(spool, ship), settings.home / "scratch" / "segments"),
         ],

@@ -92,7 +92,7 @@ async def test_a_loop_makes_a_deployment_and_applying_again_changes_nothing(
         ]
         assert (await put(h, make_part())).json()["changes"] == []
         changed = (await put(h, make_part(2, logFeatures=False))).json()
-        assert changed["changes"] == ["deployment delay: log features changes from True to False"]
+        assert changed["changes"] == ["deployment delay: log_features True becomes False"]
         older = await put(h, make_part(1))
         assert (older.status_code, older.json()["code"]) == (409, "conflict")
 
@@ -100,9 +100,9 @@ async def test_a_loop_makes_a_deployment_and_applying_again_changes_nothing(
 async def test_parts_that_do_not_fit(tmp_path: Path, registry: Any, make_part: Any) -> None:
     async with control(tmp_path, registry, RememberingServer()) as h:
         other = await put(h, make_part(loop="other"))
-        assert (other.status_code, other.json()["errors"][0]["place"]) == (422, "resolved.loop.metadata.name")
+        assert (other.status_code, other.json()["errors"][0]["place"]) == (400, "metadata.name")
         foreign = await put(h, make_part(project="elsewhere"))
-        assert (foreign.status_code, foreign.json()["errors"][0]["place"]) == (422, "resolved.loop.metadata.project")
+        assert (foreign.status_code, foreign.json()["errors"][0]["place"]) == (400, "metadata.project")
         canary = await put(h, make_part(canary={"steps": [5]}))
         assert (canary.status_code, canary.json()["code"]) == (400, "not-built-yet")
         assert (await h.viewer.get("/v1/projects/default/deployments")).json()["items"] == []

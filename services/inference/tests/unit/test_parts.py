@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from capstan_inference.domain.parts import ServingPart, follows
+from capstan_inference.domain.parts import ServingPart, changes, follows
+
+SERVING = ServingPart(event_time_column="departure", entity_columns=("flight", "departure"), log_features=True)
 
 
 def test_older_ledger_entries_never_replace_newer_ones() -> None:
@@ -14,14 +16,12 @@ def test_older_ledger_entries_never_replace_newer_ones() -> None:
 
 def test_a_part_takes_the_keys_of_the_dataset_and_the_time_of_the_label(make_part: Any) -> None:
     part = ServingPart.of(make_part().resolved)
-    assert part == ServingPart("departure", ("flight", "departure"), True)
+    assert part == SERVING
     assert ServingPart.from_json(part.to_json()) == part
 
 
 def test_each_change_is_a_sentence() -> None:
-    part = ServingPart("departure", ("flight",), True)
-    assert part.changes_from(part, "d") == []
-    assert part.changes_from(None, "d") == ["deployment d is made and waits for its first champion"]
-    assert ServingPart("departure", ("flight",), False).changes_from(part, "d") == [
-        "deployment d: log features changes from True to False"
-    ]
+    assert changes("d", SERVING, SERVING) == []
+    assert changes("d", None, SERVING) == ["deployment d is made and waits for its first champion"]
+    silent = SERVING.model_copy(update={"log_features": False})
+    assert changes("d", SERVING, silent) == ["deployment d: log_features True becomes False"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capstan_ingestion.actions.apply_loop import ApplyLoop
+from capstan_ingestion.actions.apply_part import DatasetParts
 from capstan_ingestion.actions.check_batch import CheckBatch
 from capstan_ingestion.actions.clear_incoming import ClearIncoming
 from capstan_ingestion.actions.commit_batch import CommitBatch
@@ -22,6 +22,8 @@ from capstan_ingestion.routes.uploads import UPLOADS, uploads_router
 from capstan_ingestion.routes.versions import versions_router
 from capstan_ingestion.settings import Settings
 from capstan_ingestion.subscriptions import subscriptions
+from capstan_servicekit.loops.apply import ApplyPart
+from capstan_servicekit.loops.routes import loops_router
 from capstan_servicekit.runtime import Kit, Service
 from capstan_servicekit.security.egress import Egress
 from capstan_servicekit.settings import ServiceSettings
@@ -46,7 +48,8 @@ def compose(
     return Service(
         kit=kit,
         routers=(
-            datasets_router(ReadDatasets(database), PutDataset(database, clock), ApplyLoop(kit)),
+            loops_router(ApplyPart(database, DatasetParts(clock))),
+            datasets_router(ReadDatasets(database), PutDataset(database, clock)),
             uploads_router(receive, PullBatch(egress, receive)),
             batches_router(ReadBatches(database, work, objects), ReplayBatch(database, work)),
             versions_router(ReadVersions(database)),

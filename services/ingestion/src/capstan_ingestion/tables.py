@@ -90,7 +90,6 @@ class LoopRow(Base):
     project: Mapped[str] = mapped_column(String(63), primary_key=True)
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
     generation: Mapped[int] = mapped_column(Integer)
-    content: Mapped[str] = mapped_column(String(64))
     updated_at: Mapped[datetime] = mapped_column(InstantColumn)
 
 

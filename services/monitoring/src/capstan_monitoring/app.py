@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from capstan_monitoring.actions.advance_watermark import AdvanceWatermark
+from capstan_monitoring.actions.apply_part import MonitorParts
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
 from capstan_monitoring.actions.follow_versions import FollowVersions
 from capstan_monitoring.actions.ingest_segment import IngestSegment
@@ -15,12 +16,12 @@ from capstan_monitoring.actions.on_dataset_committed import OnDatasetCommitted
 from capstan_monitoring.actions.read_monitors import ReadMonitors
 from capstan_monitoring.actions.receive_labels import ReceiveLabels
 from capstan_monitoring.actions.render_report import RenderReport
-from capstan_monitoring.actions.take_part import TakePart
 from capstan_monitoring.routes.labels import labels_router
-from capstan_monitoring.routes.loops import loops_router
 from capstan_monitoring.routes.monitors import monitors_router
 from capstan_monitoring.settings import Settings
 from capstan_monitoring.subscriptions import subscriptions
+from capstan_servicekit.loops.apply import ApplyPart
+from capstan_servicekit.loops.routes import loops_router
 from capstan_servicekit.runtime import Kit, Service
 from capstan_servicekit.settings import ServiceSettings
 
@@ -41,7 +42,7 @@ def compose(kit: Kit, settings: Settings) -> Service:
     return Service(
         kit=kit,
         routers=(
-            loops_router(TakePart(kit)),
+            loops_router(ApplyPart(database, MonitorParts())),
             monitors_router(ReadMonitors(database, objects, lateness), AdvanceWatermark(database, work, lateness)),
             labels_router(ReceiveLabels(database, clock, outbox, work)),
         ),

@@ -72,7 +72,7 @@ async def test_a_part_that_cannot_be_kept_is_refused(
     assert response.json()["errors"][0]["place"] == place
     other = await h.service.put(f"{BASE}/loops/other", json=body(make_part()))
     assert other.status_code == 400
-    assert other.json()["errors"][0]["place"] == "metadata"
+    assert other.json()["errors"][0]["place"] == "metadata.name"
 
 
 async def test_an_empty_monitor(watching: Harness) -> None:

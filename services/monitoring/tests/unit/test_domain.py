@@ -171,13 +171,13 @@ def test_columns_are_found_with_or_without_the_views_name() -> None:
 
 
 def test_a_part_survives_its_json_and_names_its_changes(make_part: Callable[..., LoopPart]) -> None:
-    part = MonitorPart.of(make_part())
+    part = MonitorPart.of(make_part().resolved)
     assert MonitorPart.from_json(part.to_json()) == part
     assert (part.keys, part.time_keys, part.label) == (("flight", "departure"), ("departure",), "late")
     assert changes(part, part) == []
     assert len(changes(None, part)) == 1
-    [sentence] = changes(part, MonitorPart.of(make_part(drift={"minRows": 201})))
+    [sentence] = changes(part, MonitorPart.of(make_part(drift={"minRows": 201}).resolved))
     assert sentence == "monitoring: monitoring.drift.min_rows 200 becomes 201"
     assert broken_rules(part) == []
-    assert broken_rules(MonitorPart.of(make_part(window="0s")))[0][0] == "spec.monitoring.window"
-    assert broken_rules(MonitorPart.of(make_part(drift={"persistence": [1, 101]})))
+    assert broken_rules(MonitorPart.of(make_part(window="0s").resolved))[0][0] == "spec.monitoring.window"
+    assert broken_rules(MonitorPart.of(make_part(drift={"persistence": [1, 101]}).resolved))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from capstan_registry.actions.apply_loop import ApplyLoop
 from capstan_registry.actions.decide_promotion import DecidePromotion
 from capstan_registry.actions.distribute_loop import DistributeLoop, FinishDistribution
 from capstan_registry.actions.ports import CatalogueServer, ModelCatalogue
 from capstan_registry.actions.project_alias import ProjectAlias, ProjectMissingAliases
 from capstan_registry.actions.proxy_request import ProxyRequests
 from capstan_registry.actions.read_ledger import ReadLedger
+from capstan_registry.actions.read_loops import ReadLoops
 from capstan_registry.actions.read_models import ReadModels
 from capstan_registry.actions.reconcile import DistributeMissingLoops, Reconcile
 from capstan_registry.actions.register_version import RegisterVersion
@@ -40,18 +42,19 @@ def compose(
     process = MlflowProcess(settings)
     catalogue, server = catalogue or MlflowCatalogue(process), server or MlflowServer(process)
     database, clock, outbox, work = kit.database, kit.clock, kit.outbox, kit.work
+    distribute = DistributeLoop(database, kit.peers)
     reconcile = Reconcile(ProjectMissingAliases(database, clock, work), DistributeMissingLoops(database, work))
     return Service(
         kit,
         routers=[
-            loops_router(kit),
+            loops_router(ApplyLoop(database, clock, work, kit.peers, distribute), ReadLoops(database)),
             models_router(ReadModels(database), Promotions(database, clock, work)),
             ledger_router(ReadLedger(database)),
             mlflow_router(ProxyRequests(database, server)),
         ],
         subscriptions=subscriptions(work),
         work=[
-            FinishDistribution(database, DistributeLoop(database, kit.peers)),
+            FinishDistribution(database, distribute),
             RegisterVersion(clock, outbox, work, catalogue),
             DecidePromotion(
                 database, clock, outbox, work, kit.jobs, kit.objects,

@@ -98,7 +98,7 @@ async def test_what_is_not_built_yet_is_said_by_place(h: Harness, peers: Any, lo
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
-        ("/v1/projects/default/loops/other", {}, 422),
+        ("/v1/projects/default/loops/other", {}, 400),
         ("/v1/projects/default/loops/Flight_Delay", {}, 422),
         ("/v1/projects/default/loops/..%2fx", {}, 404),
         (PATH, {"gates": []}, 422),
@@ -126,7 +126,7 @@ async def test_who_may_apply(h: Harness, loop_body: Callable[..., Any]) -> None:
         assert (await client.put(PATH, json=loop_body())).status_code == status
     assert (await h.foreign.get(PATH)).status_code == 403
     elsewhere = await h.foreign.put("/v1/projects/elsewhere/loops/flight-delay", json=loop_body())
-    assert elsewhere.status_code == 422
+    assert elsewhere.status_code == 400
     assert "project" in elsewhere.json()["detail"]
 
 

@@ -6,8 +6,11 @@ import sys
 from importlib.metadata import version as distribution_version
 
 from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.loops.apply import ApplyPart
+from capstan_servicekit.loops.routes import loops_router
 from capstan_servicekit.runtime import Kit, Service
 from capstan_servicekit.settings import ServiceSettings
+from capstan_training.actions.apply_part import TrainingParts
 from capstan_training.actions.cancel_run import CancelRun
 from capstan_training.actions.carry_out_run import CarryOutRun
 from capstan_training.actions.choose_pipeline import ChoosePipeline
@@ -27,14 +30,12 @@ from capstan_training.actions.run_pipeline import RunPipeline
 from capstan_training.actions.run_pod_api import RunPodApi
 from capstan_training.actions.start_run import StartRun
 from capstan_training.actions.store_code import StoreCode
-from capstan_training.actions.take_part import TakePart
 from capstan_training.adapters.feature_store import FeatureStoreTrainingSets
 from capstan_training.adapters.ingestion import IngestionDatasets
 from capstan_training.adapters.local_executor import GROUP, LocalExecutor
 from capstan_training.adapters.mlflow import MlflowTracking
 from capstan_training.adapters.run_logs import RunLogFiles
 from capstan_training.routes.code import code_router
-from capstan_training.routes.loops import loops_router
 from capstan_training.routes.pods import pods_router
 from capstan_training.routes.runs import runs_router
 from capstan_training.settings import Settings
@@ -98,7 +99,7 @@ def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> S
                 StoreCode(database, clock, work, kit.jobs, objects, max_bytes=settings.max_code_bytes),
                 ReadCode(database),
             ),
-            loops_router(TakePart(kit, choose)),
+            loops_router(ApplyPart(database, TrainingParts(choose, work, clock))),
             runs_router(
                 RequestRun(database, clock, datasets, start),
                 ReadRuns(database, work),

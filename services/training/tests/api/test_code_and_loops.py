@@ -166,7 +166,7 @@ async def test_parts_that_are_refused(
 
 async def test_a_part_for_another_address_or_without_code(h: Harness, make_part: Callable[..., LoopPart]) -> None:
     assert (await put_part(h, make_part("0" * 64))).json()["errors"][0]["place"] == "code"
-    assert (await put_part(h, make_part("0" * 64, name="other"))).json()["errors"][0]["place"] == "metadata"
+    assert (await put_part(h, make_part("0" * 64, name="other"))).json()["errors"][0]["place"] == "metadata.name"
     body = make_part("0" * 64).model_dump_json(by_alias=True)
     headers = {"content-type": "application/json"}
     assert (await h.admin.put(LOOP, content=body, headers=headers)).status_code == 403

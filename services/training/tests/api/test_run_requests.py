@@ -88,7 +88,7 @@ async def have_loop(h: Harness, part: LoopPart) -> None:
     pipeline = Pipeline("tiny", ir, 1, parameters).to_json()
     now = SystemClock().now()
     async with h.kit.database.write() as session:
-        row = LoopRow(project="default", loop="tiny", generation=1, part=TrainingPart.of(part).to_json())
+        row = LoopRow(project="default", loop="tiny", generation=1, part=TrainingPart.of(part.resolved).to_json())
         row.pipeline, row.applied_at = pipeline, now
         code = CodeRow(project="default", digest=part.resolved.code, state="succeeded", attempt=1)
         code.pipelines, code.errors, code.created_at = {"pipeline.py:train": pipeline}, {}, now

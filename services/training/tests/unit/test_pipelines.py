@@ -125,7 +125,7 @@ def test_arguments_are_what_the_pipeline_declares() -> None:
 
 
 def test_the_manifest_holds_the_pins_and_nothing_of_the_run(make_part: Callable[..., LoopPart]) -> None:
-    part = TrainingPart.of(make_part("c" * 64))
+    part = TrainingPart.of(make_part("c" * 64).resolved)
     assert TrainingPart.from_json(json.loads(json.dumps(part.to_json()))) == part
     pins = Pins("1" * 64, {"weather": "3" * 64, "flights": "1" * 64}, {"weather": "4" * 64}, "c" * 64, 7, {"rounds": 3})
     told = given("default", part, pins)
@@ -162,8 +162,8 @@ def test_the_manifest_holds_the_pins_and_nothing_of_the_run(make_part: Callable[
 
 
 def test_changes_are_sentences(make_part: Callable[..., LoopPart]) -> None:
-    old = TrainingPart.of(make_part("c" * 64, parameters={"rounds": 3}))
-    new = TrainingPart.of(make_part("d" * 64, parameters={"rounds": 4}))
+    old = TrainingPart.of(make_part("c" * 64, parameters={"rounds": 3}).resolved)
+    new = TrainingPart.of(make_part("d" * 64, parameters={"rounds": 4}).resolved)
     assert changes(old, old) == []
     assert changes(None, new) == ["training: pipeline.py:train learns 'late', code dddddddddddd"]
     assert changes(old, new) == [
@@ -173,8 +173,11 @@ def test_changes_are_sentences(make_part: Callable[..., LoopPart]) -> None:
 
 
 def test_sources_are_what_the_views_read(make_part: Callable[..., LoopPart]) -> None:
-    assert TrainingPart.of(make_part("c" * 64)).datasets == ("flights", "weather")
+    assert TrainingPart.of(make_part("c" * 64).resolved).datasets == ("flights", "weather")
 
 
 def test_the_pipeline_is_called_as_in_the_archive(make_part: Callable[..., LoopPart]) -> None:
-    assert TrainingPart.of(make_part("c" * 64, pipeline="./pipeline.py:train")).pipeline_name == "pipeline.py:train"
+    assert (
+        TrainingPart.of(make_part("c" * 64, pipeline="./pipeline.py:train").resolved).pipeline_name
+        == "pipeline.py:train"
+    )

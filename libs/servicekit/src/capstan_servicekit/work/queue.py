@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import CursorResult, select, update
 
@@ -30,29 +30,23 @@ class WorkQueue:
     async def add(
         self,
         session: WriteSession,
-        work: Payload | str,
+        work: Payload,
         *,
         project: str,
         delay_s: float = 0,
-        key: str = "",
-        payload: dict[str, Any] | None = None,
     ) -> bool:
         """Enqueue within the caller's transaction; False when an open or finished item of this kind and key exists."""
-        if isinstance(work, str):  # only the loop parts still say kind, key and payload; then these go
-            kind, stored = work, payload or {}
-        else:
-            kind, key, stored = work.KIND, work.key, encode(work)
-        full_key = _full_key(kind, project, key)
+        full_key = _full_key(work.KIND, project, work.key)
         if await session.scalar(select(WorkRow.id).where(WorkRow.key == full_key)) is not None:
             return False
         now = self._clock.now()
         session.add(
             WorkRow(
                 id=uuid7(),
-                kind=kind,
+                kind=work.KIND,
                 key=full_key,
                 project=project,
-                payload=stored,
+                payload=encode(work),
                 state=State.QUEUED,
                 fence=0,
                 attempts=0,

@@ -16,8 +16,6 @@ def breaches(definitions: FeatureDefinitions, spec: LoopSpec) -> list[Breach]:
     """Every broken rule, in the order of the definitions."""
     service = definitions.service
     found: list[Breach] = []
-    if service.name != spec.features.service:
-        found.append(("service.name", f"the loop's features.service is {spec.features.service!r}"))
     datasets = {spec.dataset.name, *(source.name for source in spec.sources)}
     names = [view.name for view in definitions.views]
     found += [(f"views[{name}]", "a view is defined once") for name in _twice(names)]

@@ -7,9 +7,8 @@ from typing import Annotated
 
 from fastapi import Header, Query
 
-from capstan_contracts.ids import Digest, Identifier, Name, Uuid7
-from capstan_contracts.loop import LoopPart
-from capstan_contracts.rest.common import Page, PartStatus
+from capstan_contracts.ids import Digest, Identifier, Uuid7
+from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.feature_store import (
     ExplainRequest,
     Explanation,
@@ -25,11 +24,10 @@ from capstan_contracts.rest.feature_store import (
 from capstan_feature_store.actions.catalogue import Catalogue
 from capstan_feature_store.actions.explain_value import ExplainValue
 from capstan_feature_store.actions.read_online import ReadOnline
-from capstan_feature_store.actions.register_loop import RegisterLoop
 from capstan_feature_store.actions.request_materialization import Materializations
 from capstan_feature_store.actions.request_training_set import TrainingSets
 from capstan_servicekit.http.routing import Router
-from capstan_servicekit.security.auth import Operator, ProjectName, ServiceIdentity, Viewer
+from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 
 PREFIX = "/v1/projects/{project}"
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
@@ -40,7 +38,6 @@ class Actions:
     """What the routes call."""
 
     catalogue: Catalogue
-    register: RegisterLoop
     training_sets: TrainingSets
     materializations: Materializations
     read_online: ReadOnline
@@ -54,7 +51,6 @@ def routers(actions: Actions) -> list[Router]:
         _training_sets(actions),
         _materializations(actions),
         _features(actions),
-        _loops(actions),
     ]
 
 
@@ -137,18 +133,5 @@ def _features(actions: Actions) -> Router:
     async def explain(project: ProjectName, view: Identifier, body: ExplainRequest, _: Viewer) -> Explanation:
         """The source rows behind a feature value."""
         return await actions.explain(project, view, body)
-
-    return router
-
-
-def _loops(actions: Actions) -> Router:
-    router = Router(prefix=PREFIX, tags=["loops"])
-
-    @router.put("/loops/{loop}", response_model=PartStatus)
-    async def loop(
-        project: ProjectName, loop: Name, body: LoopPart, _: ServiceIdentity, dry_run: bool = False
-    ) -> PartStatus:
-        """Take this service's part of a loop, or say what it would change."""
-        return await actions.register(project, loop, body, dry_run=dry_run)
 
     return router

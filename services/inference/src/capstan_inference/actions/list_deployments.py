@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from capstan_contracts.first_champion import WAITS
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.inference import Deployment, ModelService
 from capstan_inference.actions.ports import ModelServer
@@ -36,7 +35,7 @@ class ListDeployments:
 
     async def _wire(self, session: ReadSession, row: DeploymentRow) -> Deployment:
         address = self._server.address(row.project, row.name)
-        state, sentences = row.state, [WAITS if row.state == DeploymentState.WAITING else row.message]
+        state, sentences = row.state, [row.message]
         replica_status = self._server.replica_status.get((row.project, row.name))
         if (
             replica_status is not None

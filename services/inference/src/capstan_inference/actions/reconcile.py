@@ -31,7 +31,7 @@ class Reconcile(Work[ModelToReconcile]):
 
     async def run(self, item: WorkItem[ModelToReconcile], lease: Lease) -> None:
         """Enqueue a roll-out where the registry's champion is newer than what serves."""
-        project, model = item.project, item.key.partition(":")[0]  # apply_loop says the model by the key alone
+        project, model = item.project, item.payload.model
         champion = await self._champion(project, model)
         version = None if champion is None else await self._version(champion, project)
         async with lease.finish() as session:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from capstan_contracts.first_champion import WAITS
 from capstan_contracts.loop import ResolvedLoop
+from capstan_contracts.parts import Part, differences
 
 
-@dataclass(frozen=True)
-class ServingPart:
+class ServingPart(Part):
     """What a deployment takes from its loop."""
 
     event_time_column: str
@@ -27,29 +26,12 @@ class ServingPart:
             log_features=spec.serving.log_features,
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """As it is kept."""
-        return {
-            "event_time_column": self.event_time_column,
-            "entity_columns": list(self.entity_columns),
-            "log_features": self.log_features,
-        }
 
-    @classmethod
-    def from_json(cls, source: dict[str, Any]) -> Self:
-        """What `to_json` wrote."""
-        return cls(source["event_time_column"], tuple(source["entity_columns"]), source["log_features"])
-
-    def changes_from(self, before: Self | None, deployment: str) -> list[str]:
-        """One sentence per change; none where nothing changes."""
-        if before is None:
-            return [f"deployment {deployment} is made and {WAITS}"]
-        old, new = before.to_json(), self.to_json()
-        return [
-            f"deployment {deployment}: {name.replace('_', ' ')} changes from {old[name]} to {new[name]}"
-            for name in new
-            if old[name] != new[name]
-        ]
+def changes(deployment: str, old: ServingPart | None, new: ServingPart) -> list[str]:
+    """One sentence per difference; empty when nothing changes."""
+    if old is None:
+        return [f"deployment {deployment} is made and {WAITS}"]
+    return differences(f"deployment {deployment}", old.to_json(), new.to_json())
 
 
 def follows(sequence: int, current: int | None) -> bool:

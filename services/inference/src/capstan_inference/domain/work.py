@@ -28,8 +28,8 @@ class ModelToReconcile:
     """A model whose champion the registry is to be asked for."""
 
     KIND: ClassVar[str] = "reconcile"
-    model: str = ""
-    occasion: str = ""
+    model: str
+    occasion: str
 
     @property
     def key(self) -> str:

@@ -1,29 +1,23 @@
-"""Deployments, and loops' parts."""
+"""Deployments."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Path
 
 from capstan_contracts.ids import NAME_PATTERN
-from capstan_contracts.loop import LoopPart
-from capstan_contracts.rest.common import Page, PartStatus
+from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.inference import Deployment, FlushResult
-from capstan_inference.actions.apply_loop import ApplyLoop
 from capstan_inference.actions.list_deployments import ListDeployments
 from capstan_inference.actions.ship_segments import ShipSegments
-from capstan_servicekit.db.session import Database
 from capstan_servicekit.http.routing import Router
-from capstan_servicekit.security.auth import Operator, ProjectName, ServiceIdentity, Viewer
+from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 
 NamePath = Annotated[str, Path(pattern=NAME_PATTERN)]
-DryRun = Annotated[bool, Query(description="only say what would change")]
 
 
-def deployments_router(
-    database: Database, listing: ListDeployments, apply_loop: ApplyLoop, ship: ShipSegments
-) -> Router:
+def deployments_router(listing: ListDeployments, ship: ShipSegments) -> Router:
     """Routes under /v1/projects/{project}."""
     router = Router(prefix="/v1/projects/{project}", tags=["deployments"])
 
@@ -41,20 +35,5 @@ def deployments_router(
     async def flush(_: Operator, project: ProjectName, deployment: NamePath) -> FlushResult:
         """Close the open segment of the prediction log and ship it now."""
         return await ship.flush(project, deployment)
-
-    @router.put("/loops/{loop}")
-    async def loop_part(
-        _: ServiceIdentity,
-        project: ProjectName,
-        loop: NamePath,
-        part: LoopPart,
-        dry_run: Annotated[bool, Query()] = False,
-    ) -> PartStatus:
-        """Take the serving part of a loop, or say what would change."""
-        if dry_run:
-            async with database.read() as session:
-                return await apply_loop.preview(session, project, loop, part)
-        async with database.write() as session:
-            return await apply_loop(session, project, loop, part)
 
     return router

@@ -1,4 +1,4 @@
-"""Datasets and the part of a loop that registers them."""
+"""Datasets."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from typing import Annotated
 from fastapi import Query
 
 from capstan_contracts.ids import Name
-from capstan_contracts.loop import DatasetSpec, LoopPart
-from capstan_contracts.rest.common import Page, PartStatus
+from capstan_contracts.loop import DatasetSpec
+from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.ingestion import Dataset
-from capstan_ingestion.actions.apply_loop import ApplyLoop
 from capstan_ingestion.actions.put_dataset import PutDataset
 from capstan_ingestion.actions.read_datasets import ReadDatasets
 from capstan_servicekit.http.routing import Router
-from capstan_servicekit.security.auth import Admin, ProjectName, ServiceIdentity, Viewer
+from capstan_servicekit.security.auth import Admin, ProjectName, Viewer
 
 
-def datasets_router(read: ReadDatasets, put_dataset: PutDataset, apply_loop: ApplyLoop) -> Router:
+def datasets_router(read: ReadDatasets, put_dataset: PutDataset) -> Router:
     """Routes of datasets."""
     router = Router(prefix="/v1/projects/{project}", tags=["datasets"])
 
@@ -40,12 +39,5 @@ def datasets_router(read: ReadDatasets, put_dataset: PutDataset, apply_loop: App
     async def one(project: ProjectName, dataset: Name, _: Viewer) -> Dataset:
         """A dataset and its newest version."""
         return await read.one(project, dataset)
-
-    @router.put("/loops/{loop}", response_model=PartStatus)
-    async def loops(
-        project: ProjectName, loop: Name, part: LoopPart, _: ServiceIdentity, dry_run: bool = False
-    ) -> PartStatus:
-        """Register the datasets of a loop; with `dry_run` only say what would change."""
-        return await apply_loop(project, loop, part, dry_run=dry_run)
 
     return router

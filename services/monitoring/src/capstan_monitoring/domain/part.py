@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-from capstan_contracts.loop import LoopPart, MonitoringSpec
+from capstan_contracts.loop import MonitoringSpec, ResolvedLoop
+from capstan_contracts.parts import Part, differences
 
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=365)
 MOST_WINDOWS = 100
 
 
-@dataclass(frozen=True)
-class MonitorPart:
+class MonitorPart(Part):
     """What a monitor needs to know of its loop. `time_keys` are the keys that are points in time."""
 
     dataset: str
@@ -24,9 +22,9 @@ class MonitorPart:
     monitoring: MonitoringSpec
 
     @classmethod
-    def of(cls, part: LoopPart) -> MonitorPart:
+    def of(cls, resolved: ResolvedLoop) -> MonitorPart:
         """Cut monitoring's part out of the whole."""
-        spec, service = part.resolved.loop.spec, part.resolved.definitions.service
+        spec, service = resolved.loop.spec, resolved.definitions.service
         times = {column.name for column in service.request if column.dtype == "timestamp"}
         times |= {spec.dataset.event_time, *service.derived}
         return cls(
@@ -36,29 +34,6 @@ class MonitorPart:
             label=spec.training.label,
             retrain_on_drift="drift" in spec.training.on,
             monitoring=spec.monitoring,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads back."""
-        return {
-            "dataset": self.dataset,
-            "keys": list(self.keys),
-            "time_keys": list(self.time_keys),
-            "label": self.label,
-            "retrain_on_drift": self.retrain_on_drift,
-            "monitoring": self.monitoring.model_dump(mode="json"),
-        }
-
-    @classmethod
-    def from_json(cls, source: dict[str, Any]) -> MonitorPart:
-        """Read what `to_json` wrote."""
-        return cls(
-            dataset=source["dataset"],
-            keys=tuple(source["keys"]),
-            time_keys=tuple(source["time_keys"]),
-            label=source["label"],
-            retrain_on_drift=source["retrain_on_drift"],
-            monitoring=MonitoringSpec.model_validate(source["monitoring"]),
         )
 
 
@@ -76,17 +51,4 @@ def changes(old: MonitorPart | None, new: MonitorPart) -> list[str]:
     """One sentence per difference; empty when nothing changes."""
     if old is None:
         return [f"monitoring: watches, in windows of {new.to_json()['monitoring']['window']}, labels {new.label!r}"]
-    before, after = _flat(old.to_json()), _flat(new.to_json())
-    return [
-        f"monitoring: {key} {before.get(key)!r} becomes {after.get(key)!r}"
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key)
-    ]
-
-
-def _flat(tree: dict[str, Any], place: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        where = f"{place}{key}"
-        found |= _flat(value, f"{where}.") if isinstance(value, dict) else {where: value}
-    return found
+    return differences("monitoring", old.to_json(), new.to_json())

@@ -13,7 +13,6 @@ from capstan_registry.tables import LoopRow
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.errors import CapstanError, NotFound, NotReady
 from capstan_servicekit.peers import Peers
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.telemetry.logs import logger
 from capstan_servicekit.work.kinds import Work, WorkItem
 from capstan_servicekit.work.lease import Lease
@@ -100,13 +99,3 @@ class FinishDistribution(Work[LoopToDistribute]):
     async def failed(self, session: WriteSession, item: WorkItem[LoopToDistribute], problem: Problem) -> None:
         """The reconciler enqueues it again."""
         log.error("loop.not_converged", loop=item.payload.loop, project=item.project, detail=problem.detail)
-
-
-async def distribute(kit: Kit, project: str, loop: str) -> Outcome:
-    """What `apply_loop` still calls, until it names what it needs."""
-    return await DistributeLoop(kit.database, kit.peers)(project, loop)
-
-
-async def add_converge(kit: Kit, session: WriteSession, row: LoopRow, *, delay_s: float = 0) -> None:
-    """What `apply_loop` still calls, until it names what it needs."""
-    await add_distribution(session, kit.work, row, delay_s=delay_s)

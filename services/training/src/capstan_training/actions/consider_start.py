@@ -15,7 +15,6 @@ from capstan_training.domain.part import TrainingPart
 from capstan_training.domain.work import LoopToConsider
 from capstan_training.tables import LoopRow, RunRow
 
-CONSIDER = LoopToConsider.KIND
 log = logger(__name__)
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 from capstan_contracts.ids import short
-from capstan_contracts.loop import FeatureDefinitions, LoopPart, TrainingSpec
+from capstan_contracts.loop import FeatureDefinitions, ResolvedLoop, TrainingSpec
+from capstan_contracts.parts import Part
 
 
-@dataclass(frozen=True)
-class TrainingPart:
+class TrainingPart(Part):
     """What a run needs to know of its loop. `sources` are the other datasets that the looked-up views read."""
 
     loop: str
@@ -22,9 +20,9 @@ class TrainingPart:
     code: str
 
     @classmethod
-    def of(cls, part: LoopPart) -> TrainingPart:
+    def of(cls, resolved: ResolvedLoop) -> TrainingPart:
         """Cut training's part out of the whole."""
-        loop, definitions = part.resolved.loop, part.resolved.definitions
+        loop, definitions = resolved.loop, resolved.definitions
         looked_up = {lookup.view for lookup in definitions.service.lookups}
         read = {view.dataset for view in definitions.views if view.name in looked_up}
         return cls(
@@ -33,30 +31,7 @@ class TrainingPart:
             sources=tuple(sorted(read - {loop.spec.dataset.name})),
             training=loop.spec.training,
             definitions=definitions,
-            code=part.resolved.code,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads back."""
-        return {
-            "loop": self.loop,
-            "dataset": self.dataset,
-            "sources": list(self.sources),
-            "training": self.training.model_dump(mode="json"),
-            "definitions": self.definitions.model_dump(mode="json"),
-            "code": self.code,
-        }
-
-    @classmethod
-    def from_json(cls, source: dict[str, Any]) -> TrainingPart:
-        """Read what `to_json` wrote."""
-        return cls(
-            loop=source["loop"],
-            dataset=source["dataset"],
-            sources=tuple(source["sources"]),
-            training=TrainingSpec.model_validate(source["training"]),
-            definitions=FeatureDefinitions.model_validate(source["definitions"]),
-            code=source["code"],
+            code=resolved.code,
         )
 
     @property

@@ -1,15 +1,13 @@
-"""Take a loop's part: check the definitions, register views and feature service, have new views materialized."""
+"""The feature store's part of a loop: views and the feature service that reads them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from sqlalchemy import select, update
 
-from capstan_contracts.errors import FieldError
 from capstan_contracts.ids import short
-from capstan_contracts.loop import FeatureDefinitions, LoopPart, ViewSpec
-from capstan_contracts.rest.common import PartStatus
+from capstan_contracts.loop import FeatureDefinitions, ResolvedLoop, ViewSpec
 from capstan_feature_store.actions.ports import Datasets, JobLimits
 from capstan_feature_store.actions.queue_materialization import QueueMaterialization, newest_known
 from capstan_feature_store.domain.definitions import breaches
@@ -18,95 +16,97 @@ from capstan_feature_store.domain.versions import digest_of, service_digest, vie
 from capstan_feature_store.tables import FeatureServiceRow, LoopRow, ViewRow
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
-from capstan_servicekit.errors import BadRequest, Conflict, InvalidSpec, broken
+from capstan_servicekit.errors import Conflict
 from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.loops.rules import Rule
+from capstan_servicekit.loops.store import PartStore
 
 JOB = "capstan_feature_store.jobs.check_views:run"
-SERVICE = "feature-store"
 
 
-@dataclass(frozen=True)
-class RegisterLoop:
-    """`PUT /loops/{loop}`."""
+class FeatureParts(PartStore[FeatureDefinitions, None]):
+    """Registers views and feature service; a new view is materialized from the newest dataset version that is known."""
 
-    database: Database
-    jobs: JobPool
-    datasets: Datasets
-    queue: QueueMaterialization
-    clock: Clock
-    limits: JobLimits
+    service = "feature-store"
+    stations = ("spec.features",)
 
-    async def __call__(self, project: str, loop: str, part: LoopPart, *, dry_run: bool) -> PartStatus:
-        """What changes, in sentences; nothing is written with `dry_run`. The same part again changes nothing."""
-        metadata = part.resolved.loop.metadata
-        if (metadata.project, metadata.name) != (project, loop):
-            rule = f"the address says {project}/{loop}, the body {metadata.project}/{metadata.name}"
-            raise BadRequest(rule, errors=broken("resolved.loop.metadata", rule))
-        definitions = part.resolved.definitions
-        content = digest_of(definitions.model_dump(mode="json"))
-        async with self.database.read() as session:
-            known = await session.get(LoopRow, (project, loop))
-        if known is not None and known.content == content:
-            if not dry_run and part.generation > known.generation:
-                async with self.database.write() as session:
-                    newer = (LoopRow.project == project, LoopRow.loop == loop, LoopRow.generation < part.generation)
-                    await session.execute(update(LoopRow).where(*newer).values(generation=part.generation))
-            return PartStatus(service=SERVICE, loop=loop, generation=part.generation)
-        found = breaches(definitions, part.resolved.loop.spec)
-        if found:
-            errors = [FieldError(place=f"definitions.{place}", rule=rule) for place, rule in found]
-            raise InvalidSpec(f"{errors[0].place}: {errors[0].rule}", errors=errors)
-        await self._check_sql(project, definitions)
-        if dry_run:
-            async with self.database.read() as session:
-                changes = await _changes(session, project, loop, definitions)
-        else:
-            async with self.database.write() as session:
-                changes = await self._store(session, project, loop, part, content)
-        return PartStatus(service=SERVICE, loop=loop, generation=part.generation, changes=changes)
+    def __init__(
+        self,
+        database: Database,
+        jobs: JobPool,
+        datasets: Datasets,
+        queue: QueueMaterialization,
+        clock: Clock,
+        limits: JobLimits,
+    ) -> None:
+        self._database, self._jobs, self._datasets = database, jobs, datasets
+        self._queue, self._clock, self._limits = queue, clock, limits
 
-    async def _check_sql(self, project: str, definitions: FeatureDefinitions) -> None:
+    def part_of(self, resolved: ResolvedLoop) -> FeatureDefinitions:
+        """The definitions of the recipe's features folder."""
+        return resolved.definitions
+
+    def rules(self, part: FeatureDefinitions, resolved: ResolvedLoop) -> Iterable[Rule]:
+        """What can be told of definitions without looking at data."""
+        return [(f"definitions.{place}", rule) for place, rule in breaches(part, resolved.loop.spec)]
+
+    async def prepare(self, project: str, part: FeatureDefinitions) -> None:
         """Let a job look at the SQL; its result is checked against the newest dataset version, if there is one yet."""
-        names = sorted({view.dataset for view in definitions.views})
-        async with self.database.read() as session:
+        names = sorted({view.dataset for view in part.views})
+        async with self._database.read() as session:
             heads = {name: await newest_known(session, project, name) for name in names}
         files = {}
         for name, head in heads.items():
             if head is not None:
-                manifest = await self.datasets.manifest(project, name, head.version)
-                files[name] = [str(path) for path in await self.datasets.files(project, manifest)]
-        async with self.jobs.scratch() as scratch:
-            await self.jobs.run(
+                manifest = await self._datasets.manifest(project, name, head.version)
+                files[name] = [str(path) for path in await self._datasets.files(project, manifest)]
+        async with self._jobs.scratch() as scratch:
+            await self._jobs.run(
                 "platform",
                 JOB,
-                {"views": [view_plan(view) for view in definitions.views], "datasets": files},
+                {"views": [view_plan(view) for view in part.views], "datasets": files},
                 scratch=scratch,
-                timeout_s=self.limits.check_timeout_s,
+                timeout_s=self._limits.check_timeout_s,
             )
 
-    async def _store(self, session: WriteSession, project: str, loop: str, part: LoopPart, content: str) -> list[str]:
-        known = await session.get(LoopRow, (project, loop))
-        if known is not None and part.generation < known.generation:
-            raise Conflict(
-                f"generation {part.generation} of loop {loop!r} is older than {known.generation}, which is in force",
-                hint="Read the loop again and apply on top of it.",
-            )
-        definitions = part.resolved.definitions
-        changes = await _changes(session, project, loop, definitions)
-        for view in definitions.views:
+    async def generation(self, session: ReadSession, project: str, loop: str) -> int | None:
+        """The generation whose views are in force."""
+        row = await session.get(LoopRow, (project, loop))
+        return None if row is None else row.generation
+
+    async def changes(self, session: ReadSession, project: str, loop: str, part: FeatureDefinitions) -> list[str]:
+        """What changes in views and feature service. Conflict where a name belongs to another loop."""
+        return await _changes(session, project, loop, part)
+
+    async def store(
+        self,
+        session: WriteSession,
+        project: str,
+        loop: str,
+        generation: int,
+        part: FeatureDefinitions,
+        prepared: None,
+    ) -> None:
+        """Register every view, drop what is gone, and keep the feature service."""
+        for view in part.views:
             await self._keep_view(session, project, loop, view)
-        kept = [view.name for view in definitions.views]
+        kept = [view.name for view in part.views]
         dropped = (ViewRow.project == project, ViewRow.loop == loop, ViewRow.current, ViewRow.name.not_in(kept))
         await session.execute(update(ViewRow).where(*dropped).values(current=False))
-        await _keep_service(session, project, loop, definitions)
-        if known is None:
-            known = LoopRow(project=project, loop=loop)
-            session.add(known)
-        known.generation, known.content, known.service = part.generation, content, definitions.service.name
-        return changes
+        await _keep_service(session, project, loop, part)
+        row = await session.get(LoopRow, (project, loop))
+        if row is None:
+            row = LoopRow(project=project, loop=loop)
+            session.add(row)
+        row.generation, row.service = generation, part.service.name
+
+    async def keep_generation(self, session: WriteSession, project: str, loop: str, generation: int) -> None:
+        """The same definitions under a newer number."""
+        if (row := await session.get(LoopRow, (project, loop))) is not None:
+            row.generation = max(row.generation, generation)
 
     async def _keep_view(self, session: WriteSession, project: str, loop: str, view: ViewSpec) -> None:
-        version, now = view_version(view), self.clock.now()
+        version, now = view_version(view), self._clock.now()
         row = await session.get(ViewRow, (project, view.name, version))
         if row is not None and row.current:
             row.spec = view.model_dump(mode="json")
@@ -120,7 +120,7 @@ class RegisterLoop:
         await session.flush()
         head = await newest_known(session, project, view.dataset)
         if head is not None:
-            await self.queue.for_view(session, row, head.version, ordinal=head.ordinal, now=now)
+            await self._queue.for_view(session, row, head.version, ordinal=head.ordinal, now=now)
 
 
 async def _keep_service(session: WriteSession, project: str, loop: str, definitions: FeatureDefinitions) -> None:
