@@ -7,7 +7,7 @@ import inspect
 from enum import StrEnum
 from typing import TypeVar
 
-from capstan_servicekit.states import Machine
+from capstan_contracts.states import Machine
 
 S = TypeVar("S", bound=StrEnum)
 

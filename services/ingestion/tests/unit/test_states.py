@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from capstan_contracts.rest.ingestion import BatchState
+from capstan_contracts.states import IllegalTransition
 from capstan_ingestion.domain.batch import BATCH, OPEN
-from capstan_servicekit.states import IllegalTransition
 from capstan_testkit.machines import assert_whole
 
 

@@ -13,6 +13,7 @@ from capstan_monitoring.actions.join_labels import JoinLabels
 from capstan_monitoring.actions.judge_window import JudgeWindow
 from capstan_monitoring.actions.measure_quality import MeasureQuality
 from capstan_monitoring.actions.on_dataset_committed import OnDatasetCommitted
+from capstan_monitoring.actions.on_predictions_logged import OnPredictionsLogged
 from capstan_monitoring.actions.read_monitors import ReadMonitors
 from capstan_monitoring.actions.receive_labels import ReceiveLabels
 from capstan_monitoring.actions.render_report import RenderReport
@@ -46,7 +47,9 @@ def compose(kit: Kit, settings: Settings) -> Service:
             monitors_router(ReadMonitors(database, objects, lateness), AdvanceWatermark(database, work, lateness)),
             labels_router(ReceiveLabels(database, clock, outbox, work)),
         ),
-        subscriptions=subscriptions(work, FollowVersions(outbox), OnDatasetCommitted(work, retrain)),
+        subscriptions=subscriptions(
+            FollowVersions(outbox), OnDatasetCommitted(work, retrain), OnPredictionsLogged(work)
+        ),
         work=[
             IngestSegment(database, work, jobs, objects, lateness),
             JudgeWindow(database, outbox, work, jobs, objects, lateness, retrain),

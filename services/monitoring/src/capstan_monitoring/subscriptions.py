@@ -14,20 +14,13 @@ from capstan_contracts.events import (
 from capstan_monitoring.actions import follow_retrains
 from capstan_monitoring.actions.follow_versions import FollowVersions
 from capstan_monitoring.actions.on_dataset_committed import OnDatasetCommitted
-from capstan_monitoring.domain.work import SegmentToIngest
-from capstan_monitoring.tables import monitor_row
+from capstan_monitoring.actions.on_predictions_logged import OnPredictionsLogged
 from capstan_servicekit.bus.inbox import Subscriptions
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.work.queue import WorkQueue
 
 
-def subscriptions(work: WorkQueue, versions: FollowVersions, commits: OnDatasetCommitted) -> Subscriptions:
+def subscriptions(versions: FollowVersions, commits: OnDatasetCommitted, logged: OnPredictionsLogged) -> Subscriptions:
     """What monitoring listens to."""
-
-    async def logged(session: WriteSession, envelope: Envelope, event: PredictionsLogged) -> None:
-        # A deployment has the name of its loop; one of no loop is set aside, to be replayed when the loop is there.
-        monitor = await monitor_row(session, envelope.project, event.deployment)
-        await work.add(session, SegmentToIngest(monitor.loop, event.segment), project=envelope.project)
 
     async def finished(session: WriteSession, envelope: Envelope, event: RunFinished) -> None:
         await versions.finished(session, envelope, event)

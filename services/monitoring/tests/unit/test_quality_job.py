@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import binom, rankdata
 
+from capstan_monitoring.domain.jobs import ReadLabels
 from capstan_monitoring.domain.join import join_key
 from capstan_monitoring.jobs import labels, quality
 from capstan_monitoring.jobs.quality import auc_interval, measure, midranks
@@ -94,7 +95,7 @@ def test_the_job_reads_pairs(tmp_path: Path) -> None:
     assert found["low"] < found["value"] < found["high"]
 
 
-def run_labels(folder: Path, table: pa.Table, keys: list[str], label: str = "late") -> tuple[dict[str, Any], list[str]]:
+def run_labels(folder: Path, table: pa.Table, keys: list[str], label: str = "late") -> tuple[ReadLabels, list[str]]:
     pq.write_table(table, folder / "file.parquet")
     given = {"file": str(folder / "file.parquet"), "keys": keys, "time_keys": ["at"], "label": label}
     return labels.run(Job(given, folder)), (folder / "labels.jsonl").read_text().splitlines()
@@ -108,10 +109,10 @@ def test_labels_of_every_usual_type(tmp_path: Path) -> None:
         "late": pa.array([1.0, float("nan"), None, 1.0]),
     })  # fmt: skip
     found, lines = run_labels(tmp_path, table, ["id", "at", "who"])
-    assert found == {"labels": 1, "unlabelled": 2, "keyless": 1}
+    assert found == ReadLabels(labels=1, unlabelled=2, keyless=1)
     assert lines[0] == f'["{join_key([1, 0, "a"])}", 1.0]'
     found, _ = run_labels(tmp_path, pa.table({"id": [1, 2], "late": [True, False]}), ["id"])
-    assert found["labels"] == 2
+    assert found.labels == 2
 
 
 @pytest.mark.parametrize(

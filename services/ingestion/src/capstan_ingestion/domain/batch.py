@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from capstan_contracts.rest.ingestion import BatchState
-from capstan_servicekit.states import Machine
+from capstan_contracts.states import Machine
 
 OPEN = (BatchState.RECEIVED, BatchState.CHECKING)
 """Batches that have no verdict yet."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from capstan_contracts.errors import Problem
 from capstan_contracts.events import LabelsReceived
 from capstan_contracts.ids import Urn
 from capstan_contracts.rest.ingestion import Manifest
 from capstan_monitoring.actions.write_rows import Window, chunks, write_labels
+from capstan_monitoring.domain.jobs import LabelsToRead, ReadLabels
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.work import LabelsToJoin, WindowToMeasure
 from capstan_monitoring.tables import monitor_row
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.errors import NotFound
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.peers import Peers
@@ -24,6 +25,7 @@ from capstan_servicekit.work.kinds import Work, WorkItem
 from capstan_servicekit.work.lease import Lease
 from capstan_servicekit.work.queue import WorkQueue
 
+READ_LABELS = JobKind("platform", "capstan_monitoring.jobs.labels:run", LabelsToRead, ReadLabels)
 log = logger(__name__)
 
 
@@ -57,10 +59,8 @@ class JoinLabels(Work[LabelsToJoin]):
             part = MonitorPart.from_json((await monitor_row(session, item.project, item.payload.loop)).part)
         path = await self._objects.local_path(item.project, file.sha256)
         async with self._jobs.scratch() as folder:
-            given = {
-                "file": str(path), "keys": list(part.keys), "time_keys": list(part.time_keys), "label": part.label,
-            }  # fmt: skip
-            counts = await self._jobs.run("platform", "capstan_monitoring.jobs.labels:run", given, scratch=folder)
+            given = LabelsToRead(str(path), list(part.keys), list(part.time_keys), part.label)
+            counts = await self._jobs.call(READ_LABELS, given, scratch=folder)
             async with lease.finish() as session:
                 await self._apply(session, item, manifest.sequence, counts, folder / "labels.jsonl")
 
@@ -69,7 +69,7 @@ class JoinLabels(Work[LabelsToJoin]):
         log.error("labels.not_joined", loop=item.payload.loop, version=item.payload.version, detail=problem.detail)
 
     async def _apply(
-        self, session: WriteSession, item: WorkItem[LabelsToJoin], rank: int, counts: dict[str, Any], path: Path
+        self, session: WriteSession, item: WorkItem[LabelsToJoin], rank: int, counts: ReadLabels, path: Path
     ) -> None:
         project, loop, version = item.project, item.payload.loop, item.payload.version
         joined, windows = 0, set[Window]()
@@ -82,7 +82,7 @@ class JoinLabels(Work[LabelsToJoin]):
             await self._work.add(session, measure, project=project)
         dataset = item.payload.dataset
         event = LabelsReceived(
-            monitor=loop, source=str(Urn(project, "dataset", dataset, version[:12])), labels=counts["labels"],
-            joined=joined, unlabelled=counts["unlabelled"],
+            monitor=loop, source=str(Urn(project, "dataset", dataset, version[:12])), labels=counts.labels,
+            joined=joined, unlabelled=counts.unlabelled,
         )  # fmt: skip
         self._outbox.add(session, event, project=project, subject=Urn(project, "loop", loop))

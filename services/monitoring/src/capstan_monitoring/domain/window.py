@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from capstan_servicekit.states import Machine
+from capstan_contracts.states import Machine
 
 
 class WindowState(StrEnum):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from capstan_contracts.states import Machine
 from capstan_contracts.work import State
-from capstan_servicekit.states import Machine
 
 
 class Stage(StrEnum):

@@ -1,4 +1,4 @@
-"""State machines as tables: which state follows which, and which action may say so. No I/O: `domain/` may import it."""
+"""State machines as tables: which state follows which, and which module of a service may say so. Without I/O."""
 
 from __future__ import annotations
 
