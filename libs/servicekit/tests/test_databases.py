@@ -24,10 +24,11 @@ from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.db.tables import IdempotencyRow, InboxRow, KitBase, OutboxRow, WorkRow
 from capstan_servicekit.errors import Invalid, NotReady
 from capstan_servicekit.telemetry.metrics import Metrics
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.kinds import WorkItem
+from capstan_servicekit.work.lease import Lease
 from capstan_servicekit.work.loop import WorkLoop
 from capstan_servicekit.work.queue import WorkQueue
+from capstan_testkit.toy_work import OneAttempt, ThreeAtOnce, Toil
 
 if TYPE_CHECKING:
     from capstan_testkit.containers import PostgresServer
@@ -68,7 +69,7 @@ def event(number: int) -> LabelsReceived:
 
 def item(key: str, count: int = 0) -> WorkRow:
     return WorkRow(
-        id=uuid7(), kind="k", key=key, project="p", payload={}, state="queued", fence=count, attempts=0,
+        id=uuid7(), kind="toil", key=key, project="p", payload={}, state="queued", fence=count, attempts=0,
         not_before=NOW, progress={}, cancel_requested=False, created_at=NOW,
     )  # fmt: skip
 
@@ -122,7 +123,7 @@ async def test_the_same_work_and_the_same_key_are_taken_once(pair: Pair) -> None
             new = await recall(session, "p", "key", "print") is None
             if new:
                 remember(session, "p", "key", "print", {"id": 1}, NOW)
-            return new, await queue.add(session, "k", key="one", project="p")
+            return new, await queue.add(session, Toil("one"), project="p")
 
     answers = await asyncio.gather(*(ask(pair[number % 2]) for number in range(10)))
     assert sorted(answers) == [(False, False)] * 9 + [(True, True)]
@@ -174,17 +175,13 @@ async def test_two_relays_publish_each_event_once_and_in_the_order_of_the_commit
 async def test_two_work_loops_do_each_item_once(pair: Pair) -> None:
     done: list[str] = []
 
-    async def run(work: WorkItem, lease: Lease) -> None:
+    async def run(work: WorkItem[Toil], lease: Lease) -> None:
         async with lease.finish():
             done.append(work.key)
 
-    async def failed(*_: object) -> None:
-        done.append("failed")
-
-    kinds = {"k": WorkKind(run, failed, concurrency=3)}
-    loops = [WorkLoop(database, kinds, SystemClock(), Metrics("toy")) for database in pair]
+    loops = [WorkLoop(database, [ThreeAtOnce(run)], SystemClock(), Metrics("toy")) for database in pair]
     async with pair[0].write() as session:
-        session.add_all(item(f"k:p:{number}") for number in range(12))
+        session.add_all(item(f"toil:p:{number}") for number in range(12))
     tasks = [asyncio.create_task(loop.run()) for loop in loops]
     async with asyncio.timeout(15):
         while len(done) < 12:  # noqa: ASYNC110 - the loops tell nobody
@@ -199,7 +196,7 @@ async def test_a_work_loop_that_ends_gives_its_work_back_as_if_it_had_not_begun(
     begun, done = asyncio.Event(), asyncio.Event()
     attempts: list[int] = []
 
-    async def run(work: WorkItem, lease: Lease) -> None:
+    async def run(work: WorkItem[Toil], lease: Lease) -> None:
         attempts.append(work.attempt)
         begun.set()
         if len(attempts) == 1:
@@ -207,13 +204,11 @@ async def test_a_work_loop_that_ends_gives_its_work_back_as_if_it_had_not_begun(
         async with lease.finish():
             done.set()
 
-    async def failed(*_: object) -> None:
-        raise AssertionError("given up")
-
-    kinds = {"k": WorkKind(run, failed, max_attempts=1)}
-    first, second = (WorkLoop(database, kinds, SystemClock(), Metrics("toy"), lease_s=60) for database in pair)
+    first, second = (
+        WorkLoop(database, [OneAttempt(run)], SystemClock(), Metrics("toy"), lease_s=60) for database in pair
+    )
     async with pair[0].write() as session:
-        session.add(item("k:p:1"))
+        session.add(item("toil:p:1"))
     async with asyncio.timeout(15):
         running = asyncio.create_task(first.run())
         await begun.wait()

@@ -30,12 +30,14 @@ from capstan_servicekit.home import diagnose_home, diagnose_room
 from capstan_servicekit.peers import Peers
 from capstan_servicekit.settings import BusAdminSettings, ServiceSettings
 from capstan_servicekit.telemetry.metrics import Metrics
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import Lease, WorkItem
-from capstan_servicekit.work.loop import AWAY_ATTEMPTS, WorkLoop
+from capstan_servicekit.work.kinds import WorkItem
+from capstan_servicekit.work.lease import Lease
+from capstan_servicekit.work.loop import WorkLoop
+from capstan_servicekit.work.outcomes import AWAY_ATTEMPTS
 from capstan_servicekit.work.queue import WorkQueue
 from capstan_testkit.broker import broker, free_port, nats_server
 from capstan_testkit.postgres import Postgres
+from capstan_testkit.toy_work import Toil, TwoAttempts
 
 if TYPE_CHECKING:
     from capstan_testkit.containers import NatsServer, PostgresServer
@@ -361,20 +363,16 @@ async def test_work_is_not_given_up_while_a_part_is_away(tmp_path: Path) -> None
         await connection.run_sync(KitBase.metadata.create_all)
     done = asyncio.Event()
 
-    async def do(item: WorkItem, lease: Lease) -> None:
+    async def do(item: WorkItem[Toil], lease: Lease) -> None:
         attempts.append(item.attempt)
         if item.attempt < 4:
             raise NotReady("the object store is away")
         async with lease.finish():
             done.set()
 
-    async def failed(*_: object) -> None:
-        raise AssertionError("given up")
-
-    kinds = {"k": WorkKind(run=do, failed=failed, max_attempts=2, backoff_s=0.01)}
-    loop = WorkLoop(database, kinds, clock, Metrics("ingestion"))
+    loop = WorkLoop(database, [TwoAttempts(do)], clock, Metrics("ingestion"))
     async with database.write() as session:
-        await WorkQueue(clock).add(session, "k", key="one", project="default")
+        await WorkQueue(clock).add(session, Toil("one"), project="default")
     running = asyncio.create_task(loop.run())
     async with asyncio.timeout(20):
         await done.wait()

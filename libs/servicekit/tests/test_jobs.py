@@ -4,15 +4,30 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from capstan_servicekit.errors import InvalidData, Overloaded
 from capstan_servicekit.jobs import pool as pool_module
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobFailed, JobOutOfMemory, JobPool, JobTimedOut
 
 pytestmark = pytest.mark.integration
+
+
+@dataclass(frozen=True)
+class Parts:
+    """As the service knows them; the worker's are in toy_jobs."""
+
+    left: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Unequal:
+    left: int
 
 
 def workers() -> set[int]:
@@ -48,6 +63,13 @@ async def test_a_warm_worker_answers_with_progress_and_without_secrets(pool: Job
     assert (first["value"], second["value"], first["leaked"]) == (8, 10, False)
     assert first["pid"] == second["pid"] != os.getpid()
     assert told == [(1, 2, "half")]
+
+
+async def test_a_job_gets_and_makes_what_both_ends_have_declared(pool: JobPool, tmp_path: Path) -> None:
+    swap = JobKind("toy", "toy_jobs:swap", Parts, Parts)
+    assert await pool.call(swap, Parts(1, 2), scratch=tmp_path) == Parts(2, 1)
+    with pytest.raises(JobFailed, match="right"):
+        await pool.call(JobKind("toy", "toy_jobs:swap", Unequal, Parts), Unequal(1), scratch=tmp_path)
 
 
 async def test_a_refusal_is_the_callers_error_and_names_place_and_rule(pool: JobPool, tmp_path: Path) -> None:

@@ -27,11 +27,12 @@ from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit, Service
 from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 from capstan_servicekit.settings import ServiceSettings
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import Lease, LeaseLost, WorkItem
+from capstan_servicekit.work.kinds import WorkItem
+from capstan_servicekit.work.lease import Lease, LeaseLost
 from capstan_testkit import harness as harness_module
 from capstan_testkit.harness import Harness, running
 from capstan_testkit.routes import assert_every_route_is_guarded
+from capstan_testkit.toy_work import Toil, TwoAttempts
 
 DIGEST = "a" * 64
 
@@ -66,7 +67,7 @@ class Toy:
         @router.post("/things")
         async def make(project: ProjectName, body: Body, _: Operator) -> dict[str, bool]:
             async with kit.database.write() as session:
-                added = await kit.work.add(session, "toil", key=str(body.value), project=project)
+                added = await kit.work.add(session, Toil(str(body.value)), project=project)
                 event = LabelsReceived(monitor="m", source="s", labels=1, joined=1, unlabelled=0)
                 kit.outbox.add(session, event, project=project, subject=Urn(project, "loop", "m"))
             return {"added": added}
@@ -79,7 +80,7 @@ class Toy:
                 self.fail_times -= 1
                 raise RuntimeError("not now")
 
-        async def toil(item: WorkItem, lease: Lease) -> None:
+        async def toil(item: WorkItem[Toil], lease: Lease) -> None:
             self.seen.append(f"toil {item.key} {item.attempt}")
             if item.key == "13.0":
                 raise RuntimeError("unlucky")
@@ -88,11 +89,10 @@ class Toy:
             async with lease.finish():
                 pass
 
-        async def failed(session: WriteSession, item: WorkItem, problem: Problem) -> None:
+        def failed(item: WorkItem[Toil], problem: Problem) -> None:
             self.failed.append(f"{item.key}: {problem.code}")
 
-        kind = WorkKind(toil, failed, max_attempts=2, backoff_s=0.01)
-        return Service(kit, [router], Subscriptions({BatchQuarantined: on_quarantine}), {"toil": kind})
+        return Service(kit, [router], Subscriptions({BatchQuarantined: on_quarantine}), [TwoAttempts(toil, failed)])
 
 
 @pytest.fixture
@@ -276,7 +276,7 @@ async def test_a_worker_that_lost_its_lease_cannot_apply(either: Harness, toy: T
 async def test_cancelled_work_ends_and_says_so(either: Harness, toy: Toy) -> None:
     await either.operator.post("/v1/projects/default/things", json={"value": 7})
     async with either.kit.database.write() as session:
-        assert await either.kit.work.cancel(session, "toil", key="7.0", project="default")
+        assert await either.kit.work.cancel(session, Toil("7.0"), project="default")
 
     async def cancelled() -> bool:
         return toy.failed == ["7.0: conflict"]

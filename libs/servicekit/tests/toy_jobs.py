@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import dataclass
 
 from capstan_servicekit.jobs.api import Job, JobRefused
 
@@ -10,6 +11,20 @@ def double(job: Job) -> dict[str, object]:
     """Twice the number, the worker's pid, and whether a secret leaked in."""
     job.progress(1, 2, "half")
     return {"value": job.input["value"] * 2, "pid": os.getpid(), "leaked": "CAPSTAN_TOKEN" in os.environ}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Two numbers."""
+
+    left: int
+    right: int
+
+
+def swap(job: Job) -> Parts:
+    """The same numbers the other way round."""
+    parts = job.read(Parts)
+    return Parts(parts.right, parts.left)
 
 
 def refuse(job: Job) -> dict[str, object]:

@@ -25,9 +25,10 @@ from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.peers import Peers
 from capstan_servicekit.security.auth import Principals
 from capstan_servicekit.settings import ServiceSettings
+from capstan_servicekit.tasks import stop
 from capstan_servicekit.telemetry.logs import logger
 from capstan_servicekit.telemetry.metrics import Metrics
-from capstan_servicekit.work.kinds import WorkKind
+from capstan_servicekit.work.kinds import AnyWork
 from capstan_servicekit.work.loop import WorkLoop
 from capstan_servicekit.work.queue import WorkQueue
 
@@ -137,7 +138,7 @@ class Service:
     kit: Kit
     routers: Sequence[APIRouter]
     subscriptions: Subscriptions = field(default_factory=lambda: Subscriptions({}))
-    work_kinds: Mapping[str, WorkKind] = field(default_factory=dict)
+    work: Sequence[AnyWork] = ()
     tasks: Sequence[Callable[[], Awaitable[None]]] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)
     closers: Sequence[Callable[[], Awaitable[None]]] = ()
@@ -148,7 +149,7 @@ class Service:
         kit = self.kit
         self.relay = Relay(kit.database, kit.bus, kit.clock, kit.metrics)
         self.inbox = Inbox(kit.service, kit.database, kit.bus, self.subscriptions, kit.clock, kit.metrics)
-        self.loop = WorkLoop(kit.database, self.work_kinds, kit.clock, kit.metrics, lease_s=kit.settings.lease_s)
+        self.loop = WorkLoop(kit.database, self.work, kit.clock, kit.metrics, lease_s=kit.settings.lease_s)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -167,13 +168,7 @@ class Service:
 
     async def stop(self) -> None:
         """Stop the loops and close everything; open work is taken up again after the next start."""
-        pending = set(self._tasks)
-        while pending:
-            for task in pending:
-                task.cancel()
-            # Again if need be: Python 3.11's wait_for, which the broker's client uses, can lose a cancellation.
-            # Not sooner: a second cancellation would break into the clean-up of the first.
-            _, pending = await asyncio.wait(pending, timeout=15)
+        await stop(self._tasks)
         for close in (
             *self.closers,
             self.kit.jobs.close,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from capstan_feature_store.actions.apply_part import FeatureParts
-from capstan_feature_store.actions.build_training_set import BuildTrainingSet, training_set_failed
+from capstan_feature_store.actions.build_training_set import BuildTrainingSet
+from capstan_feature_store.actions.catalogue import Catalogue
 from capstan_feature_store.actions.explain_value import ExplainValue
 from capstan_feature_store.actions.keep_online import KeepOnline
-from capstan_feature_store.actions.materialize import Materialize, materialization_failed
+from capstan_feature_store.actions.materialize import Materialize
 from capstan_feature_store.actions.ports import JobLimits, OnlineStore
-from capstan_feature_store.actions.queue_materialization import KIND as MATERIALIZE
 from capstan_feature_store.actions.queue_materialization import QueueMaterialization
 from capstan_feature_store.actions.read_online import ReadOnline
 from capstan_feature_store.actions.request_materialization import Materializations
-from capstan_feature_store.actions.request_training_set import KIND as TRAINING_SET
 from capstan_feature_store.actions.request_training_set import TrainingSets
 from capstan_feature_store.adapters.ingestion import IngestionDatasets
 from capstan_feature_store.adapters.online_files import OnlineFiles
@@ -22,7 +21,6 @@ from capstan_feature_store.subscriptions import subscriptions
 from capstan_servicekit.loops.apply import ApplyPart
 from capstan_servicekit.loops.routes import loops_router
 from capstan_servicekit.runtime import Kit, Service
-from capstan_servicekit.work.kinds import WorkKind
 
 
 def build(settings: Settings) -> Service:
@@ -50,7 +48,7 @@ def compose(kit: Kit, settings: Settings, *, store: OnlineStore | None = None) -
     materialize = Materialize(kit.database, kit.jobs, kit.outbox, datasets, limits, online)
     build_set = BuildTrainingSet(kit.database, kit.jobs, kit.objects, datasets, limits)
     actions = Actions(
-        database=kit.database,
+        catalogue=Catalogue(kit.database),
         training_sets=TrainingSets(kit.database, kit.work, datasets, kit.clock),
         materializations=Materializations(kit.database, kit.work, queue, datasets, kit.clock),
         read_online=ReadOnline(kit.database, online, kit.clock, settings.max_online_rows),
@@ -61,10 +59,7 @@ def compose(kit: Kit, settings: Settings, *, store: OnlineStore | None = None) -
         kit=kit,
         routers=[*routers(actions), loops_router(ApplyPart(kit.database, parts))],
         subscriptions=subscriptions(queue, kit.clock),
-        work_kinds={
-            MATERIALIZE: WorkKind(run=materialize, failed=materialization_failed),
-            TRAINING_SET: WorkKind(run=build_set, failed=training_set_failed),
-        },
+        work=[materialize, build_set],
         tasks=() if store is None else (KeepOnline(kit.database, store, queue, kit.clock),),
         closers=[online.close],
     )

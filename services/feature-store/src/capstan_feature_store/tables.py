@@ -1,14 +1,17 @@
-"""Rows of the feature store. Every key begins with the project."""
+"""Rows of the feature store, and how several actions look them up. Every key begins with the project."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import Boolean, Integer, MetaData, String, Text, UniqueConstraint, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from capstan_contracts.loop import ViewSpec
+from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.db.tables import NAMING, InstantColumn, Json, Serial
+from capstan_servicekit.errors import NotFound
 
 
 class Base(DeclarativeBase):
@@ -113,3 +116,31 @@ class TrainingSetRow(Base):
     unlabelled: Mapped[int | None] = mapped_column(Integer)
     problem: Mapped[dict[str, Any] | None] = mapped_column(Json)
     created_at: Mapped[datetime] = mapped_column(InstantColumn)
+
+
+async def current_view_row(session: ReadSession, project: str, name: str) -> ViewRow:
+    """A view under its current version; NotFound."""
+    query = select(ViewRow).where(ViewRow.project == project, ViewRow.name == name, ViewRow.current)
+    row = await session.scalar(query)
+    if row is None:
+        raise NotFound(f"no view {name!r} in project {project!r}", hint="A loop's features folder defines views.")
+    return row
+
+
+async def service_row(session: ReadSession, project: str, name: str) -> FeatureServiceRow:
+    """A feature service; NotFound."""
+    row = await session.get(FeatureServiceRow, (project, name))
+    if row is None:
+        raise NotFound(f"no feature service {name!r} in project {project!r}", hint="Apply a loop that defines it.")
+    return row
+
+
+async def views_at(session: ReadSession, project: str, versions: dict[str, str]) -> dict[str, ViewSpec]:
+    """The specs of views under given versions (they are never deleted)."""
+    specs = {}
+    for name, version in versions.items():
+        row = await session.get(ViewRow, (project, name, version))
+        if row is None:
+            raise NotFound(f"no view {name!r} of version {version[:12]} in project {project!r}")
+        specs[name] = ViewSpec.model_validate(row.spec)
+    return specs

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capstan_feature_store.jobs import training_set
-from capstan_servicekit.jobs.api import Job, JobRefused
+from capstan_servicekit.jobs.api import Job, JobRefused, fields_of
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 INSTANT = pa.timestamp("us", "UTC")
@@ -77,7 +77,7 @@ def run_join(
             scratch,
         )
     )
-    return {**result, "table": pq.read_table(result["path"]).to_pylist()}
+    return {**fields_of(result), "table": pq.read_table(result.path).to_pylist()}
 
 
 def text_of(value: Any) -> str:

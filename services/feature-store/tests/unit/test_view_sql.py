@@ -131,9 +131,8 @@ def plan(sql: str, **fields: Any) -> dict[str, Any]:
 
 
 def test_a_dataset_without_a_version_has_its_views_checked_in_form_only(tmp_path: Path) -> None:
-    assert check_views.run(Job({"views": [plan("SELECT nothing FROM flights")], "datasets": {}}, tmp_path)) == {
-        "checked": []
-    }
+    views = [plan("SELECT nothing FROM flights")]
+    assert check_views.run(Job({"views": views, "datasets": {}}, tmp_path)).checked == []
     with pytest.raises(JobRefused) as refused:
         check_views.run(Job({"views": [plan("SELECT 1; SELECT 2")], "datasets": {}}, tmp_path))
     assert refused.value.errors[0][0] == "views[v].sql"

@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
-from capstan_contracts.errors import Problem
 from capstan_contracts.ids import uuid7
-from capstan_inference.actions.apply_part import RECONCILE, ServingParts
+from capstan_inference.actions.apply_part import ServingParts
 from capstan_inference.actions.converge import Converge, placements
 from capstan_inference.actions.find_prediction import FindPrediction
 from capstan_inference.actions.flush_servers import FlushServers
+from capstan_inference.actions.follow_registry import FollowRegistry
 from capstan_inference.actions.list_deployments import ListDeployments
-from capstan_inference.actions.note_registry import ROLL_OUT
 from capstan_inference.actions.ports import ModelServer
 from capstan_inference.actions.reconcile import Reconcile
 from capstan_inference.actions.roll_out import RollOut
@@ -28,13 +27,10 @@ from capstan_inference.routes.predictions import predictions_router
 from capstan_inference.routes.servers import UPLOADS, servers_router
 from capstan_inference.settings import Settings
 from capstan_inference.subscriptions import subscriptions
-from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.loops.apply import ApplyPart
 from capstan_servicekit.loops.routes import loops_router
 from capstan_servicekit.runtime import Check, Kit, Service
 from capstan_servicekit.settings import ServiceSettings
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import WorkItem
 
 
 def build(settings: ServiceSettings) -> Service:
@@ -67,15 +63,12 @@ def compose(kit: Kit, settings: Settings, server: ModelServer | None = None) -> 
         kit=kit,
         routers=[
             loops_router(ApplyPart(kit.database, ServingParts(kit.work))),
-            deployments_router(kit.database, ListDeployments(server), ship),
+            deployments_router(ListDeployments(kit.database, server), ship),
             predictions_router(find),
             servers_router(kit.objects, reports, TakeSegment(spool, ship), settings.home / "scratch" / "segments"),
         ],
-        subscriptions=subscriptions(kit.work),
-        work_kinds={
-            ROLL_OUT: WorkKind(roll_out, roll_out.failed, max_attempts=8),
-            RECONCILE: WorkKind(reconcile, _reconcile_failed, max_attempts=10, concurrency=4),
-        },
+        subscriptions=subscriptions(FollowRegistry(kit.work)),
+        work=[roll_out, reconcile],
         tasks=tasks,
         checks=checks,
         closers=[own.close] if own is not None else [],
@@ -101,7 +94,3 @@ def _model_server(kit: Kit, settings: Settings, flush: FlushServers) -> _OwnMode
     from capstan_inference.adapters.kubernetes.server import KubernetesModelServer  # noqa: PLC0415
 
     return KubernetesModelServer(settings, LightkubeCluster(settings.model_namespace), flush)
-
-
-async def _reconcile_failed(session: WriteSession, item: WorkItem, problem: Problem) -> None:
-    """Nothing to take back: the next start, and every promotion, bring the champion as well."""

@@ -1,4 +1,4 @@
-"""Rows of the inference service."""
+"""Rows of the inference service, and how several actions look them up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
+from capstan_servicekit.errors import NotFound
 
 
 class Base(DeclarativeBase):
@@ -81,6 +83,10 @@ class SegmentRow(Base):
     closed_at: Mapped[datetime] = mapped_column(InstantColumn)
 
 
+LOST = "lost"
+"""The state of a model server that is gone for good; the others are those that servers report."""
+
+
 class ModelServerRow(Base):
     """A model server of a deployment as it last reported; `records` of its log are not shipped yet.
 
@@ -102,3 +108,11 @@ class ModelServerRow(Base):
     flushed_segment: Mapped[str | None] = mapped_column(String(64))
     flushed_rows: Mapped[int] = mapped_column(Integer)
     since: Mapped[datetime] = mapped_column(InstantColumn)
+
+
+async def deployment_row(session: ReadSession, project: str, name: str) -> DeploymentRow:
+    """A deployment; NotFound."""
+    row = await session.get(DeploymentRow, (project, name))
+    if row is None:
+        raise NotFound(f"no deployment {name} in project {project}", hint="A deployment is made by applying a loop.")
+    return row

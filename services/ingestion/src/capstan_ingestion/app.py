@@ -8,9 +8,12 @@ from capstan_ingestion.actions.clear_incoming import ClearIncoming
 from capstan_ingestion.actions.commit_batch import CommitBatch
 from capstan_ingestion.actions.ports import Checker, VersionStore
 from capstan_ingestion.actions.pull_batch import PullBatch
+from capstan_ingestion.actions.put_dataset import PutDataset
+from capstan_ingestion.actions.read_batches import ReadBatches
+from capstan_ingestion.actions.read_datasets import ReadDatasets
+from capstan_ingestion.actions.read_versions import ReadVersions
 from capstan_ingestion.actions.receive_batch import ReceiveBatch
 from capstan_ingestion.actions.replay_batch import ReplayBatch
-from capstan_ingestion.actions.start_check import CHECK_BATCH
 from capstan_ingestion.adapters.dvc_store import DvcFolderStore
 from capstan_ingestion.adapters.job_checker import JobChecker
 from capstan_ingestion.routes.batches import batches_router
@@ -36,22 +39,24 @@ def compose(
     kit: Kit, settings: Settings, *, checker: Checker | None = None, store: VersionStore | None = None
 ) -> Service:
     """The service around a kit; tests give parts of their own."""
-    receive = ReceiveBatch(kit)
+    database, clock, outbox, work, objects = kit.database, kit.clock, kit.outbox, kit.work, kit.objects
+    incoming = settings.home / "incoming" / kit.service
+    receive = ReceiveBatch(database, clock, work, objects, incoming)
     egress = Egress(allow_hosts=settings.allow_pull_hosts, max_bytes=settings.max_upload_bytes)
-    commit = CommitBatch(kit, store or _version_store(kit, settings))
-    check = CheckBatch(kit, checker or JobChecker(kit.jobs, settings), commit)
+    commit = CommitBatch(database, clock, outbox, objects, store or _version_store(kit, settings))
+    check = CheckBatch(clock, outbox, kit.jobs, objects, checker or JobChecker(kit.jobs, settings), commit)
     return Service(
         kit=kit,
         routers=(
-            loops_router(ApplyPart(kit.database, DatasetParts(kit.clock))),
-            datasets_router(kit),
+            loops_router(ApplyPart(database, DatasetParts(clock))),
+            datasets_router(ReadDatasets(database), PutDataset(database, clock)),
             uploads_router(receive, PullBatch(egress, receive)),
-            batches_router(kit, ReplayBatch(kit)),
-            versions_router(kit),
+            batches_router(ReadBatches(database, work, objects), ReplayBatch(database, work)),
+            versions_router(ReadVersions(database)),
         ),
         subscriptions=subscriptions(),
-        work_kinds={CHECK_BATCH: check.work_kind()},
-        tasks=(ClearIncoming(kit),),
+        work=[check],
+        tasks=(ClearIncoming(clock, incoming),),
         uploads=UPLOADS,
     )
 

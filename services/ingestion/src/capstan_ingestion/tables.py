@@ -1,14 +1,22 @@
-"""Rows of ingestion: datasets, batches, versions and the loops that named them."""
+"""Rows of ingestion: datasets, batches, versions and the loops that named them; and the queries of several actions.
+
+What another project has is not found.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, Integer, MetaData, String, UniqueConstraint
+from sqlalchemy import BigInteger, Index, Integer, MetaData, String, UniqueConstraint, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from capstan_contracts.loop import DatasetSpec
+from capstan_contracts.rest.ingestion import BatchState, Manifest
+from capstan_ingestion.domain.batch import BATCH
+from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
+from capstan_servicekit.errors import Conflict, NotFound
 
 
 class Base(DeclarativeBase):
@@ -83,3 +91,74 @@ class LoopRow(Base):
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
     generation: Mapped[int] = mapped_column(Integer)
     updated_at: Mapped[datetime] = mapped_column(InstantColumn)
+
+
+async def dataset_row(session: ReadSession, project: str, name: str) -> DatasetRow:
+    """The dataset; NotFound."""
+    row = await session.get(DatasetRow, (project, name))
+    if row is None:
+        raise NotFound(
+            f"There is no dataset {name!r} in project {project!r}",
+            hint="Register it with PUT /datasets/{dataset}, or apply a loop that names it.",
+        )
+    return row
+
+
+def spec_of(row: DatasetRow) -> DatasetSpec:
+    """The dataset as it was registered."""
+    return DatasetSpec.model_validate(row.spec)
+
+
+async def head_of(session: ReadSession, row: DatasetRow) -> Manifest | None:
+    """The manifest of the newest version; None before the first commit."""
+    if row.latest is None:
+        return None
+    version = await session.get(VersionRow, (row.project, row.name, row.latest))
+    return None if version is None else Manifest.model_validate(version.manifest)
+
+
+async def batch_row(session: ReadSession, project: str, digest: str, *, alone: bool = False) -> BatchRow:
+    """The batch with this digest (12 or more of its characters); NotFound.
+
+    The same bytes may have been sent to several places; the newest is meant. `alone`: Conflict where there are more.
+    """
+    query = select(BatchRow).where(BatchRow.project == project, BatchRow.digest.startswith(digest))
+    rows = list((await session.scalars(query.order_by(BatchRow.id.desc()).limit(100))).all())
+    if not rows:
+        raise NotFound(f"There is no batch {digest[:12]} in project {project!r}")
+    if len({row.digest for row in rows}) > 1:
+        raise NotFound(f"{digest} begins the names of several batches", hint="Give more characters.")
+    if alone and len(rows) > 1:
+        places = ", ".join(f"{row.dataset}/{row.partition}" for row in rows)
+        raise Conflict(
+            f"Batch {digest[:12]} was sent to several places: {places}", hint="Send the file to the one you mean."
+        )
+    return rows[0]
+
+
+async def version_row(session: ReadSession, project: str, dataset: str, version: str) -> VersionRow:
+    """The version with this name (12 or more of its characters); NotFound."""
+    await dataset_row(session, project, dataset)
+    query = select(VersionRow).where(
+        VersionRow.project == project, VersionRow.dataset == dataset, VersionRow.version.startswith(version)
+    )
+    rows = list((await session.scalars(query.limit(2))).all())
+    if not rows:
+        raise NotFound(f"Dataset {dataset!r} has no version {version[:12]}")
+    if len(rows) > 1:
+        raise NotFound(f"{version} begins the names of several versions of {dataset!r}", hint="Give more characters.")
+    return rows[0]
+
+
+async def mark_replaced(session: WriteSession, row: BatchRow) -> None:
+    """The batch that `row` corrects is out of quarantine: `row` has taken its place."""
+    await session.execute(
+        update(BatchRow)
+        .where(
+            BatchRow.project == row.project,
+            BatchRow.dataset == row.dataset,
+            BatchRow.digest == row.replaces,
+            BatchRow.state.in_(BATCH.into(BatchState.REPLACED)),
+        )
+        .values(state=BatchState.REPLACED)
+    )

@@ -258,8 +258,8 @@ async def test_a_pull_is_a_batch_like_an_upload(tmp_path: Path, make_spec: Make)
 
 
 async def test_what_a_killed_process_left_behind_is_cleared(h: Harness) -> None:
-    clear = ClearIncoming(h.kit)
     folder = h.home / "incoming" / "ingestion"
+    clear = ClearIncoming(h.kit.clock, folder)
     folder.mkdir(parents=True, exist_ok=True)
     old, fresh = folder / "old", folder / "fresh"
     for path in (old, fresh):

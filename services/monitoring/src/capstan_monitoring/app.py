@@ -6,14 +6,14 @@ from datetime import timedelta
 
 from capstan_monitoring.actions.advance_watermark import AdvanceWatermark
 from capstan_monitoring.actions.apply_part import MonitorParts
-from capstan_monitoring.actions.close_windows import INGEST, JUDGE
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
 from capstan_monitoring.actions.follow_versions import FollowVersions
 from capstan_monitoring.actions.ingest_segment import IngestSegment
-from capstan_monitoring.actions.join_labels import JOIN_LABELS, JoinLabels
-from capstan_monitoring.actions.judge_window import RENDER, JudgeWindow
-from capstan_monitoring.actions.measure_quality import QUALITY, MeasureQuality
-from capstan_monitoring.actions.note_commit import NoteCommit
+from capstan_monitoring.actions.join_labels import JoinLabels
+from capstan_monitoring.actions.judge_window import JudgeWindow
+from capstan_monitoring.actions.measure_quality import MeasureQuality
+from capstan_monitoring.actions.on_dataset_committed import OnDatasetCommitted
+from capstan_monitoring.actions.on_predictions_logged import OnPredictionsLogged
 from capstan_monitoring.actions.read_monitors import ReadMonitors
 from capstan_monitoring.actions.receive_labels import ReceiveLabels
 from capstan_monitoring.actions.render_report import RenderReport
@@ -36,20 +36,25 @@ def build(settings: ServiceSettings) -> Service:
 def compose(kit: Kit, settings: Settings) -> Service:
     """The service around a kit."""
     lateness = timedelta(seconds=settings.lateness_s)
-    retrain = ConsiderRetrain(kit)
+    database, clock, outbox, work, jobs, objects = (
+        kit.database, kit.clock, kit.outbox, kit.work, kit.jobs, kit.objects,
+    )  # fmt: skip
+    retrain = ConsiderRetrain(clock, outbox)
     return Service(
         kit=kit,
         routers=(
-            loops_router(ApplyPart(kit.database, MonitorParts())),
-            monitors_router(ReadMonitors(kit, lateness), AdvanceWatermark(kit, lateness)),
-            labels_router(ReceiveLabels(kit)),
+            loops_router(ApplyPart(database, MonitorParts())),
+            monitors_router(ReadMonitors(database, objects, lateness), AdvanceWatermark(database, work, lateness)),
+            labels_router(ReceiveLabels(database, clock, outbox, work)),
         ),
-        subscriptions=subscriptions(kit, FollowVersions(kit), NoteCommit(kit, retrain)),
-        work_kinds={
-            INGEST: IngestSegment(kit, lateness).work_kind(),
-            JUDGE: JudgeWindow(kit, lateness, retrain).work_kind(),
-            JOIN_LABELS: JoinLabels(kit).work_kind(),
-            QUALITY: MeasureQuality(kit).work_kind(),
-            RENDER: RenderReport(kit, settings.report_rows).work_kind(),
-        },
+        subscriptions=subscriptions(
+            FollowVersions(outbox), OnDatasetCommitted(work, retrain), OnPredictionsLogged(work)
+        ),
+        work=[
+            IngestSegment(database, work, jobs, objects, lateness),
+            JudgeWindow(database, outbox, work, jobs, objects, lateness, retrain),
+            JoinLabels(database, outbox, work, jobs, objects, kit.peers),
+            MeasureQuality(database, outbox, jobs),
+            RenderReport(database, jobs, objects, settings.report_rows),
+        ],
     )

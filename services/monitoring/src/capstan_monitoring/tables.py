@@ -1,4 +1,4 @@
-"""Rows of the monitoring service."""
+"""Rows of the monitoring service, and how several actions look them up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 from sqlalchemy import Boolean, Float, Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from capstan_monitoring.domain.work import NamedWindow
+from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
+from capstan_servicekit.errors import NotFound
 
 
 class Base(DeclarativeBase):
@@ -180,3 +183,18 @@ class RetrainRow(Base):
     at: Mapped[datetime] = mapped_column(InstantColumn)
 
     __table_args__ = (Index("ix_retrains_loop", "project", "loop"),)
+
+
+async def monitor_row(session: ReadSession, project: str, loop: str) -> MonitorRow:
+    """The monitor of a loop; NotFound."""
+    row = await session.get(MonitorRow, (project, loop))
+    if row is None:
+        raise NotFound(
+            f"no monitor of a loop {loop} in project {project}", hint="A monitor is made by applying a loop."
+        )
+    return row
+
+
+async def window_of(session: ReadSession, project: str, name: NamedWindow) -> WindowRow:
+    """The window of a work item: it is there."""
+    return await session.get_one(WindowRow, (project, name.loop, name.start, name.version))

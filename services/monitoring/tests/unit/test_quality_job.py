@@ -12,6 +12,7 @@ import pytest
 
 from capstan_evaluation.kinds import find, metrics_of
 from capstan_evaluation.tasks import binary
+from capstan_monitoring.domain.jobs import ReadLabels
 from capstan_monitoring.domain.join import join_key
 from capstan_monitoring.jobs import labels, quality
 from capstan_servicekit.jobs.api import Job, JobRefused
@@ -51,7 +52,7 @@ def test_what_cannot_be_measured_is_refused_with_the_reason(tmp_path: Path) -> N
     assert measure(tmp_path, "auc", [-3.0, 1.5], [0.0, 1.0])["value"] == 1.0, "scores that only rank"
 
 
-def run_labels(folder: Path, table: pa.Table, keys: list[str], label: str = "late") -> tuple[dict[str, Any], list[str]]:
+def run_labels(folder: Path, table: pa.Table, keys: list[str], label: str = "late") -> tuple[ReadLabels, list[str]]:
     pq.write_table(table, folder / "file.parquet")
     given = {"file": str(folder / "file.parquet"), "keys": keys, "time_keys": ["at"], "label": label}
     return labels.run(Job(given, folder)), (folder / "labels.jsonl").read_text().splitlines()
@@ -65,10 +66,10 @@ def test_labels_of_every_usual_type(tmp_path: Path) -> None:
         "late": pa.array([1.0, float("nan"), None, 1.0]),
     })  # fmt: skip
     found, lines = run_labels(tmp_path, table, ["id", "at", "who"])
-    assert found == {"labels": 1, "unlabelled": 2, "keyless": 1}
+    assert found == ReadLabels(labels=1, unlabelled=2, keyless=1)
     assert lines[0] == f'["{join_key([1, 0, "a"])}", 1.0]'
     found, _ = run_labels(tmp_path, pa.table({"id": [1, 2], "late": [True, False]}), ["id"])
-    assert found["labels"] == 2
+    assert found.labels == 2
 
 
 @pytest.mark.parametrize(

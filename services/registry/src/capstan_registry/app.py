@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from capstan_registry.actions.decide_promotion import decide_kind
-from capstan_registry.actions.distribute_loop import CONVERGE, converge_kind
+from capstan_registry.actions.apply_loop import ApplyLoop
+from capstan_registry.actions.decide_promotion import DecidePromotion
+from capstan_registry.actions.distribute_loop import DistributeLoop, FinishDistribution
 from capstan_registry.actions.ports import CatalogueServer, ModelCatalogue
-from capstan_registry.actions.project_alias import PROJECT_ALIAS, project_alias_kind
-from capstan_registry.actions.reconcile import reconciler
-from capstan_registry.actions.register_version import REGISTER, register_kind
-from capstan_registry.actions.request_promotion import DECIDE
-from capstan_registry.actions.warm_mlflow import WARM, warm_kind
+from capstan_registry.actions.project_alias import ProjectAlias, ProjectMissingAliases
+from capstan_registry.actions.proxy_request import ProxyRequests
+from capstan_registry.actions.read_ledger import ReadLedger
+from capstan_registry.actions.read_loops import ReadLoops
+from capstan_registry.actions.read_models import ReadModels
+from capstan_registry.actions.reconcile import DistributeMissingLoops, Reconcile
+from capstan_registry.actions.register_version import RegisterVersion
+from capstan_registry.actions.request_promotion import Promotions
+from capstan_registry.actions.warm_mlflow import WarmMlflow
 from capstan_registry.adapters.mlflow_catalogue import MlflowCatalogue
 from capstan_registry.adapters.mlflow_process import MlflowProcess
 from capstan_registry.adapters.mlflow_server import MlflowServer
@@ -36,18 +41,29 @@ def compose(
     """The registry around `kit`; catalogue and server can be replaced."""
     process = MlflowProcess(settings)
     catalogue, server = catalogue or MlflowCatalogue(process), server or MlflowServer(process)
+    database, clock, outbox, work = kit.database, kit.clock, kit.outbox, kit.work
+    distribute = DistributeLoop(database, kit.peers)
+    reconcile = Reconcile(ProjectMissingAliases(database, clock, work), DistributeMissingLoops(database, work))
     return Service(
         kit,
-        routers=[loops_router(kit), models_router(kit), ledger_router(kit), mlflow_router(kit, server)],
-        subscriptions=subscriptions(kit),
-        work_kinds={
-            CONVERGE: converge_kind(kit),
-            REGISTER: register_kind(kit, catalogue),
-            DECIDE: decide_kind(kit, timeout_s=settings.gates_timeout_s, resamples=settings.resamples),
-            PROJECT_ALIAS: project_alias_kind(kit, catalogue),
-            WARM: warm_kind(server),
-        },
-        tasks=[reconciler(kit), process.idle_stopper()],
+        routers=[
+            loops_router(ApplyLoop(database, clock, work, kit.peers, distribute), ReadLoops(database)),
+            models_router(ReadModels(database), Promotions(database, clock, work)),
+            ledger_router(ReadLedger(database)),
+            mlflow_router(ProxyRequests(database, server)),
+        ],
+        subscriptions=subscriptions(work),
+        work=[
+            FinishDistribution(database, distribute),
+            RegisterVersion(clock, outbox, work, catalogue),
+            DecidePromotion(
+                database, clock, outbox, work, kit.jobs, kit.objects,
+                timeout_s=settings.gates_timeout_s, resamples=settings.resamples,
+            ),
+            ProjectAlias(database, catalogue),
+            WarmMlflow(server),
+        ],
+        tasks=[reconcile.run, process.idle_stopper()],
         closers=[process.close],
         uploads=UPLOADS,
-    )
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Rows of the registry. Everything is keyed by project."""
+"""Rows of the registry, and how several actions look them up. Everything is keyed by project."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import Boolean, ForeignKeyConstraint, Integer, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
+from capstan_servicekit.errors import NotFound
 
 
 class Base(DeclarativeBase):
@@ -100,3 +102,11 @@ class ChampionRow(Base):
     version: Mapped[int] = mapped_column(Integer)
     ledger_sequence: Mapped[int] = mapped_column(Integer)
     alias_sequence: Mapped[int] = mapped_column(Integer)
+
+
+async def version_row(session: ReadSession, project: str, model: str, version: int) -> VersionRow:
+    """A model version; NotFound."""
+    row = await session.get(VersionRow, (project, model, version))
+    if row is None:
+        raise NotFound(f"no version {version} of model {model!r} in project {project!r}")
+    return row

@@ -14,13 +14,13 @@ from capstan_training.actions.apply_part import TrainingParts
 from capstan_training.actions.cancel_run import CancelRun
 from capstan_training.actions.carry_out_run import CarryOutRun
 from capstan_training.actions.choose_pipeline import ChoosePipeline
-from capstan_training.actions.close_run import CLOSE_RUN, CloseRun
+from capstan_training.actions.close_run import CloseRun
 from capstan_training.actions.compile_code import CompileCode
-from capstan_training.actions.consider_start import CONSIDER, ConsiderStart
+from capstan_training.actions.consider_start import ConsiderStart
 from capstan_training.actions.follow_log import FollowLog
-from capstan_training.actions.log_run import LOG_RUN, LogRun
+from capstan_training.actions.log_run import LogRun
 from capstan_training.actions.make_training_set import MakeTrainingSet
-from capstan_training.actions.note_commit import NoteCommit
+from capstan_training.actions.on_dataset_committed import OnDatasetCommitted
 from capstan_training.actions.ports import Executor
 from capstan_training.actions.read_code import ReadCode
 from capstan_training.actions.read_runs import ReadRuns
@@ -28,8 +28,8 @@ from capstan_training.actions.request_run import RequestRun
 from capstan_training.actions.retrain import Retrain
 from capstan_training.actions.run_pipeline import RunPipeline
 from capstan_training.actions.run_pod_api import RunPodApi
-from capstan_training.actions.start_run import RUN, StartRun
-from capstan_training.actions.store_code import COMPILE, StoreCode
+from capstan_training.actions.start_run import StartRun
+from capstan_training.actions.store_code import StoreCode
 from capstan_training.adapters.feature_store import FeatureStoreTrainingSets
 from capstan_training.adapters.ingestion import IngestionDatasets
 from capstan_training.adapters.local_executor import GROUP, LocalExecutor
@@ -77,15 +77,15 @@ def kubernetes_executor(settings: Settings, handover: RunPodApi) -> Executor:
 
 def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> Service:
     """The service on given parts."""
-    handover = RunPodApi(kit, settings.home / "scratch" / "training-runs")
+    database, clock, work, objects = kit.database, kit.clock, kit.work, kit.objects
+    handover = RunPodApi(database, objects, settings.home / "scratch" / "training-runs")
     if executor is None and settings.executor == "kubernetes":
         executor = kubernetes_executor(settings, handover)
     executor = executor or local_executor(kit, settings)
     logs = RunLogFiles(settings.home / "logs" / "runs", cap=settings.log_bytes)
-    datasets, start = IngestionDatasets(kit.peers), StartRun(kit)
-    choose = ChoosePipeline(kit.database, wait_s=settings.compile_wait_s)
+    datasets, start = IngestionDatasets(kit.peers), StartRun(clock, work)
+    choose = ChoosePipeline(database, wait_s=settings.compile_wait_s)
     features = MakeTrainingSet(
-        kit,
         FeatureStoreTrainingSets(kit.peers),
         logs,
         timeout_s=settings.features_timeout_s,
@@ -95,24 +95,27 @@ def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> S
     return Service(
         kit=kit,
         routers=[
-            code_router(StoreCode(kit, max_bytes=settings.max_code_bytes), ReadCode(kit.database)),
-            loops_router(ApplyPart(kit.database, TrainingParts(choose, kit.work, kit.clock))),
+            code_router(
+                StoreCode(database, clock, work, kit.jobs, objects, max_bytes=settings.max_code_bytes),
+                ReadCode(database),
+            ),
+            loops_router(ApplyPart(database, TrainingParts(choose, work, clock))),
             runs_router(
-                RequestRun(kit, datasets, start),
-                ReadRuns(kit),
-                CancelRun(kit),
-                FollowLog(kit, logs, poll_s=settings.poll_s),
+                RequestRun(database, clock, datasets, start),
+                ReadRuns(database, work),
+                CancelRun(database, work),
+                FollowLog(database, objects, logs, poll_s=settings.poll_s),
             ),
             pods_router(handover),
         ],
-        subscriptions=subscriptions(Retrain(start), NoteCommit(kit.work)),
-        work_kinds={
-            COMPILE: CompileCode(kit, timeout_s=settings.compile_timeout_s).kind(),
-            CONSIDER: ConsiderStart(kit, datasets, start).kind(),
-            RUN: CarryOutRun(kit, datasets, features, pipeline, logs).kind(),
-            CLOSE_RUN: CloseRun(kit, executor, logs).kind(),
-            LOG_RUN: LogRun(kit, MlflowTracking(kit.peers)).kind(),
-        },
+        subscriptions=subscriptions(Retrain(start), OnDatasetCommitted(work)),
+        work=[
+            CompileCode(kit.jobs, objects, timeout_s=settings.compile_timeout_s),
+            ConsiderStart(database, datasets, start),
+            CarryOutRun(database, clock, kit.outbox, work, datasets, features, pipeline, logs),
+            CloseRun(objects, executor, logs),
+            LogRun(database, MlflowTracking(kit.peers)),
+        ],
         closers=[executor.close],
         uploads=r"^/v1/projects/[^/]+/(code|runs/[^/]+/pod/outputs/[^/]+)/[0-9a-f]+$",
     )

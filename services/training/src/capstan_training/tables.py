@@ -1,4 +1,4 @@
-"""Rows of the training service. Everything is keyed by project."""
+"""Rows of the training service, and how several actions look them up. Everything is keyed by project."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import Boolean, Index, Integer, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
+from capstan_servicekit.errors import NotFound
 
 
 class Base(DeclarativeBase):
@@ -92,3 +94,11 @@ class HandoverRow(Base):
     package: Mapped[str | None] = mapped_column(String(64))
     holdout: Mapped[str | None] = mapped_column(String(64))
     outcome: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+
+async def run_row(session: ReadSession, project: str, run: str) -> RunRow:
+    """A run of this project; NotFound."""
+    row = await session.get(RunRow, run)
+    if row is None or row.project != project:
+        raise NotFound(f"no run {run} in project {project}")
+    return row

@@ -7,6 +7,7 @@ stderr. When stdin ends the service is gone, and the whole process group ends at
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import json
 import os
@@ -18,7 +19,7 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from capstan_servicekit.jobs.api import Job, JobRefused
+from capstan_servicekit.jobs.api import Job, JobRefused, fields_of
 
 
 def _read_requests(requests: queue.Queue[dict[str, Any]]) -> None:
@@ -43,7 +44,7 @@ def _run(request: dict[str, Any], answer: Any) -> None:
     job = Job(request["input"], Path(request["scratch"]), request.get("traceparent"), report)
     try:
         result = getattr(importlib.import_module(module), function)(job)
-        answer({"result": result})
+        answer({"result": fields_of(result) if dataclasses.is_dataclass(result) else result})
     except JobRefused as refused:
         answer({"refused": {"detail": refused.detail, "errors": refused.errors, "code": refused.code}})
     except MemoryError:

@@ -17,6 +17,7 @@ from typing import Any
 
 from capstan_contracts.errors import Code, FieldError
 from capstan_servicekit.errors import InvalidData, Overloaded
+from capstan_servicekit.jobs.api import Given, JobKind, Made, fields_of
 from capstan_servicekit.settings import inherited_environment
 from capstan_servicekit.telemetry.logs import logger
 from capstan_servicekit.telemetry.trace import traceparent
@@ -130,6 +131,20 @@ class JobPool:
                 watch.cancel()
             self._after(group, worker)
             return self._result(function, message)
+
+    async def call(
+        self,
+        job: JobKind[Given, Made],
+        given: Given,
+        *,
+        scratch: Path,
+        timeout_s: float = 600,
+        progress: ProgressReport | None = None,
+    ) -> Made:
+        """`run`, with the job's own types at both ends."""
+        input_ = fields_of(given)
+        made = await self.run(job.group, job.function, input_, scratch=scratch, timeout_s=timeout_s, progress=progress)
+        return job.made(**made)
 
     @staticmethod
     def _result(function: str, message: dict[str, Any]) -> dict[str, Any]:

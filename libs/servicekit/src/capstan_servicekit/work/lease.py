@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -26,33 +25,16 @@ class LeaseLost(Exception):
     """Somebody else has the item now: drop what was made."""
 
 
-class Cancelled(Exception):
-    """The item was asked to stop, and has."""
-
-
-@dataclass(frozen=True)
-class WorkItem:
-    """A claimed item. `key` names what it is about; `attempt` counts from 1."""
-
-    id: str
-    kind: str
-    key: str
-    project: str
-    payload: dict[str, Any]
-    attempt: int
-
-
 class Lease:
     """The right to work on an item; heart-beats keep it, `step` and `finish` prove it."""
 
-    def __init__(self, database: Database, clock: Clock, item: WorkItem, fence: int, seconds: float) -> None:
-        self._database, self._clock, self.item, self._fence = database, clock, item, fence
+    def __init__(self, database: Database, clock: Clock, work: str, fence: int, seconds: float) -> None:
+        self._database, self._clock, self._work, self._fence = database, clock, work, fence
         self._seconds = seconds
-        self.traceparent: str | None = None
-        self.cancel_requested = asyncio.Event()
-        self.lost = asyncio.Event()
-        self.finished = False
         self._progress = Progress()
+        self.finished = self.lost = self.cancelled = False
+        self.over = asyncio.Event()
+        """Set once the lease is `lost`, or somebody has asked the item to stop (`cancelled`)."""
 
     async def progress(self, done: int, total: int, message: str = "") -> None:
         """Tell how far the work is; written with the next heart-beat."""
@@ -69,37 +51,47 @@ class Lease:
     async def finish(self) -> AsyncIterator[WriteSession]:
         """The guarded transaction that applies the result and ends the item."""
         async with self._database.write() as session:
-            await self.guard(
-                session,
-                state=State.SUCCEEDED,
-                finished_at=self._clock.now(),
-                owner=None,
-                lease_until=None,
-                progress=self._progress.model_copy(update={"message": ""}).model_dump(),
-            )
+            progress = self._progress.model_copy(update={"message": ""}).model_dump()
+            await self.end(session, State.SUCCEEDED, progress=progress)
             yield session
         self.finished = True
 
     async def beat(self) -> None:
-        """Heart-beat until the lease is lost."""
+        """Heart-beat until the lease is lost; a beat also hears whether the item is to stop."""
         while True:
             await asyncio.sleep(self._seconds / 4)
             try:
                 async with self._database.write() as session:
                     until = self._clock.now() + timedelta(seconds=self._seconds)
                     await self.guard(session, lease_until=until, progress=self._progress.model_dump())
-                    row = await session.get(WorkRow, self.item.id)
+                    row = await session.get(WorkRow, self._work)
                     if row is not None and row.cancel_requested:
-                        self.cancel_requested.set()
+                        self.cancel()
             except LeaseLost:
-                self.lost.set()
+                self.lost = True
+                self.over.set()
                 return
             except NotReady:
                 continue  # the work goes on; when the database stays away for longer than the lease, `guard` says so
 
+    def cancel(self) -> None:
+        """Somebody has asked the item to stop."""
+        self.cancelled = True
+        self.over.set()
+
+    async def end(self, session: WriteSession, state: State, **values: Any) -> None:
+        """End the item in this state; LeaseLost when it is somebody else's by now."""
+        await self.guard(
+            session, state=state, finished_at=self._clock.now(), owner=None, lease_until=None, **values
+        )  # fmt: skip
+
+    async def give_back(self, session: WriteSession, **values: Any) -> None:
+        """Put the item back into the queue; LeaseLost when it is somebody else's by now."""
+        await self.guard(session, state=State.QUEUED, owner=None, lease_until=None, **values)
+
     async def guard(self, session: WriteSession, **values: Any) -> None:
         """Write `values` into the item's row if the lease still holds; LeaseLost otherwise."""
-        mine = (WorkRow.id == self.item.id, WorkRow.fence == self._fence, WorkRow.state == State.RUNNING)
-        result = await session.execute(update(WorkRow).where(*mine).values(**values))
+        held = (WorkRow.id == self._work, WorkRow.fence == self._fence, WorkRow.state == State.RUNNING)
+        result = await session.execute(update(WorkRow).where(*held).values(**values))
         if not isinstance(result, CursorResult) or result.rowcount != 1:
-            raise LeaseLost(self.item.id)
+            raise LeaseLost(self._work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
 from sqlalchemy import CursorResult, select, update
 
@@ -14,12 +14,15 @@ from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.db.tables import WorkRow
 from capstan_servicekit.telemetry.trace import traceparent
+from capstan_servicekit.work.kinds import Payload
+from capstan_servicekit.work.payloads import decode, encode
 
+P = TypeVar("P", bound=Payload)
 _OPEN = (State.QUEUED, State.RUNNING)
 
 
 class WorkQueue:
-    """Adds and looks at items."""
+    """Adds and looks at items. An item is named by its kind (the payload's class), its project and its key."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -27,25 +30,23 @@ class WorkQueue:
     async def add(
         self,
         session: WriteSession,
-        kind: str,
+        work: Payload,
         *,
-        key: str,
         project: str,
-        payload: dict[str, Any] | None = None,
         delay_s: float = 0,
     ) -> bool:
         """Enqueue within the caller's transaction; False when an open or finished item of this kind and key exists."""
-        full_key = f"{kind}:{project}:{key}"
+        full_key = _full_key(work.KIND, project, work.key)
         if await session.scalar(select(WorkRow.id).where(WorkRow.key == full_key)) is not None:
             return False
         now = self._clock.now()
         session.add(
             WorkRow(
                 id=uuid7(),
-                kind=kind,
+                kind=work.KIND,
                 key=full_key,
                 project=project,
-                payload=payload or {},
+                payload=encode(work),
                 state=State.QUEUED,
                 fence=0,
                 attempts=0,
@@ -59,9 +60,9 @@ class WorkQueue:
         await session.flush()
         return True
 
-    async def status(self, session: ReadSession, kind: str, *, key: str, project: str) -> WorkStatus | None:
-        """State and progress of an item."""
-        row = await session.scalar(select(WorkRow).where(WorkRow.key == f"{kind}:{project}:{key}"))
+    async def status(self, session: ReadSession, work: Payload, *, project: str) -> WorkStatus | None:
+        """State and progress of the item that has this payload's kind and key; None when there is none."""
+        row = await session.scalar(select(WorkRow).where(WorkRow.key == _full_key(work.KIND, project, work.key)))
         if row is None:
             return None
         return WorkStatus(
@@ -70,8 +71,28 @@ class WorkQueue:
             problem=Problem.model_validate(row.problem) if row.problem else None,
         )
 
-    async def cancel(self, session: WriteSession, kind: str, *, key: str, project: str) -> bool:
-        """Ask an open item to stop; False when there is none."""
-        mine = (WorkRow.key == f"{kind}:{project}:{key}", WorkRow.state.in_(_OPEN))
-        result = await session.execute(update(WorkRow).where(*mine).values(cancel_requested=True))
+    async def open_items(
+        self, session: ReadSession, kind: type[P], *, project: str, key_prefix: str = "", limit: int | None = None
+    ) -> list[P]:
+        """Payloads of the items that are queued or under way, those alone whose key begins with `key_prefix`."""
+        query = select(WorkRow.payload).where(
+            WorkRow.kind == kind.KIND,
+            WorkRow.state.in_(_OPEN),
+            WorkRow.key.startswith(_full_key(kind.KIND, project, key_prefix), autoescape=True),
+        )
+        return [decode(kind, stored) for stored in (await session.scalars(query.limit(limit))).all()]
+
+    async def cancel(self, session: WriteSession, work: Payload, *, project: str) -> bool:
+        """Ask the open item that has this payload's kind and key to stop; False when there is none."""
+        named = (WorkRow.key == _full_key(work.KIND, project, work.key), WorkRow.state.in_(_OPEN))
+        result = await session.execute(update(WorkRow).where(*named).values(cancel_requested=True))
         return isinstance(result, CursorResult) and result.rowcount == 1
+
+
+def _full_key(kind: str, project: str, key: str) -> str:
+    return f"{kind}:{project}:{key}"
+
+
+def bare_key(row: WorkRow) -> str:
+    """The key as it was given to `add`."""
+    return row.key.removeprefix(_full_key(row.kind, row.project, ""))

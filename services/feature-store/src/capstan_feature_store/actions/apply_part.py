@@ -11,17 +11,19 @@ from capstan_contracts.loop import FeatureDefinitions, ResolvedLoop, ViewSpec
 from capstan_feature_store.actions.ports import Datasets, JobLimits
 from capstan_feature_store.actions.queue_materialization import QueueMaterialization, newest_known
 from capstan_feature_store.domain.definitions import breaches
+from capstan_feature_store.domain.jobs import CheckedViews, ViewsToCheck
 from capstan_feature_store.domain.plans import view_plan
 from capstan_feature_store.domain.versions import digest_of, service_digest, view_version
 from capstan_feature_store.tables import FeatureServiceRow, LoopRow, ViewRow
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.errors import Conflict
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.loops.rules import Rule
 from capstan_servicekit.loops.store import PartStore
 
-JOB = "capstan_feature_store.jobs.check_views:run"
+CHECK_VIEWS = JobKind("platform", "capstan_feature_store.jobs.check_views:run", ViewsToCheck, CheckedViews)
 
 
 class FeatureParts(PartStore[FeatureDefinitions, None]):
@@ -61,13 +63,8 @@ class FeatureParts(PartStore[FeatureDefinitions, None]):
                 manifest = await self._datasets.manifest(project, name, head.version)
                 files[name] = [str(path) for path in await self._datasets.files(project, manifest)]
         async with self._jobs.scratch() as scratch:
-            await self._jobs.run(
-                "platform",
-                JOB,
-                {"views": [view_plan(view) for view in part.views], "datasets": files},
-                scratch=scratch,
-                timeout_s=self._limits.check_timeout_s,
-            )
+            given = ViewsToCheck(views=[view_plan(view) for view in part.views], datasets=files)
+            await self._jobs.call(CHECK_VIEWS, given, scratch=scratch, timeout_s=self._limits.check_timeout_s)
 
     async def generation(self, session: ReadSession, project: str, loop: str) -> int | None:
         """The generation whose views are in force."""

@@ -8,15 +8,17 @@ from typing import Any
 from capstan_contracts.errors import FieldError
 from capstan_contracts.loop import ViewSpec
 from capstan_contracts.rest.feature_store import ExplainRequest, Explanation, SourceRow
-from capstan_feature_store.actions.catalogue import current_view
 from capstan_feature_store.actions.ports import Datasets, JobLimits
 from capstan_feature_store.domain.entities import key_value, to_us
+from capstan_feature_store.domain.jobs import ExplainedValue, ValueToExplain
 from capstan_feature_store.domain.plans import view_plan
+from capstan_feature_store.tables import current_view_row
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import Invalid
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
 
-JOB = "capstan_feature_store.jobs.explain:run"
+EXPLAIN = JobKind("platform", "capstan_feature_store.jobs.explain:run", ValueToExplain, ExplainedValue)
 ROWS = 100
 """Rows that an explanation shows; `total` counts all."""
 
@@ -33,7 +35,7 @@ class ExplainValue:
     async def __call__(self, project: str, name: str, asked: ExplainRequest) -> Explanation:
         """The rows at the value's event time, or at the newest before it."""
         async with self.database.read() as session:
-            row = await current_view(session, project, name)
+            row = await current_view_row(session, project, name)
         view = ViewSpec.model_validate(row.spec)
         keys = _keys(view, asked.keys)
         version = (
@@ -42,19 +44,14 @@ class ExplainValue:
         manifest = await self.datasets.manifest(project, row.dataset, version)
         files = await self.datasets.files(project, manifest)
         async with self.jobs.scratch() as scratch:
-            result = await self.jobs.run(
-                "platform",
-                JOB,
-                {
-                    "view": view_plan(view),
-                    "files": [str(file) for file in files],
-                    "keys": keys,
-                    "event_us": to_us(asked.event_time),
-                    "limit": ROWS,
-                },
-                scratch=scratch,
-                timeout_s=self.limits.check_timeout_s,
+            given = ValueToExplain(
+                view=view_plan(view),
+                files=[str(file) for file in files],
+                keys=keys,
+                event_us=to_us(asked.event_time),
+                limit=ROWS,
             )
+            explained = await self.jobs.call(EXPLAIN, given, scratch=scratch, timeout_s=self.limits.check_timeout_s)
         rows = [
             SourceRow(
                 dataset=row.dataset,
@@ -64,11 +61,11 @@ class ExplainValue:
                 row=number,
                 values=values,
             )
-            for index, number, values in result["rows"]
+            for index, number, values in explained.rows
         ]
-        left_out = ", ".join(result["left_out"])
+        left_out = ", ".join(explained.left_out)
         note = f"compared without {left_out}, which is computed from more than one row" if left_out else ""
-        return Explanation(view=name, view_version=row.version, rows=rows, total=result["total"], note=note)
+        return Explanation(view=name, view_version=row.version, rows=rows, total=explained.total, note=note)
 
 
 def _keys(view: ViewSpec, given: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select, update
 
@@ -15,19 +14,25 @@ from capstan_contracts.rest.ingestion import Manifest
 from capstan_contracts.work import State
 from capstan_feature_store.actions.ports import Datasets, JobLimits, OnlineStore
 from capstan_feature_store.domain.entities import from_us
+from capstan_feature_store.domain.jobs import ViewToWrite, WrittenView
 from capstan_feature_store.domain.plans import view_plan
+from capstan_feature_store.domain.work import ViewToMaterialize
 from capstan_feature_store.tables import DatasetVersionRow, MaterializationRow, ViewRow
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
 
-JOB = "capstan_feature_store.jobs.materialize:run"
+MATERIALIZE = JobKind("platform", "capstan_feature_store.jobs.materialize:run", ViewToWrite, WrittenView)
 
 
 @dataclass(frozen=True)
-class Materialize:
-    """The work kind `materialize`."""
+class Materialize(Work[ViewToMaterialize]):
+    """Writes outside of any transaction what only its end makes visible."""
+
+    Payload = ViewToMaterialize
 
     database: Database
     jobs: JobPool
@@ -36,7 +41,7 @@ class Materialize:
     limits: JobLimits
     store: OnlineStore
 
-    async def __call__(self, item: WorkItem, lease: Lease) -> None:
+    async def run(self, item: WorkItem[ViewToMaterialize], lease: Lease) -> None:
         """Do one item; what is superseded ends as succeeded and says so."""
         async with self.database.read() as session:
             row, view = await _load(session, item)
@@ -51,42 +56,39 @@ class Materialize:
                 row, _ = await _load(session, item)
                 row.state, row.note = State.SUCCEEDED, f"skipped: {reason}"
             return
-        result = await self._run(row, view, manifest, lease)
+        written = await self._run(row, view, manifest, lease)
         async with lease.finish() as session:
             row, view = await _load(session, item)
-            await self._apply(session, row, view, manifest, result)
+            await self._apply(session, row, view, manifest, written)
 
-    async def _run(self, row: MaterializationRow, view: ViewRow, manifest: Manifest, lease: Lease) -> dict[str, Any]:
+    async def _run(self, row: MaterializationRow, view: ViewRow, manifest: Manifest, lease: Lease) -> WrittenView:
         files = await self.datasets.files(row.project, manifest)
         async with self.jobs.scratch() as scratch:
             folder = self.store.workplace(row.project, scratch)
-            result = await self.jobs.run(
-                "platform",
-                JOB,
-                {
-                    "view": view_plan(ViewSpec.model_validate(view.spec)),
-                    "files": [str(file) for file in files],
-                    "sequence": manifest.sequence,
-                    "folder": str(folder),
-                    "memory_mb": self.limits.memory_mb,
-                    "threads": self.limits.threads,
-                },
-                scratch=scratch,
-                timeout_s=self.limits.timeout_s,
-                progress=lease.progress,
+            given = ViewToWrite(
+                view=view_plan(ViewSpec.model_validate(view.spec)),
+                files=[str(file) for file in files],
+                sequence=manifest.sequence,
+                folder=str(folder),
+                memory_mb=self.limits.memory_mb,
+                threads=self.limits.threads,
+            )
+            written = await self.jobs.call(
+                MATERIALIZE, given, scratch=scratch, timeout_s=self.limits.timeout_s, progress=lease.progress
             )
             loaded = await self.store.take_in(row.project, view.name, folder)
-        return result if loaded is None else result | {"rows": loaded.rows, "watermark": loaded.watermark}
+        return written if loaded is None else replace(written, rows=loaded.rows, watermark=loaded.watermark)
 
     async def _apply(
-        self, session: WriteSession, row: MaterializationRow, view: ViewRow, manifest: Manifest, result: dict[str, Any]
+        self, session: WriteSession, row: MaterializationRow, view: ViewRow, manifest: Manifest, written: WrittenView
     ) -> None:
         first, last, watermark = (
-            None if result[name] is None else from_us(result[name]) for name in ("event_min", "event_max", "watermark")
+            None if moment is None else from_us(moment)
+            for moment in (written.event_min, written.event_max, written.watermark)
         )
-        row.state, row.rows, row.watermark = State.SUCCEEDED, result["rows"], watermark
-        if result["unusable"]:
-            row.note = f"{result['unusable']} rows without key or event time were left out"
+        row.state, row.rows, row.watermark = State.SUCCEEDED, written.rows, watermark
+        if written.unusable:
+            row.note = f"{written.unusable} rows without key or event time were left out"
         others = (ViewRow.project == view.project, ViewRow.name == view.name, ViewRow.version != view.version)
         await session.execute(
             update(ViewRow)
@@ -94,7 +96,7 @@ class Materialize:
             .values(online_dataset_version=None, online_sequence=None, online_rows=0, online_watermark=None)
         )
         view.online_dataset_version, view.online_sequence = manifest.version, manifest.sequence
-        view.online_rows, view.online_watermark = result["rows"], watermark
+        view.online_rows, view.online_watermark = written.rows, watermark
         event = FeaturesMaterialized(
             view=view.name,
             view_version=view.version,
@@ -102,23 +104,22 @@ class Materialize:
             dataset_version=manifest.version,
             event_time_min=first,
             event_time_max=last,
-            rows=result["rows"],
+            rows=written.rows,
             online_watermark=watermark,
         )
         self.outbox.add(
             session, event, project=row.project, subject=Urn(row.project, "view", view.name, short(view.version))
         )
 
+    async def failed(self, session: WriteSession, item: WorkItem[ViewToMaterialize], problem: Problem) -> None:
+        """Write the failure into the resource."""
+        row = await session.get(MaterializationRow, item.payload.id)
+        if row is not None:
+            row.state, row.problem = State.FAILED, problem.model_dump(mode="json")
 
-async def materialization_failed(session: WriteSession, item: WorkItem, problem: Problem) -> None:
-    """Write the failure into the resource."""
-    row = await session.get(MaterializationRow, item.payload["id"])
-    if row is not None:
-        row.state, row.problem = State.FAILED, problem.model_dump(mode="json")
 
-
-async def _load(session: ReadSession, item: WorkItem) -> tuple[MaterializationRow, ViewRow]:
-    row = await session.get_one(MaterializationRow, item.payload["id"])
+async def _load(session: ReadSession, item: WorkItem[ViewToMaterialize]) -> tuple[MaterializationRow, ViewRow]:
+    row = await session.get_one(MaterializationRow, item.payload.id)
     return row, await session.get_one(ViewRow, (row.project, row.view, row.view_version))
 
 

@@ -9,18 +9,18 @@ from sqlalchemy import select
 from capstan_contracts.events import DatasetCommitted
 from capstan_contracts.ids import uuid7
 from capstan_contracts.work import State
+from capstan_feature_store.domain.work import ViewToMaterialize
 from capstan_feature_store.tables import DatasetVersionRow, MaterializationRow, ViewRow
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.work.queue import WorkQueue
 
-KIND = "materialize"
 ON_REQUEST = -1
 """The ordinal of a materialization that somebody asked for: nothing newer replaces it in the queue."""
 
 
-def work_key(row: MaterializationRow) -> str:
-    """The key of the work item: deterministic, so that an event that comes twice enqueues once."""
-    return f"{row.view_version}:{row.dataset_version}:{row.attempt}"
+def work_of(row: MaterializationRow) -> ViewToMaterialize:
+    """The work that carries a materialization out."""
+    return ViewToMaterialize(row.id, row.view_version, row.dataset_version, row.attempt)
 
 
 class QueueMaterialization:
@@ -59,7 +59,7 @@ class QueueMaterialization:
         )
         session.add(row)
         await session.flush()
-        await self._work.add(session, KIND, key=work_key(row), project=row.project, payload={"id": row.id})
+        await self._work.add(session, work_of(row), project=row.project)
         return row
 
     async def for_dataset(self, session: WriteSession, project: str, event: DatasetCommitted, *, now: datetime) -> None:

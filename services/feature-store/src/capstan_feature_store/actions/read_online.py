@@ -8,9 +8,9 @@ from typing import Any
 from capstan_contracts.errors import FieldError
 from capstan_contracts.loop import FeatureServiceSpec, ViewSpec
 from capstan_contracts.rest.feature_store import OnlineRequest, OnlineResponse, OnlineValues
-from capstan_feature_store.actions.catalogue import feature_service, views_at
 from capstan_feature_store.actions.ports import OnlineStore, OnlineValue
 from capstan_feature_store.domain.entities import BadEntities, from_us, keys_of, read_columns, to_us
+from capstan_feature_store.tables import service_row, views_at
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import Invalid
@@ -28,7 +28,7 @@ class ReadOnline:
     async def __call__(self, project: str, asked: OnlineRequest) -> OnlineResponse:
         """Values, status and event time of each view and row; Invalid names place and rule of bad entities."""
         async with self.database.read() as session:
-            row = await feature_service(session, project, asked.feature_service)
+            row = await service_row(session, project, asked.feature_service)
             specs = await views_at(session, project, row.views)
         service = FeatureServiceSpec.model_validate(row.spec)
         try:
@@ -45,10 +45,10 @@ class ReadOnline:
         return OnlineResponse(feature_service=service.name, views=views)
 
 
-def _values(spec: ViewSpec, version: str, found: list[OnlineValue]) -> OnlineValues:
+def _values(spec: ViewSpec, version: str, values: list[OnlineValue]) -> OnlineValues:
     columns: dict[str, list[Any]] = {}
     for column in spec.columns:
-        cells = [one.values.get(column.name) for one in found]
+        cells = [value.values.get(column.name) for value in values]
         if column.dtype == "timestamp":
             cells = [None if cell is None else from_us(cell) for cell in cells]
         columns[column.name] = cells
@@ -56,6 +56,6 @@ def _values(spec: ViewSpec, version: str, found: list[OnlineValue]) -> OnlineVal
         view=spec.name,
         version=version,
         columns=columns,
-        status=[one.status for one in found],  # type: ignore[misc]  # pydantic checks the words
-        event_times=[None if one.event_us is None else from_us(one.event_us) for one in found],
+        status=[value.status for value in values],  # type: ignore[misc]  # pydantic checks the words
+        event_times=[None if value.event_us is None else from_us(value.event_us) for value in values],
     )

@@ -10,10 +10,9 @@ from capstan_contracts.errors import Problem
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.feature_store import Materialization, MaterializationRequest
 from capstan_contracts.work import Progress, State
-from capstan_feature_store.actions.catalogue import current_view
 from capstan_feature_store.actions.ports import Datasets
-from capstan_feature_store.actions.queue_materialization import KIND, ON_REQUEST, QueueMaterialization, work_key
-from capstan_feature_store.tables import MaterializationRow
+from capstan_feature_store.actions.queue_materialization import ON_REQUEST, QueueMaterialization, work_of
+from capstan_feature_store.tables import MaterializationRow, current_view_row
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.idempotency import fingerprint, recall, remember
 from capstan_servicekit.db.session import Database, ReadSession
@@ -35,19 +34,19 @@ class Materializations:
 
     async def request(self, project: str, asked: MaterializationRequest, key: str | None) -> Materialization:
         """The materialization of a view at a dataset version; the open or done one when there is one."""
-        print_ = fingerprint("materialization", asked.model_dump_json())
+        request_print = fingerprint("materialization", asked.model_dump_json())
         async with self.database.write() as session:
-            if (known := await recall(session, project, key, print_)) is not None:
+            if (known := await recall(session, project, key, request_print)) is not None:
                 return await self._of(session, await _row(session, project, known["id"]))
-            dataset = (await current_view(session, project, asked.view)).dataset
+            dataset = (await current_view_row(session, project, asked.view)).dataset
         version = asked.dataset_version or await self.datasets.latest(project, dataset)
         manifest = await self.datasets.manifest(project, dataset, version)
         now = self.clock.now()
         async with self.database.write() as session:
-            view = await current_view(session, project, asked.view)
+            view = await current_view_row(session, project, asked.view)
             row = await self.queue.for_view(session, view, manifest.version, ordinal=ON_REQUEST, now=now)
-            if await recall(session, project, key, print_) is None:
-                remember(session, project, key, print_, {"id": row.id}, now)
+            if await recall(session, project, key, request_print) is None:
+                remember(session, project, key, request_print, {"id": row.id}, now)
             return await self._of(session, row)
 
     async def get(self, project: str, id_: str) -> Materialization:
@@ -70,7 +69,7 @@ class Materializations:
     async def _of(self, session: ReadSession, row: MaterializationRow) -> Materialization:
         state, progress = State(row.state), Progress(message=row.note)
         if not state.finished:
-            status = await self.work.status(session, KIND, key=work_key(row), project=row.project)
+            status = await self.work.status(session, work_of(row), project=row.project)
             if status is not None and not status.state.finished:
                 state, progress = status.state, status.progress
         return Materialization(

@@ -8,22 +8,19 @@ from capstan_contracts.errors import Problem
 from capstan_contracts.loop import FeatureServiceSpec, ViewSpec
 from capstan_contracts.rest.feature_store import TrainingSet, TrainingSetRequest
 from capstan_contracts.work import Progress, State
-from capstan_feature_store.actions.catalogue import feature_service, views_at
 from capstan_feature_store.actions.ports import Datasets
 from capstan_feature_store.domain.versions import service_digest, training_set_id
-from capstan_feature_store.tables import TrainingSetRow
+from capstan_feature_store.domain.work import SetToBuild
+from capstan_feature_store.tables import TrainingSetRow, service_row, views_at
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.idempotency import fingerprint, recall, remember
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.errors import BadRequest, NotFound, broken
 from capstan_servicekit.work.queue import WorkQueue
 
-KIND = "training-set"
 
-
-def work_key(row: TrainingSetRow) -> str:
-    """The key of the work item; a failed set that is asked for again gets a new one."""
-    return f"{row.id}:{row.attempt}"
+def _work_of(row: TrainingSetRow) -> SetToBuild:
+    return SetToBuild(row.id, row.attempt)
 
 
 @dataclass(frozen=True)
@@ -37,13 +34,13 @@ class TrainingSets:
 
     async def request(self, project: str, asked: TrainingSetRequest, key: str | None) -> TrainingSet:
         """The training set of these pins, enqueued when it is new or has failed."""
-        print_ = fingerprint("training-set", asked.model_dump_json())
+        request_print = fingerprint("training-set", asked.model_dump_json())
         async with self.database.write() as session:
-            if (known := await recall(session, project, key, print_)) is not None:
+            if (known := await recall(session, project, key, request_print)) is not None:
                 return await self._of(session, await _row(session, project, known["id"]))
-            service_row = await feature_service(session, project, asked.feature_service)
-            service = FeatureServiceSpec.model_validate(service_row.spec)
-            view_versions = {lookup.view: service_row.views[lookup.view] for lookup in service.lookups}
+            kept_service = await service_row(session, project, asked.feature_service)
+            service = FeatureServiceSpec.model_validate(kept_service.spec)
+            view_versions = {lookup.view: kept_service.views[lookup.view] for lookup in service.lookups}
             views = await views_at(session, project, view_versions)
         versions = await self._pin_datasets(project, asked, views)
         pins = {
@@ -67,8 +64,8 @@ class TrainingSets:
         )
         async with self.database.write() as session:
             kept = await self._keep(session, row)
-            if await recall(session, project, key, print_) is None:
-                remember(session, project, key, print_, {"id": kept.id}, self.clock.now())
+            if await recall(session, project, key, request_print) is None:
+                remember(session, project, key, request_print, {"id": kept.id}, self.clock.now())
             return await self._of(session, kept)
 
     async def _pin_datasets(
@@ -98,7 +95,7 @@ class TrainingSets:
             kept.state, kept.problem, kept.attempt = State.QUEUED, None, kept.attempt + 1
         await session.flush()
         if kept.state == State.QUEUED:
-            await self.work.add(session, KIND, key=work_key(kept), project=kept.project, payload={"id": kept.id})
+            await self.work.add(session, _work_of(kept), project=kept.project)
         return kept
 
     async def get(self, project: str, id_: str) -> TrainingSet:
@@ -109,7 +106,7 @@ class TrainingSets:
     async def _of(self, session: ReadSession, row: TrainingSetRow) -> TrainingSet:
         state, progress = State(row.state), Progress()
         if not state.finished:
-            status = await self.work.status(session, KIND, key=work_key(row), project=row.project)
+            status = await self.work.status(session, _work_of(row), project=row.project)
             if status is not None and not status.state.finished:
                 state, progress = status.state, status.progress
         return TrainingSet(

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from capstan_feature_store.domain.jobs import CheckedViews, ViewsToCheck
 from capstan_feature_store.jobs import view_rows
 from capstan_feature_store.jobs.sandbox import open_sandbox
 from capstan_feature_store.jobs.select_rules import breaches
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Input: views, datasets {name: [paths]} (may lack some). Output: names of the views whose result was checked."""
-    con = open_sandbox(job.scratch, job.input["datasets"])
-    views = [view_rows.ViewPlan.from_json(view) for view in job.input["views"]]
+def run(job: Job) -> CheckedViews:
+    """JobRefused names every view whose SQL, or the result of it, breaks a rule."""
+    given = job.read(ViewsToCheck)
+    con = open_sandbox(job.scratch, given.datasets)
+    views = [view_rows.ViewPlan.from_json(view) for view in given.views]
     broken = [(f"views[{view.name}].sql", rule) for view in views for rule in breaches(con, view.sql, view.dataset)]
     if broken:
         raise JobRefused(f"{broken[0][0]}: {broken[0][1]}", errors=broken, code="invalid-spec")
     checked = []
     for view in views:
-        if view.dataset in job.input["datasets"]:
+        if view.dataset in given.datasets:
             try:
                 view_rows.result_types(con, view)
                 checked.append(view.name)
@@ -28,4 +28,4 @@ def run(job: Job) -> dict[str, Any]:
     con.close()
     if broken:
         raise JobRefused(f"{broken[0][0]}: {broken[0][1]}", errors=broken, code="invalid-spec")
-    return {"checked": checked}
+    return CheckedViews(checked)

@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from capstan_feature_store.domain.jobs import ExplainedValue, ValueToExplain
 from capstan_feature_store.jobs.lineage import origin_of
 from capstan_feature_store.jobs.sandbox import FILE_INDEX, Connection, columns_of, open_sandbox, quoted, refusal, scalar
 from capstan_feature_store.jobs.select_rules import parse
@@ -23,24 +24,24 @@ from capstan_servicekit.jobs.api import Job, JobRefused
 _KEY_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "bool": "BOOLEAN", "timestamp": "BIGINT"}
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Input: view, files [paths], keys {name: value}, event_us, limit. Output: total, rows [[file index, row, values]],
-    event_us of the rows and the names of keys that were left out."""
-    view = ViewPlan.from_json(job.input["view"])
-    con = open_sandbox(job.scratch, {view.dataset: job.input["files"]}, threads=2)
+def run(job: Job) -> ExplainedValue:
+    """JobRefused when no key, or not the event time, can be followed to one row."""
+    given = job.read(ValueToExplain)
+    view = ViewPlan.from_json(given.view)
+    con = open_sandbox(job.scratch, {view.dataset: given.files}, threads=2)
     result_types(con, view)
-    conditions, values, left_out, event = _conditions(con, view, job.input["keys"])
+    conditions, values, left_out, event = _conditions(con, view, given.keys)
     relation = f"located.{quoted(view.dataset)}"
     where = " AND ".join([*conditions, f"{event} <= ?"])
     try:
-        newest = scalar(con, f"SELECT max({event}) FROM {relation} WHERE {where}", [*values, job.input["event_us"]])
+        newest = scalar(con, f"SELECT max({event}) FROM {relation} WHERE {where}", [*values, given.event_us])
         where = " AND ".join([*conditions, f"{event} = ?"])
         total = scalar(con, f"SELECT count(*) FROM {relation} WHERE {where}", [*values, newest])
-        rows = _rows(con, relation, where, [*values, newest], int(job.input["limit"]))
+        rows = _rows(con, relation, where, [*values, newest], given.limit)
     except duckdb.Error as error:
         raise refusal(f"the rows behind view {view.name!r} cannot be read", view.name, error) from error
     con.close()
-    return {"total": total, "rows": rows, "event_us": newest, "left_out": left_out}
+    return ExplainedValue(total=total, rows=rows, event_us=newest, left_out=left_out)
 
 
 def _conditions(con: Connection, view: ViewPlan, keys: dict[str, Any]) -> tuple[list[str], list[Any], list[str], str]:

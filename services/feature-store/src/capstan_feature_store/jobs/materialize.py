@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from capstan_feature_store.domain.jobs import ViewToWrite, WrittenView
 from capstan_feature_store.jobs import view_rows
 from capstan_feature_store.jobs.sandbox import Connection, open_sandbox, scalar, within_memory
 from capstan_formats.online import EntityRow, OnlineCodecError, OnlineColumn, OnlineSchema, OnlineWriter
@@ -14,41 +14,41 @@ from capstan_servicekit.jobs.api import Job, JobRefused
 CHUNK = 5_000
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Input: view, files [paths], sequence, folder, memory_mb, threads. Output: rows, changed, unusable, clocks in us.
+def run(job: Job) -> WrittenView:
+    """JobRefused when the online store cannot hold the view.
 
     An entity keeps the row with the newest event time, then created time; where both are equal the later dataset
     version wins, so a corrected value replaces the wrong one and no value ever moves back in time.
     """
-    with within_memory(job.input["memory_mb"]):
-        return _materialize(job, job.input)
+    given = job.read(ViewToWrite)
+    with within_memory(given.memory_mb):
+        return _materialize(job, given)
 
 
-def _materialize(job: Job, given: dict[str, Any]) -> dict[str, Any]:
-    view = view_rows.ViewPlan.from_json(given["view"])
-    files = {view.dataset: given["files"]}
-    con = open_sandbox(job.scratch, files, memory_mb=given["memory_mb"], threads=given["threads"])
+def _materialize(job: Job, given: ViewToWrite) -> WrittenView:
+    view = view_rows.ViewPlan.from_json(given.view)
+    con = open_sandbox(job.scratch, {view.dataset: given.files}, memory_mb=given.memory_mb, threads=given.threads)
     job.progress(0, 2, "computing features")
-    usable, unusable = view_rows.build(con, view, "work.v", given["threads"])
+    usable, unusable = view_rows.build(con, view, "work.v", given.threads)
     first, last = scalar(con, "SELECT min(e) FROM work.v"), scalar(con, "SELECT max(e) FROM work.v")
     job.progress(1, 2, "writing the online store")
     try:
-        with OnlineWriter(Path(given["folder"]), schema(view)) as writer:
-            writer.write(_newest(con, view, int(given["sequence"])))
+        with OnlineWriter(Path(given.folder), schema(view)) as writer:
+            writer.write(_newest(con, view, given.sequence))
             generation = writer.commit(last)
     except OnlineCodecError as error:
         raise JobRefused(f"view {view.name!r} cannot be stored: {error}", errors=[(view.name, str(error))]) from error
     finally:
         con.close()
-    return {
-        "rows": generation.rows,
-        "changed": generation.changed,
-        "source_rows": usable,
-        "unusable": unusable,
-        "watermark": generation.watermark,
-        "event_min": first,
-        "event_max": last,
-    }
+    return WrittenView(
+        rows=generation.rows,
+        changed=generation.changed,
+        source_rows=usable,
+        unusable=unusable,
+        watermark=generation.watermark,
+        event_min=first,
+        event_max=last,
+    )
 
 
 def schema(view: view_rows.ViewPlan) -> OnlineSchema:

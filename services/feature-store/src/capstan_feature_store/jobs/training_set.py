@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capstan_feature_store.domain.derived import HOUR_US
+from capstan_feature_store.domain.jobs import JoinedSet, SetToJoin
 from capstan_feature_store.jobs import point_in_time, view_rows
 from capstan_feature_store.jobs.sandbox import (
     FILE_INDEX,
@@ -34,45 +34,40 @@ _ARROW = {
 }
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Input: datasets {name: [paths]}, dataset, files [[path, batch]], label, service, views, as_known, limits.
-
-    Output: rows, unlabelled, the file `training.parquet` in scratch, and per view rows, unusable rows and matches.
-    """
-    with within_memory(job.input["memory_mb"]):
-        return _build(job, job.input)
+def run(job: Job) -> JoinedSet:
+    """Writes `training.parquet` into scratch. JobRefused when the label dataset does not fit the feature service."""
+    given = job.read(SetToJoin)
+    with within_memory(given.memory_mb):
+        return _build(job, given)
 
 
-def _build(job: Job, given: dict[str, Any]) -> dict[str, Any]:
-    threads = int(given["threads"])
-    con = open_sandbox(job.scratch, given["datasets"], memory_mb=given["memory_mb"], threads=threads)
-    views = [view_rows.ViewPlan.from_json(view) for view in given["views"]]
+def _build(job: Job, given: SetToJoin) -> JoinedSet:
+    con = open_sandbox(job.scratch, given.datasets, memory_mb=given.memory_mb, threads=given.threads)
+    views = [view_rows.ViewPlan.from_json(view) for view in given.views]
     steps = len(views) + 2
     job.progress(0, steps, "reading labels")
     unlabelled = _labels(con, given)
     figures = {}
     for index, view in enumerate(views):
         job.progress(index + 1, steps, f"joining {view.name}")
-        figures[view.name] = _join(con, given, view, index, threads)
+        figures[view.name] = _join(con, given, view, index)
     job.progress(steps - 1, steps, "writing")
     path = job.scratch / "training.parquet"
     rows = _write(con, given, views, path)
     con.close()
-    return {"rows": rows, "unlabelled": unlabelled, "path": str(path), "views": figures}
+    return JoinedSet(rows=rows, unlabelled=unlabelled, path=str(path), views=figures)
 
 
-def _labels(con: Connection, given: dict[str, Any]) -> int:
+def _labels(con: Connection, given: SetToJoin) -> int:
     """Make work.labels (n in file order, t, y label, q.. request, d.. derived); how many rows have no label."""
-    relation, label, service = f"located.{quoted(given['dataset'])}", given["label"], given["service"]
+    relation, label, service = f"located.{quoted(given.dataset)}", given.label, given.service
     have = {name.lower(): type_ for name, type_ in columns_of(con, relation).items()}
     wanted = [("service.label_time", service["label_time"], "timestamp")]
     wanted += [(f"service.request[{name}]", name, dtype) for name, dtype in service["request"]]
-    broken = (
-        [("label", f"a column of dataset {given['dataset']!r}, not {label!r}")] if label.lower() not in have else []
-    )
+    broken = [("label", f"a column of dataset {given.dataset!r}, not {label!r}")] if label.lower() not in have else []
     for place, name, dtype in wanted:
         if name.lower() not in have:
-            broken.append((place, f"a column of dataset {given['dataset']!r}, not {name!r}"))
+            broken.append((place, f"a column of dataset {given.dataset!r}, not {name!r}"))
         elif not view_rows.accepts(dtype, have[name.lower()]):
             broken.append((place, f"declared {dtype}, but the dataset has {have[name.lower()]}"))
     if broken:
@@ -97,26 +92,26 @@ def _labels(con: Connection, given: dict[str, Any]) -> int:
         con.execute(f"CREATE TABLE work.labels AS SELECT {outer} FROM (SELECT {inner} FROM {relation}) WHERE labelled")
         every = scalar(con, f"SELECT count(*) FROM {relation}")
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-        raise refusal("a value of the label dataset does not fit its column", given["dataset"], error) from error
+        raise refusal("a value of the label dataset does not fit its column", given.dataset, error) from error
     return int(every - scalar(con, "SELECT count(*) FROM work.labels"))
 
 
-def _join(con: Connection, given: dict[str, Any], view: view_rows.ViewPlan, index: int, threads: int) -> dict[str, int]:
-    service = given["service"]
+def _join(con: Connection, given: SetToJoin, view: view_rows.ViewPlan, index: int) -> dict[str, int]:
+    service = given.service
     sources = {name: f"q{i}" for i, (name, _) in enumerate(service["request"])}
     sources |= {name: f"d{i}" for i, (name, _) in enumerate(service["derived"])}
     keys = service["lookups"][view.name]
     lookup = [sources[keys[name]] for name, _ in view.keys]
-    rows, unusable = view_rows.build(con, view, f"work.v{index}", threads)
+    rows, unusable = view_rows.build(con, view, f"work.v{index}", given.threads)
     hits = f"work.hit{index}"
-    point_in_time.join(con, "work.labels", f"work.v{index}", hits, lookup, view.ttl_us, as_known=given["as_known"])
+    point_in_time.join(con, "work.labels", f"work.v{index}", hits, lookup, view.ttl_us, as_known=given.as_known)
     con.execute(f"DROP TABLE work.v{index}")
     return {"rows": rows, "unusable": unusable, "matched": scalar(con, f"SELECT count(*) FROM {hits}")}
 
 
-def _outputs(given: dict[str, Any], views: list[view_rows.ViewPlan]) -> Iterator[tuple[str, str, str | None]]:
+def _outputs(given: SetToJoin, views: list[view_rows.ViewPlan]) -> Iterator[tuple[str, str, str | None]]:
     """(SQL, column name, dtype; None = as it comes) of every column of the training set, in order."""
-    service = given["service"]
+    service = given.service
     yield "f.batch || ':' || (l.n & 1099511627775)", "item_id", "string"
     yield "l.y", "label", None
     yield "l.t", service["label_time"], "timestamp"
@@ -133,11 +128,9 @@ def _outputs(given: dict[str, Any], views: list[view_rows.ViewPlan]) -> Iterator
     yield "l.n & 1099511627775", "_row", "int64"
 
 
-def _write(con: Connection, given: dict[str, Any], views: list[view_rows.ViewPlan], path: Path) -> int:
+def _write(con: Connection, given: SetToJoin, views: list[view_rows.ViewPlan], path: Path) -> int:
     con.execute("CREATE TABLE work.files (i BIGINT, path VARCHAR, batch VARCHAR)")
-    con.executemany(
-        "INSERT INTO work.files VALUES (?, ?, ?)", [[i, p, b[:12]] for i, (p, b) in enumerate(given["files"])]
-    )
+    con.executemany("INSERT INTO work.files VALUES (?, ?, ?)", [[i, p, b[:12]] for i, (p, b) in enumerate(given.files)])
     outputs = list(_outputs(given, views))
     selected = ", ".join(f"{sql} AS c{i}" for i, (sql, _, _) in enumerate(outputs))
     joins = " ".join(f"LEFT JOIN work.hit{index} h{index} ON h{index}.n = l.n" for index in range(len(views)))

@@ -21,12 +21,11 @@ from capstan_contracts.rest.feature_store import (
     TrainingSetRequest,
     View,
 )
-from capstan_feature_store.actions import catalogue
+from capstan_feature_store.actions.catalogue import Catalogue
 from capstan_feature_store.actions.explain_value import ExplainValue
 from capstan_feature_store.actions.read_online import ReadOnline
 from capstan_feature_store.actions.request_materialization import Materializations
 from capstan_feature_store.actions.request_training_set import TrainingSets
-from capstan_servicekit.db.session import Database
 from capstan_servicekit.http.routing import Router
 from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 
@@ -38,7 +37,7 @@ IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 class Actions:
     """What the routes call."""
 
-    database: Database
+    catalogue: Catalogue
     training_sets: TrainingSets
     materializations: Materializations
     read_online: ReadOnline
@@ -61,21 +60,17 @@ def _catalogue(actions: Actions) -> Router:
     @router.get("/views", response_model=Page[View])
     async def views(project: ProjectName, _: Viewer) -> Page[View]:
         """The views under their current versions, with what is online."""
-        async with actions.database.read() as session:
-            rows = await catalogue.current_views(session, project)
-        return Page(items=[catalogue.view_of(row) for row in rows])
+        return await actions.catalogue.views(project)
 
     @router.get("/views/{view}", response_model=View)
     async def view(project: ProjectName, view: Identifier, _: Viewer) -> View:
         """One view under its current version."""
-        async with actions.database.read() as session:
-            return catalogue.view_of(await catalogue.current_view(session, project, view))
+        return await actions.catalogue.view(project, view)
 
     @router.get("/feature-services/{name}", response_model=FeatureServiceInfo)
     async def feature_service(project: ProjectName, name: Identifier, _: Viewer) -> FeatureServiceInfo:
         """A feature service with the versions of its views."""
-        async with actions.database.read() as session:
-            return catalogue.feature_service_of(await catalogue.feature_service(session, project, name))
+        return await actions.catalogue.feature_service(project, name)
 
     return router
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from capstan_contracts.first_champion import WAITS
 from capstan_contracts.loop import ResolvedLoop
+from capstan_inference.domain.deployment import DEPLOYMENT
 from capstan_inference.domain.parts import ServingPart, changes
+from capstan_inference.domain.work import ModelToReconcile
 from capstan_inference.tables import DeploymentRow
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.loops.store import PartStore
 from capstan_servicekit.work.queue import WorkQueue
-
-RECONCILE = "reconcile"
 
 
 class ServingParts(PartStore[ServingPart, None]):
@@ -44,9 +45,9 @@ class ServingParts(PartStore[ServingPart, None]):
         """Keep the part; placements read it when they are made anew."""
         row = await session.get(DeploymentRow, (project, loop))
         if row is None:
-            row = DeploymentRow(project=project, name=loop, loop=loop, model=loop, state="waiting", revision=0)
-            row.message = "no version was promoted yet"
-            await self._work.add(session, RECONCILE, key=f"{loop}:generation-{generation}", project=project)
+            row = DeploymentRow(project=project, name=loop, loop=loop, model=loop, state=DEPLOYMENT.first, revision=0)
+            row.message = WAITS
+            await self._work.add(session, ModelToReconcile(loop, f"generation-{generation}"), project=project)
         row.generation, row.config = generation, part.to_json()
         session.add(row)
 

@@ -6,9 +6,10 @@ import asyncio
 
 from sqlalchemy import select
 
-from capstan_inference.actions.apply_part import RECONCILE
 from capstan_inference.actions.ports import ModelServer, Placement
+from capstan_inference.domain.deployment import DEPLOYMENT, DeploymentState
 from capstan_inference.domain.parts import ServingPart
+from capstan_inference.domain.work import ModelToReconcile
 from capstan_inference.tables import DeploymentRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import CapstanError, NotReady
@@ -50,8 +51,7 @@ class Converge:
         """Until cancelled."""
         async with self._database.write() as session:
             for row in (await session.scalars(select(DeploymentRow))).all():
-                key = f"{row.model}:{self._occasion}"
-                await self._work.add(session, RECONCILE, key=key, project=row.project)
+                await self._work.add(session, ModelToReconcile(row.model, self._occasion), project=row.project)
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._once(group)
@@ -83,17 +83,19 @@ class Converge:
             log.warning("deployment.not_loaded", deployment=wanted.deployment, error=error.detail)
         except CapstanError as error:
             self._not_before[wanted] = asyncio.get_running_loop().time() + AGAIN_AFTER_S
-            await self._tell(wanted, "failed", f"version {wanted.version} cannot be served: {error.detail}")
+            await self._tell(
+                wanted, DeploymentState.FAILED, f"version {wanted.version} cannot be served: {error.detail}"
+            )
         else:
             self._not_before.pop(wanted, None)
-            await self._tell(wanted, "serving", "")
+            await self._tell(wanted, DeploymentState.SERVING, "")
 
-    async def _tell(self, placement: Placement, state: str, message: str) -> None:
+    async def _tell(self, placement: Placement, state: DeploymentState, message: str) -> None:
         async with self._database.write() as session:
             row = await session.get(DeploymentRow, (placement.project, placement.deployment))
             if row is None or row.revision != placement.revision:
                 return
             # What serves may carry a message on the successor that could not be loaded: that stays true.
-            if row.state != state or (state == "failed" and row.message != message):
-                row.state, row.message = state, message
+            if row.state != state or (state is DeploymentState.FAILED and row.message != message):
+                row.state, row.message = DEPLOYMENT.move(row.state, state), message
                 log.warning("deployment.state", deployment=row.name, state=state, message=message)

@@ -8,7 +8,7 @@ import time
 from sqlalchemy import select
 
 from capstan_inference.actions.ports import Flushed
-from capstan_inference.tables import ModelServerRow
+from capstan_inference.tables import LOST, ModelServerRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import NotReady
 from capstan_servicekit.telemetry.logs import logger
@@ -68,14 +68,14 @@ class FlushServers:
 
     async def _alive(self, project: str) -> list[ModelServerRow]:
         async with self._database.read() as session:
-            alive = select(ModelServerRow).where(ModelServerRow.project == project, ModelServerRow.state != "lost")
+            alive = select(ModelServerRow).where(ModelServerRow.project == project, ModelServerRow.state != LOST)
             return list((await session.scalars(alive)).all())
 
     async def _order(self, project: str, deployment: str | None) -> dict[str, int]:
         if not await self._alive(project):
             return {}
         async with self._database.write() as session:
-            query = select(ModelServerRow).where(ModelServerRow.project == project, ModelServerRow.state != "lost")
+            query = select(ModelServerRow).where(ModelServerRow.project == project, ModelServerRow.state != LOST)
             if deployment is not None:
                 query = query.where(ModelServerRow.deployment == deployment)
             wanted = {}

@@ -7,10 +7,10 @@ from sqlalchemy import select
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.inference import Deployment, ModelService
 from capstan_inference.actions.ports import ModelServer
-from capstan_inference.actions.watch_servers import told
-from capstan_inference.tables import DeploymentRow, ModelServerRow
-from capstan_servicekit.db.session import ReadSession
-from capstan_servicekit.errors import NotFound
+from capstan_inference.actions.watch_servers import shortfall
+from capstan_inference.domain.deployment import DEGRADED, DeploymentState
+from capstan_inference.tables import LOST, DeploymentRow, ModelServerRow, deployment_row
+from capstan_servicekit.db.session import Database, ReadSession
 
 DEFAULT_PROJECT = "default"
 
@@ -18,30 +18,32 @@ DEFAULT_PROJECT = "default"
 class ListDeployments:
     """Reads rows; the address, and how many servers stand, are the model servers'."""
 
-    def __init__(self, server: ModelServer) -> None:
-        self._server = server
+    def __init__(self, database: Database, server: ModelServer) -> None:
+        self._database, self._server = database, server
 
-    async def all(self, session: ReadSession, project: str) -> Page[Deployment]:
+    async def all(self, project: str) -> Page[Deployment]:
         """Every deployment of a project, by name."""
-        mine = select(DeploymentRow).where(DeploymentRow.project == project).order_by(DeploymentRow.name)
-        return Page(items=[await self._wire(session, row) for row in (await session.scalars(mine)).all()])
+        by_name = select(DeploymentRow).where(DeploymentRow.project == project).order_by(DeploymentRow.name)
+        async with self._database.read() as session:
+            rows = (await session.scalars(by_name)).all()
+            return Page(items=[await self._wire(session, row) for row in rows])
 
-    async def one(self, session: ReadSession, project: str, name: str) -> Deployment:
+    async def one(self, project: str, name: str) -> Deployment:
         """One of them. NotFound."""
-        row = await session.get(DeploymentRow, (project, name))
-        if row is None:
-            raise NotFound(
-                f"no deployment {name} in project {project}", hint="A deployment is made by applying a loop."
-            )
-        return await self._wire(session, row)
+        async with self._database.read() as session:
+            return await self._wire(session, await deployment_row(session, project, name))
 
     async def _wire(self, session: ReadSession, row: DeploymentRow) -> Deployment:
         address = self._server.address(row.project, row.name)
         state, sentences = row.state, [row.message]
         replica_status = self._server.replica_status.get((row.project, row.name))
-        if replica_status is not None and state == "serving" and replica_status.available < replica_status.wanted:
-            state = "degraded"
-            sentences.append(told(replica_status))
+        if (
+            replica_status is not None
+            and state == DeploymentState.SERVING
+            and replica_status.available < replica_status.wanted
+        ):
+            state = DEGRADED
+            sentences.append(shortfall(replica_status))
         sentences.append(await _lost(session, row))
         service = address.service
         return Deployment(
@@ -61,14 +63,14 @@ class ListDeployments:
 
 async def _lost(session: ReadSession, row: DeploymentRow) -> str:
     """What went with servers of this revision; the next one starts without a stain."""
-    mine = (
+    of_revision = (
         ModelServerRow.project == row.project,
         ModelServerRow.deployment == row.name,
         ModelServerRow.revision == row.revision,
-        ModelServerRow.state == "lost",
+        ModelServerRow.state == LOST,
     )
-    lost = (await session.scalars(select(ModelServerRow).where(*mine).order_by(ModelServerRow.since))).all()
+    lost = (await session.scalars(select(ModelServerRow).where(*of_revision).order_by(ModelServerRow.since))).all()
     if not lost:
         return ""
-    records = sum(one.records for one in lost)
-    return f"{records} records of the prediction log were lost with {', '.join(one.server for one in lost[-3:])}"
+    records = sum(server.records for server in lost)
+    return f"{records} records of the prediction log were lost with {', '.join(server.server for server in lost[-3:])}"

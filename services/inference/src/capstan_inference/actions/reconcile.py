@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from capstan_contracts.errors import Problem
 from capstan_contracts.rest.registry import Champion, ModelVersion
-from capstan_inference.actions.note_registry import enqueue_roll_out, remember_run
+from capstan_inference.actions.follow_registry import remember_run
 from capstan_inference.domain.parts import follows
+from capstan_inference.domain.work import ModelToReconcile, PromotionToRollOut
 from capstan_inference.tables import DeploymentRow, ModelVersionRow
-from capstan_servicekit.db.session import Database
+from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.errors import CapstanError, NotFound
 from capstan_servicekit.peers import Peers
 from capstan_servicekit.telemetry.logs import logger
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
 from capstan_servicekit.work.queue import WorkQueue
 
 log = logger(__name__)
 
 
-class Reconcile:
-    """Work: the key is `<loop>:<occasion>`."""
+class Reconcile(Work[ModelToReconcile]):
+    """Patient: the registry may be away for a while. Models do not wait for one another."""
+
+    Payload = ModelToReconcile
+    max_attempts = 10
+    concurrency = 4
 
     def __init__(self, database: Database, peers: Peers, work: WorkQueue) -> None:
         self._database, self._peers, self._work = database, peers, work
 
-    async def __call__(self, item: WorkItem, lease: Lease) -> None:
+    async def run(self, item: WorkItem[ModelToReconcile], lease: Lease) -> None:
         """Enqueue a roll-out where the registry's champion is newer than what serves."""
-        project, model = item.project, item.key.partition(":")[0]
+        project, model = item.project, item.payload.model
         champion = await self._champion(project, model)
         version = None if champion is None else await self._version(champion, project)
         async with lease.finish() as session:
@@ -34,17 +41,14 @@ class Reconcile:
             if version is not None:
                 await remember_run(session, project, model, version.version, version.package, version.run)
             if follows(champion.ledger_sequence, row.ledger_sequence):
-                await enqueue_roll_out(
-                    session,
-                    self._work,
-                    project,
-                    # An earlier attempt may have failed for good: each occasion is a new one.
-                    key=f"{model}:{champion.ledger_sequence}:{item.id}",
-                    model=model,
-                    version=champion.version,
-                    package=champion.package,
-                    sequence=champion.ledger_sequence,
+                # An earlier attempt may have failed for good: each occasion is a new one.
+                promotion = PromotionToRollOut(
+                    model, champion.version, champion.package, champion.ledger_sequence, occasion=item.id
                 )
+                await self._work.add(session, promotion, project=project)
+
+    async def failed(self, session: WriteSession, item: WorkItem[ModelToReconcile], problem: Problem) -> None:
+        """Nothing to take back: the next start, and every promotion, bring the champion as well."""
 
     async def _champion(self, project: str, model: str) -> Champion | None:
         try:

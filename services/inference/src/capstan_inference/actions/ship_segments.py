@@ -11,10 +11,10 @@ from capstan_contracts.events import PredictionsLogged
 from capstan_contracts.ids import Urn
 from capstan_contracts.rest.inference import FlushResult
 from capstan_inference.actions.ports import ModelServer, SealedSegment, SegmentSummary, Spool
-from capstan_inference.tables import DeploymentRow, SegmentRow
+from capstan_inference.tables import SegmentRow, deployment_row
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.db.session import Database
-from capstan_servicekit.errors import CapstanError, NotFound
+from capstan_servicekit.errors import CapstanError
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.telemetry.logs import logger
 
@@ -46,11 +46,10 @@ class ShipSegments:
     async def flush(self, project: str, deployment: str) -> FlushResult:
         """Seal the open segment of a deployment and ship all of its closed ones before answering."""
         async with self._database.read() as session:
-            if await session.get(DeploymentRow, (project, deployment)) is None:
-                raise NotFound(f"no deployment {deployment} in project {project}")
+            await deployment_row(session, project, deployment)
         async with self._one_at_a_time:
             flushed = await self._server.flush(project, deployment)
-            digest, rows = (flushed[-1].segment if flushed else None), sum(one.rows for one in flushed)
+            digest, rows = (flushed[-1].segment if flushed else None), sum(segment.rows for segment in flushed)
             for segment in await self._spool.sealed():
                 if (segment.project, segment.deployment) == (project, deployment):
                     shipped = await self._ship(segment)

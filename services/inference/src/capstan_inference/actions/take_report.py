@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from capstan_contracts.rest.inference import ServerOrders, ServerReport
-from capstan_inference.tables import ModelServerRow
+from capstan_inference.tables import LOST, ModelServerRow
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.telemetry.logs import logger
@@ -53,7 +53,7 @@ class TakeReport:
                 )
             )
             return ServerOrders()
-        if row.state == "lost":
+        if row.state == LOST:
             log.warning("model_server.back", project=key[0], deployment=deployment, server=key[1])
         for name, value in values.items():
             setattr(row, name, value)

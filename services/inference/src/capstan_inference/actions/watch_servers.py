@@ -11,7 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from capstan_inference.actions.ports import ModelServer, ReplicaStatus
 from capstan_inference.actions.take_report import TakeReport
-from capstan_inference.tables import DeploymentRow, ModelServerRow
+from capstan_inference.domain.deployment import DeploymentState
+from capstan_inference.tables import LOST, DeploymentRow, ModelServerRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import CapstanError
 from capstan_servicekit.telemetry.logs import logger
@@ -71,13 +72,13 @@ class WatchServers:
         for key, replica_status in below.items():
             if key not in self._degraded and await self._serves(key):
                 self._degraded.add(key)
-                log.error("deployment.degraded", project=key[0], deployment=key[1], message=told(replica_status))
+                log.error("deployment.degraded", project=key[0], deployment=key[1], message=shortfall(replica_status))
 
     async def _serves(self, key: tuple[str, str]) -> bool:
         """One whose first version is still being loaded lacks nothing yet."""
         async with self._database.read() as session:
             row = await session.get(DeploymentRow, key)
-        return row is not None and row.state == "serving"
+        return row is not None and row.state == DeploymentState.SERVING
 
     async def count_lost(self) -> None:
         """Mark servers that are gone for good, each once."""
@@ -85,7 +86,7 @@ class WatchServers:
         if existing is None:
             return
         async with self._database.read() as session:
-            rows = (await session.scalars(select(ModelServerRow).where(ModelServerRow.state != "lost"))).all()
+            rows = (await session.scalars(select(ModelServerRow).where(ModelServerRow.state != LOST))).all()
         for row in rows:
             key = (row.project, row.server)
             # Not heard since this process started: the silence counts from the first look.
@@ -97,13 +98,13 @@ class WatchServers:
         self._reports.heard.pop(key, None)
         async with self._database.write() as session:
             row = await session.get(ModelServerRow, key)
-            if row is None or row.state == "lost":
+            if row is None or row.state == LOST:
                 return
             if not row.records:
                 await session.delete(row)
                 log.info("model_server.gone", project=row.project, deployment=row.deployment, server=row.server)
                 return
-            row.state = "lost"
+            row.state = LOST
         self._lost.labels(row.project, row.deployment).inc(row.records)
         log.error(
             "prediction_log.records_lost",
@@ -114,7 +115,7 @@ class WatchServers:
         )
 
 
-def told(replica_status: ReplicaStatus) -> str:
+def shortfall(replica_status: ReplicaStatus) -> str:
     """A sentence on a deployment that lacks servers."""
     sentence = f"{replica_status.available} of {replica_status.wanted} model servers can answer"
     return f"{sentence}: {replica_status.diagnosis}" if replica_status.diagnosis else sentence

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from capstan_contracts.first_champion import HINT
 from capstan_inference.dataplane.config import Placement
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.online import open_views
@@ -33,7 +34,7 @@ class Models:
         """The model that answers now. RequestError where the project has none of that name and version."""
         served = self._served.get((project, name))
         if served is None:
-            raise RequestError(NOT_FOUND, f"no model {name[:64]!r} in project {project[:64]!r}")
+            raise RequestError(NOT_FOUND, f"no model {name[:64]!r} in project {project[:64]!r}", hint=HINT)
         if version is not None and version != str(served.placement.version):
             raise RequestError(
                 NOT_FOUND, f"model {name!r} serves version {served.placement.version}, not {version[:20]!r}"

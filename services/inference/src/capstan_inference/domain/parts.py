@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from capstan_contracts.first_champion import WAITS
 from capstan_contracts.loop import ResolvedLoop
 from capstan_contracts.parts import Part, differences
 
@@ -29,7 +30,7 @@ class ServingPart(Part):
 def changes(deployment: str, old: ServingPart | None, new: ServingPart) -> list[str]:
     """One sentence per difference; empty when nothing changes."""
     if old is None:
-        return [f"deployment {deployment} is made and waits for its first champion"]
+        return [f"deployment {deployment} is made and {WAITS}"]
     return differences(f"deployment {deployment}", old.to_json(), new.to_json())
 
 

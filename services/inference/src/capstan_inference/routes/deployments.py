@@ -11,28 +11,25 @@ from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.inference import Deployment, FlushResult
 from capstan_inference.actions.list_deployments import ListDeployments
 from capstan_inference.actions.ship_segments import ShipSegments
-from capstan_servicekit.db.session import Database
 from capstan_servicekit.http.routing import Router
 from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 
 NamePath = Annotated[str, Path(pattern=NAME_PATTERN)]
 
 
-def deployments_router(database: Database, listing: ListDeployments, ship: ShipSegments) -> Router:
+def deployments_router(listing: ListDeployments, ship: ShipSegments) -> Router:
     """Routes under /v1/projects/{project}."""
     router = Router(prefix="/v1/projects/{project}", tags=["deployments"])
 
     @router.get("/deployments")
     async def deployments(_: Viewer, project: ProjectName) -> Page[Deployment]:
         """Every deployment of the project."""
-        async with database.read() as session:
-            return await listing.all(session, project)
+        return await listing.all(project)
 
     @router.get("/deployments/{deployment}")
     async def deployment(_: Viewer, project: ProjectName, deployment: NamePath) -> Deployment:
         """One deployment: which version serves, since when, and where."""
-        async with database.read() as session:
-            return await listing.one(session, project, deployment)
+        return await listing.one(project, deployment)
 
     @router.post("/deployments/{deployment}/flush")
     async def flush(_: Operator, project: ProjectName, deployment: NamePath) -> FlushResult:

@@ -9,35 +9,43 @@ from capstan_contracts.events import BatchQuarantined
 from capstan_contracts.ids import Urn
 from capstan_contracts.rest.ingestion import BatchState, Verdict
 from capstan_ingestion.actions.commit_batch import Commit, CommitBatch
-from capstan_ingestion.actions.lookup import dataset_row, head_of, spec_of
 from capstan_ingestion.actions.ports import Checked, Checker
+from capstan_ingestion.domain.batch import BATCH
 from capstan_ingestion.domain.versions import earlier_columns
-from capstan_ingestion.tables import BatchRow
+from capstan_ingestion.domain.work import BatchToCheck
+from capstan_ingestion.tables import BatchRow, dataset_row, head_of, spec_of
+from capstan_servicekit.bus.outbox import Outbox
+from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
 
 
-class CheckBatch:
-    """Runs outside of any transaction; its effect is one guarded transaction at the end."""
+class CheckBatch(Work[BatchToCheck]):
+    """Runs outside of any transaction; its effect is one guarded transaction at the end.
 
-    def __init__(self, kit: Kit, checker: Checker, commit: CommitBatch) -> None:
-        self._kit, self._checker, self._commit = kit, checker, commit
+    One at a time: the next check would only wait for the worker, and batches commit in their order.
+    """
 
-    def work_kind(self) -> WorkKind:
-        """One batch at a time: the next check would only wait for the worker, and batches commit in their order."""
-        return WorkKind(run=self.run, failed=self.failed)
+    Payload = BatchToCheck
 
-    async def run(self, item: WorkItem, lease: Lease) -> None:
+    def __init__(
+        self, clock: Clock, outbox: Outbox, jobs: JobPool, objects: ObjectStore, checker: Checker, commit: CommitBatch
+    ) -> None:
+        self._clock, self._outbox, self._jobs, self._objects = clock, outbox, jobs, objects
+        self._checker, self._commit = checker, commit
+
+    async def run(self, item: WorkItem[BatchToCheck], lease: Lease) -> None:
         """Check the batch and apply what was found."""
         async with lease.step() as session:
-            batch = await session.get_one(BatchRow, item.payload["batch"])
-            batch.state = BatchState.CHECKING
+            batch = await session.get_one(BatchRow, item.payload.batch)
+            batch.state = BATCH.move(batch.state, BatchState.CHECKING)
             dataset = await dataset_row(session, batch.project, batch.dataset)
             spec, head = spec_of(dataset), await head_of(session, dataset)
-        raw = await self._kit.objects.local_path(batch.project, batch.digest)
-        async with self._kit.jobs.scratch() as folder:
+        raw = await self._objects.local_path(batch.project, batch.digest)
+        async with self._jobs.scratch() as folder:
             checked = await self._checker.check(
                 raw,
                 "csv" if batch.media == "csv" else "parquet",
@@ -50,23 +58,23 @@ class CheckBatch:
             if checked.canonical is None:
                 await self._set_aside(lease, batch, checked, failing)
                 return
-            sha256 = await self._kit.objects.put_file(batch.project, checked.canonical)
+            sha256 = await self._objects.put_file(batch.project, checked.canonical)
             await self._commit(lease, Commit(batch, spec, checked, sha256, failing), folder)
 
-    async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
+    async def failed(self, session: WriteSession, item: WorkItem[BatchToCheck], problem: Problem) -> None:
         """The check itself could not be carried out: the bytes stay, a replay tries again."""
-        row = await session.get_one(BatchRow, item.payload["batch"])
-        row.state, row.problem = BatchState.FAILED, problem.model_dump(mode="json")
-        row.finished_at = self._kit.clock.now()
+        row = await session.get_one(BatchRow, item.payload.batch)
+        row.state = BATCH.move(row.state, BatchState.FAILED)
+        row.problem, row.finished_at = problem.model_dump(mode="json"), self._clock.now()
 
     async def _keep(self, project: str, file: Path | None) -> str | None:
-        return None if file is None else await self._kit.objects.put_file(project, file)
+        return None if file is None else await self._objects.put_file(project, file)
 
     async def _set_aside(self, lease: Lease, batch: BatchRow, checked: Checked, failing: str | None) -> None:
         verdict = checked.verdict
         async with lease.finish() as session:
             row = await session.get_one(BatchRow, batch.id)
-            row.state, row.finished_at = BatchState.QUARANTINED, self._kit.clock.now()
+            row.state, row.finished_at = BATCH.move(row.state, BatchState.QUARANTINED), self._clock.now()
             row.verdict, row.rows = verdict.model_dump(mode="json"), verdict.rows
             row.failing_rows, row.failing_total = failing, checked.failing_total
             event = BatchQuarantined(
@@ -78,7 +86,7 @@ class CheckBatch:
                 failing_rows=checked.failing_total,
             )
             subject = Urn(row.project, "batch", row.digest)
-            self._kit.outbox.add(session, event, project=row.project, subject=subject)
+            self._outbox.add(session, event, project=row.project, subject=subject)
 
 
 def _blocking(verdict: Verdict) -> list[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from capstan_ingestion.actions.receive_batch import stale_incoming
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.clock import Clock
 
 _EVERY_S = 600.0
 _SILENT_S = 900.0
@@ -16,8 +15,8 @@ _SILENT_S = 900.0
 class ClearIncoming:
     """A background task: at start and every ten minutes."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit, self._folder = kit, kit.settings.home / "incoming" / kit.service
+    def __init__(self, clock: Clock, incoming: Path) -> None:
+        self._clock, self._incoming = clock, incoming
 
     async def __call__(self) -> None:
         """Clear until cancelled."""
@@ -27,7 +26,14 @@ class ClearIncoming:
 
     def once(self) -> list[Path]:
         """Clear now; what was removed."""
-        found = stale_incoming(self._folder, self._kit.clock.now().timestamp() - _SILENT_S)
-        for path in found:
+        stale = _stale(self._incoming, self._clock.now().timestamp() - _SILENT_S)
+        for path in stale:
             path.unlink(missing_ok=True)
-        return found
+        return stale
+
+
+def _stale(folder: Path, before: float) -> list[Path]:
+    """Files of uploads that a killed process left behind: untouched since `before` (seconds since the epoch)."""
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.stat().st_mtime < before]

@@ -11,13 +11,14 @@ from capstan_contracts.events import DatasetCommitted
 from capstan_contracts.ids import Urn, short
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import BatchState, Manifest, ManifestFile
-from capstan_ingestion.actions.lookup import dataset_row, head_of
 from capstan_ingestion.actions.ports import Checked, Placed, VersionStore
-from capstan_ingestion.actions.receive_batch import mark_replaced
+from capstan_ingestion.domain.batch import BATCH
 from capstan_ingestion.domain.versions import earlier_columns, files_after, identity, path_in_dataset, version_of
-from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow
-from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
+from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow, dataset_row, head_of, mark_replaced
+from capstan_servicekit.bus.outbox import Outbox
+from capstan_servicekit.clock import Clock
+from capstan_servicekit.db.session import Database, WriteSession
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.work.lease import Lease
 
 _ATTEMPTS = 20
@@ -45,12 +46,15 @@ class Commit:
 class CommitBatch:
     """Commits of one dataset form a chain: the guard is the parent that a version was built upon."""
 
-    def __init__(self, kit: Kit, store: VersionStore) -> None:
-        self._kit, self._store = kit, store
+    def __init__(
+        self, database: Database, clock: Clock, outbox: Outbox, objects: ObjectStore, store: VersionStore
+    ) -> None:
+        self._database, self._clock, self._outbox, self._objects = database, clock, outbox, objects
+        self._store = store
 
     async def __call__(self, lease: Lease, commit: Commit, folder: Path) -> Manifest:
         """Place the files, then move the dataset's head in the transaction that ends the work."""
-        source = await self._kit.objects.local_path(commit.batch.project, commit.sha256)
+        source = await self._objects.local_path(commit.batch.project, commit.sha256)
         for _ in range(_ATTEMPTS):
             head = await self._head(commit.batch)
             earlier = earlier_columns(head, commit.batch.partition)
@@ -60,7 +64,7 @@ class CommitBatch:
             kept = [file for file in (head.files if head else []) if file.path != path]
             placed = await self._store.place(commit.batch.project, path=path, source=source, kept=kept, folder=folder)
             manifest, content = self._manifest(commit, placed, head, source.stat().st_size)
-            await self._kit.objects.put_bytes(commit.batch.project, content)
+            await self._objects.put_bytes(commit.batch.project, content)
             try:
                 async with lease.finish() as session:
                     return await self._apply(session, commit, manifest, head)
@@ -69,7 +73,7 @@ class CommitBatch:
         raise HeadMoved(f"{commit.batch.dataset} moved on {_ATTEMPTS} times in a row")
 
     async def _head(self, batch: BatchRow) -> Manifest | None:
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             return await head_of(session, await dataset_row(session, batch.project, batch.dataset))
 
     def _manifest(self, commit: Commit, placed: Placed, head: Manifest | None, size: int) -> tuple[Manifest, bytes]:
@@ -99,7 +103,7 @@ class CommitBatch:
             files=files,
             rows=sum(file.rows for file in files),
             dvc_md5=placed.dvc_md5,
-            created_at=self._kit.clock.now(),
+            created_at=self._clock.now(),
         )
         return manifest, content
 
@@ -112,7 +116,8 @@ class CommitBatch:
             manifest = await self._version(session, batch, manifest)
             self._tell(session, commit, manifest, head)
         row = await session.get_one(BatchRow, batch.id)
-        row.state, row.version, row.finished_at = BatchState.COMMITTED, manifest.version, self._kit.clock.now()
+        row.state = BATCH.move(row.state, BatchState.COMMITTED)
+        row.version, row.finished_at = manifest.version, self._clock.now()
         row.verdict, row.rows = commit.checked.verdict.model_dump(mode="json"), commit.checked.verdict.rows
         row.failing_rows, row.failing_total = commit.failing_rows, commit.checked.failing_total
         if row.replaces is not None:
@@ -136,8 +141,8 @@ class CommitBatch:
         known = await session.get(VersionRow, (batch.project, batch.dataset, manifest.version))
         if known is not None:
             return Manifest.model_validate(known.manifest)
-        mine = (VersionRow.project == batch.project, VersionRow.dataset == batch.dataset)
-        last = await session.scalar(select(func.max(VersionRow.sequence)).where(*mine))
+        of_dataset = (VersionRow.project == batch.project, VersionRow.dataset == batch.dataset)
+        last = await session.scalar(select(func.max(VersionRow.sequence)).where(*of_dataset))
         manifest = manifest.model_copy(update={"sequence": (last or 0) + 1})
         session.add(
             VersionRow(
@@ -166,4 +171,4 @@ class CommitBatch:
             warnings=[check.key for check in checked.verdict.checks if check.outcome != "passed"],
         )
         subject = Urn(batch.project, "dataset", batch.dataset, short(manifest.version))
-        self._kit.outbox.add(session, event, project=batch.project, subject=subject)
+        self._outbox.add(session, event, project=batch.project, subject=subject)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from capstan_contracts.errors import Problem
 from capstan_contracts.rest.ingestion import Batch, BatchState, Dataset, Verdict
 from capstan_contracts.work import Progress
-from capstan_ingestion.actions.lookup import head_of, spec_of
-from capstan_ingestion.actions.start_check import CHECK_BATCH, check_key
-from capstan_ingestion.tables import BatchRow, DatasetRow
+from capstan_ingestion.domain.batch import OPEN
+from capstan_ingestion.domain.work import BatchToCheck
+from capstan_ingestion.tables import BatchRow, DatasetRow, head_of, spec_of
 from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.work.queue import WorkQueue
-
-OPEN = (BatchState.RECEIVED, BatchState.CHECKING)
 
 
 async def describe_dataset(session: ReadSession, row: DatasetRow) -> Dataset:
@@ -30,7 +28,7 @@ async def describe_batch(session: ReadSession, work: WorkQueue, row: BatchRow) -
     """A batch; while its check is open, with the progress of it."""
     progress = Progress()
     if row.state in OPEN:
-        status = await work.status(session, CHECK_BATCH, key=check_key(row), project=row.project)
+        status = await work.status(session, BatchToCheck(row.id, row.attempt), project=row.project)
         progress = status.progress if status else progress
     return Batch(
         id=row.digest,

@@ -6,11 +6,13 @@ from datetime import datetime
 
 from capstan_contracts.errors import FieldError
 from capstan_contracts.loop import DatasetSpec
-from capstan_ingestion.actions.lookup import spec_of
+from capstan_contracts.rest.ingestion import Dataset
+from capstan_ingestion.actions.describe import describe_dataset
 from capstan_ingestion.domain.contract import ContractBroken, read_contract
-from capstan_ingestion.tables import DatasetRow
-from capstan_servicekit.db.session import ReadSession, WriteSession
-from capstan_servicekit.errors import InvalidSpec, NotBuiltYet, broken
+from capstan_ingestion.tables import DatasetRow, dataset_row, spec_of
+from capstan_servicekit.clock import Clock
+from capstan_servicekit.db.session import Database, ReadSession, WriteSession
+from capstan_servicekit.errors import Invalid, InvalidSpec, NotBuiltYet, broken
 
 
 def validate(spec: DatasetSpec) -> None:
@@ -39,14 +41,14 @@ async def changes_to(session: ReadSession, project: str, spec: DatasetSpec) -> l
     if row is None:
         return [f"dataset {spec.name}: registered, its contract has {count} expectations"]
     before = spec_of(row)
-    found = []
+    changes = []
     if before.contract != spec.contract:
-        found.append(f"dataset {spec.name}: contract changed, it has {count} expectations now")
+        changes.append(f"dataset {spec.name}: contract changed, it has {count} expectations now")
     for name in ("source", "keys", "event_time", "known_at", "modality"):
         old, new = getattr(before, name), getattr(spec, name)
         if old != new:
-            found.append(f"dataset {spec.name}: {name} changed from {old} to {new}")
-    return found
+            changes.append(f"dataset {spec.name}: {name} changed from {old} to {new}")
+    return changes
 
 
 async def put_dataset(session: WriteSession, project: str, spec: DatasetSpec, now: datetime) -> list[str]:
@@ -60,3 +62,19 @@ async def put_dataset(session: WriteSession, project: str, spec: DatasetSpec, no
         row.spec, row.updated_at = spec.model_dump(mode="json"), now
     await session.flush()
     return changes
+
+
+class PutDataset:
+    """`PUT /datasets/{dataset}`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    async def __call__(self, project: str, name: str, spec: DatasetSpec) -> Dataset:
+        """The dataset as it is from now on. Invalid, InvalidSpec, NotBuiltYet."""
+        if spec.name != name:
+            raise Invalid(f"The body is dataset {spec.name!r}", errors=broken("name", "the name in the path"))
+        validate(spec)
+        async with self._database.write() as session:
+            await put_dataset(session, project, spec, self._clock.now())
+            return await describe_dataset(session, await dataset_row(session, project, name))

@@ -7,23 +7,27 @@ from sqlalchemy import select
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.ingestion import Dataset
 from capstan_ingestion.actions.describe import describe_dataset
-from capstan_ingestion.actions.lookup import dataset_row
-from capstan_ingestion.tables import DatasetRow
-from capstan_servicekit.runtime import Kit
+from capstan_ingestion.tables import DatasetRow, dataset_row
+from capstan_servicekit.db.session import Database
 
 
-async def read_dataset(kit: Kit, project: str, name: str) -> Dataset:
-    """One dataset; NotFound."""
-    async with kit.database.read() as session:
-        return await describe_dataset(session, await dataset_row(session, project, name))
+class ReadDatasets:
+    """Datasets as callers see them."""
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-async def read_datasets(kit: Kit, project: str, *, limit: int, after: str | None) -> Page[Dataset]:
-    """Datasets by name, from the one behind `after`."""
-    query = select(DatasetRow).where(DatasetRow.project == project).order_by(DatasetRow.name).limit(limit + 1)
-    if after is not None:
-        query = query.where(DatasetRow.name > after)
-    async with kit.database.read() as session:
-        rows = list((await session.scalars(query)).all())
-        items = [await describe_dataset(session, row) for row in rows[:limit]]
-    return Page(items=items, next=items[-1].name if len(rows) > limit else None)
+    async def one(self, project: str, name: str) -> Dataset:
+        """One dataset; NotFound."""
+        async with self._database.read() as session:
+            return await describe_dataset(session, await dataset_row(session, project, name))
+
+    async def page(self, project: str, *, limit: int, after: str | None) -> Page[Dataset]:
+        """Datasets by name, from the one behind `after`."""
+        query = select(DatasetRow).where(DatasetRow.project == project).order_by(DatasetRow.name).limit(limit + 1)
+        if after is not None:
+            query = query.where(DatasetRow.name > after)
+        async with self._database.read() as session:
+            rows = list((await session.scalars(query)).all())
+            items = [await describe_dataset(session, row) for row in rows[:limit]]
+        return Page(items=items, next=items[-1].name if len(rows) > limit else None)

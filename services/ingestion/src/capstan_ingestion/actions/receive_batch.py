@@ -8,23 +8,23 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from capstan_contracts.ids import uuid7
 from capstan_contracts.rest.ingestion import Batch, BatchState
 from capstan_ingestion.actions.describe import describe_batch
-from capstan_ingestion.actions.lookup import dataset_row, head_of
 from capstan_ingestion.actions.start_check import start_check
+from capstan_ingestion.domain.batch import BATCH
 from capstan_ingestion.domain.files import Media
-from capstan_ingestion.tables import BatchRow
+from capstan_ingestion.tables import BatchRow, dataset_row, head_of, mark_replaced
+from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.idempotency import fingerprint, recall, remember
-from capstan_servicekit.db.session import ReadSession, WriteSession
+from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.errors import Conflict, InvalidData, NotFound, broken
 from capstan_servicekit.objects.folder import stream_to_file
-from capstan_servicekit.runtime import Kit
-
-_SET_ASIDE = (BatchState.QUARANTINED, BatchState.FAILED)
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.work.queue import WorkQueue
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Upload:
 class ReceiveBatch:
     """The same bytes for the same partition are the same batch, however often they come."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
-        self._incoming = kit.settings.home / "incoming" / kit.service
+    def __init__(self, database: Database, clock: Clock, work: WorkQueue, objects: ObjectStore, incoming: Path) -> None:
+        self._database, self._clock, self._work, self._objects = database, clock, work, objects
+        self._incoming = incoming
 
     async def __call__(self, upload: Upload, chunks: AsyncIterator[bytes]) -> Batch:
         """Keep the bytes and record the batch. When the stream breaks off nothing remains."""
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             await dataset_row(session, upload.project, upload.dataset)
             await _check_replaces(session, upload)
         digest, size = await self._keep(upload.project, chunks)
@@ -63,8 +63,8 @@ class ReceiveBatch:
         except IntegrityError:
             # Somebody else recorded the same bytes at the same moment: now they are found.
             row = await self._record(upload, digest, size)
-        async with self._kit.database.read() as session:
-            return await describe_batch(session, self._kit.work, row)
+        async with self._database.read() as session:
+            return await describe_batch(session, self._work, row)
 
     async def _keep(self, project: str, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
         await asyncio.to_thread(self._incoming.mkdir, parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class ReceiveBatch:
                 raise InvalidData(
                     "The body is empty", hint="Send the file as the request body.", errors=broken("body", "not empty")
                 )
-            stored = await self._kit.objects.put_file(project, draft)
+            stored = await self._objects.put_file(project, draft)
         finally:
             await asyncio.to_thread(draft.unlink, missing_ok=True)
         if stored != digest:
@@ -84,9 +84,9 @@ class ReceiveBatch:
 
     async def _record(self, upload: Upload, digest: str, size: int) -> BatchRow:
         parts = (upload.dataset, upload.partition, upload.filename, upload.replaces or "", digest)
-        async with self._kit.database.write() as session:
-            print_ = fingerprint(*parts)
-            before = await recall(session, upload.project, upload.key, print_)
+        async with self._database.write() as session:
+            request_print = fingerprint(*parts)
+            before = await recall(session, upload.project, upload.key, request_print)
             if before is not None and (known := await session.get(BatchRow, before["id"])) is not None:
                 return known
             row = await session.scalar(
@@ -100,10 +100,10 @@ class ReceiveBatch:
             if row is None:
                 row = self._new(upload, digest, size)
                 session.add(row)
-                await start_check(session, self._kit.work, row)
+                await start_check(session, self._work, row)
             else:
                 await self._again(session, row, upload)
-            remember(session, upload.project, upload.key, print_, {"id": row.id}, self._kit.clock.now())
+            remember(session, upload.project, upload.key, request_print, {"id": row.id}, self._clock.now())
         return row
 
     def _new(self, upload: Upload, digest: str, size: int) -> BatchRow:
@@ -116,11 +116,10 @@ class ReceiveBatch:
             filename=upload.filename,
             media=upload.media,
             bytes=size,
-            state=BatchState.RECEIVED,
             attempt=0,
             failing_total=0,
             replaces=upload.replaces,
-            received_at=self._kit.clock.now(),
+            received_at=self._clock.now(),
         )
 
     async def _again(self, session: WriteSession, row: BatchRow, upload: Upload) -> None:
@@ -128,28 +127,14 @@ class ReceiveBatch:
         if upload.replaces is not None:
             row.replaces = upload.replaces
         if row.state == BatchState.FAILED:
-            await start_check(session, self._kit.work, row)
+            await start_check(session, self._work, row)
         elif row.state == BatchState.COMMITTED:
             dataset = await dataset_row(session, row.project, row.dataset)
             head = await head_of(session, dataset)
             if head is None or not any(file.batch == row.digest for file in head.files):
-                await start_check(session, self._kit.work, row)
+                await start_check(session, self._work, row)
             elif row.replaces is not None:
                 await mark_replaced(session, row)
-
-
-async def mark_replaced(session: WriteSession, row: BatchRow) -> None:
-    """The batch that `row` corrects is out of quarantine: `row` has taken its place."""
-    await session.execute(
-        update(BatchRow)
-        .where(
-            BatchRow.project == row.project,
-            BatchRow.dataset == row.dataset,
-            BatchRow.digest == row.replaces,
-            BatchRow.state.in_(_SET_ASIDE),
-        )
-        .values(state=BatchState.REPLACED)
-    )
 
 
 async def _check_replaces(session: ReadSession, upload: Upload) -> None:
@@ -161,15 +146,8 @@ async def _check_replaces(session: ReadSession, upload: Upload) -> None:
     states = set((await session.scalars(query)).all())
     if not states:
         raise NotFound(f"Dataset {upload.dataset!r} has no batch {upload.replaces[:12]} to replace")
-    if not states & {*_SET_ASIDE, BatchState.REPLACED}:
+    if not states & {*BATCH.into(BatchState.REPLACED), BatchState.REPLACED}:
         raise Conflict(
             f"Batch {upload.replaces[:12]} is {states.pop()}; only a quarantined batch is replaced",
             hint="To correct committed rows send the new file for the same partition, without `replaces`.",
         )
-
-
-def stale_incoming(folder: Path, before: float) -> list[Path]:
-    """Files of uploads that a killed process left behind: untouched since `before` (seconds since the epoch)."""
-    if not folder.is_dir():
-        return []
-    return [path for path in folder.iterdir() if path.stat().st_mtime < before]

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from capstan_contracts.rest.ingestion import BatchState
+from capstan_ingestion.domain.batch import BATCH
+from capstan_ingestion.domain.work import BatchToCheck
 from capstan_ingestion.tables import BatchRow
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.work.queue import WorkQueue
-
-CHECK_BATCH = "check-batch"
-
-
-def check_key(row: BatchRow) -> str:
-    """The key of the work that does the present attempt."""
-    return f"{row.id}/{row.attempt}"
 
 
 async def start_check(session: WriteSession, work: WorkQueue, row: BatchRow) -> None:
     """Begin the next attempt, in the caller's transaction; what the last one said is gone."""
     row.attempt += 1
-    row.state = BatchState.RECEIVED
+    row.state = BATCH.first if row.attempt == 1 else BATCH.move(row.state, BatchState.RECEIVED)
     row.verdict, row.problem, row.failing_rows, row.failing_total, row.finished_at = None, None, None, 0, None
     await session.flush()
-    await work.add(session, CHECK_BATCH, key=check_key(row), project=row.project, payload={"batch": row.id})
+    await work.add(session, BatchToCheck(row.id, row.attempt), project=row.project)

@@ -9,14 +9,13 @@ from fastapi import Query
 from capstan_contracts.ids import Name, Uuid7, Version
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.ingestion import Batch, BatchState, FailingRows
-from capstan_ingestion.actions.read_batches import read_batch, read_batches, read_failing_rows
+from capstan_ingestion.actions.read_batches import ReadBatches
 from capstan_ingestion.actions.replay_batch import ReplayBatch
 from capstan_servicekit.http.routing import Router
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 
 
-def batches_router(kit: Kit, replay_batch: ReplayBatch) -> Router:
+def batches_router(read: ReadBatches, replay_batch: ReplayBatch) -> Router:
     """Routes of batches."""
     router = Router(prefix="/v1/projects/{project}", tags=["batches"])
 
@@ -30,17 +29,17 @@ def batches_router(kit: Kit, replay_batch: ReplayBatch) -> Router:
         cursor: Annotated[Uuid7 | None, Query()] = None,
     ) -> Page[Batch]:
         """The batches of a dataset, newest first."""
-        return await read_batches(kit, project, dataset, state=state, limit=limit, before=cursor)
+        return await read.page(project, dataset, state=state, limit=limit, before=cursor)
 
     @router.get("/batches/{batch}", response_model=Batch)
     async def one(project: ProjectName, batch: Version, _: Viewer) -> Batch:
         """A batch by its digest (12 or more characters); where the bytes came to several places, the newest."""
-        return await read_batch(kit, project, batch)
+        return await read.one(project, batch)
 
     @router.get("/batches/{batch}/failing-rows", response_model=FailingRows)
     async def failing_rows(project: ProjectName, batch: Version, _: Viewer) -> FailingRows:
         """The rows that broke the contract, with their place in the file; `total` counts those not shown too."""
-        return await read_failing_rows(kit, project, batch)
+        return await read.failing_rows(project, batch)
 
     @router.post("/batches/{batch}/replay", response_model=Batch, status_code=202)
     async def replay(project: ProjectName, batch: Version, _: Operator) -> Batch:

@@ -10,27 +10,20 @@ from capstan_contracts.ids import Name
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.ingestion import Dataset
-from capstan_ingestion.actions.put_dataset import put_dataset, validate
-from capstan_ingestion.actions.read_datasets import read_dataset, read_datasets
-from capstan_servicekit.errors import Invalid, broken
+from capstan_ingestion.actions.put_dataset import PutDataset
+from capstan_ingestion.actions.read_datasets import ReadDatasets
 from capstan_servicekit.http.routing import Router
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.security.auth import Admin, ProjectName, Viewer
 
 
-def datasets_router(kit: Kit) -> Router:
+def datasets_router(read: ReadDatasets, put_dataset: PutDataset) -> Router:
     """Routes of datasets."""
     router = Router(prefix="/v1/projects/{project}", tags=["datasets"])
 
     @router.put("/datasets/{dataset}", response_model=Dataset)
     async def put(project: ProjectName, dataset: Name, spec: DatasetSpec, _: Admin) -> Dataset:
         """Register a dataset, or change it; the same again changes nothing."""
-        if spec.name != dataset:
-            raise Invalid(f"The body is dataset {spec.name!r}", errors=broken("name", "the name in the path"))
-        validate(spec)
-        async with kit.database.write() as session:
-            await put_dataset(session, project, spec, kit.clock.now())
-        return await read_dataset(kit, project, dataset)
+        return await put_dataset(project, dataset, spec)
 
     @router.get("/datasets", response_model=Page[Dataset])
     async def datasets(
@@ -40,11 +33,11 @@ def datasets_router(kit: Kit) -> Router:
         cursor: Annotated[Name | None, Query()] = None,
     ) -> Page[Dataset]:
         """All datasets, by name."""
-        return await read_datasets(kit, project, limit=limit, after=cursor)
+        return await read.page(project, limit=limit, after=cursor)
 
     @router.get("/datasets/{dataset}", response_model=Dataset)
     async def one(project: ProjectName, dataset: Name, _: Viewer) -> Dataset:
         """A dataset and its newest version."""
-        return await read_dataset(kit, project, dataset)
+        return await read.one(project, dataset)
 
     return router

@@ -11,9 +11,9 @@ from starlette.requests import ClientDisconnect
 from capstan_contracts.errors import Code
 from capstan_contracts.ids import Digest, Name
 from capstan_contracts.rest.ingestion import Batch, PullRequest
-from capstan_ingestion.actions.describe import OPEN
 from capstan_ingestion.actions.pull_batch import PullBatch
 from capstan_ingestion.actions.receive_batch import ReceiveBatch, Upload
+from capstan_ingestion.domain.batch import OPEN
 from capstan_ingestion.domain.files import PARTITION_PATTERN, Media, is_filename, media_of
 from capstan_servicekit.errors import BadRequest, Invalid, UnsupportedMedia, broken
 from capstan_servicekit.http.routing import Router

@@ -10,14 +10,13 @@ from fastapi.responses import PlainTextResponse
 from capstan_contracts.ids import Name, Version
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.ingestion import Manifest
-from capstan_ingestion.actions.read_versions import read_version, read_versions
+from capstan_ingestion.actions.read_versions import ReadVersions
 from capstan_ingestion.domain.versions import dvc_file
 from capstan_servicekit.http.routing import Router
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.security.auth import ProjectName, Viewer
 
 
-def versions_router(kit: Kit) -> Router:
+def versions_router(read: ReadVersions) -> Router:
     """Routes of versions."""
     router = Router(prefix="/v1/projects/{project}/datasets/{dataset}", tags=["versions"])
 
@@ -30,16 +29,16 @@ def versions_router(kit: Kit) -> Router:
         cursor: Annotated[int | None, Query(ge=1)] = None,
     ) -> Page[Manifest]:
         """All versions, newest first; `cursor` is the sequence number before which to go on."""
-        return await read_versions(kit, project, dataset, limit=limit, before=cursor)
+        return await read.page(project, dataset, limit=limit, before=cursor)
 
     @router.get("/versions/{version}", response_model=Manifest)
     async def one(project: ProjectName, dataset: Name, version: Version, _: Viewer) -> Manifest:
         """A version by its name, or 12 or more characters of it."""
-        return await read_version(kit, project, dataset, version)
+        return await read.one(project, dataset, version)
 
     @router.get("/versions/{version}/dvc", response_class=PlainTextResponse)
     async def dvc(project: ProjectName, dataset: Name, version: Version, _: Viewer) -> PlainTextResponse:
         """The `.dvc` file: beside it, `dvc pull` from the project's store gets exactly this version."""
-        return PlainTextResponse(dvc_file(await read_version(kit, project, dataset, version)))
+        return PlainTextResponse(dvc_file(await read.one(project, dataset, version)))
 
     return router

@@ -11,9 +11,11 @@ from capstan_contracts.events import RetrainRequested, RetrainWithheld
 from capstan_contracts.ids import Urn, uuid7
 from capstan_monitoring.domain.guard import PastRetrain, refusal
 from capstan_monitoring.domain.part import MonitorPart
+from capstan_monitoring.domain.retrain import RETRAIN, RetrainState
 from capstan_monitoring.tables import CommitRow, RetrainRow
+from capstan_servicekit.bus.outbox import Outbox
+from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
 
 DAY = timedelta(days=1)
 REMEMBERED = 100
@@ -30,8 +32,8 @@ def labels_until(window_end: datetime, delay: timedelta) -> datetime:
 class ConsiderRetrain:
     """Runs in the transactions of others: a verdict, or a commit."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, clock: Clock, outbox: Outbox) -> None:
+        self._clock, self._outbox = clock, outbox
 
     async def after_drift(
         self, session: WriteSession, project: str, loop: str, part: MonitorPart, now: datetime, reason: str,
@@ -39,14 +41,15 @@ class ConsiderRetrain:
     ) -> None:  # fmt: skip
         """`now` is the end of the window that drifted, in event time."""
         why = await self._refusal(session, project, loop, part, now)
+        state = RETRAIN.move(RETRAIN.first, RetrainState.WITHHELD) if why else RETRAIN.first
         row = RetrainRow(
-            id=uuid7(), project=project, loop=loop, state="withheld" if why else "waiting", reason=reason,
-            why=why or "", evidence=evidence, event_time=now, at=self._kit.clock.now(),
+            id=uuid7(), project=project, loop=loop, state=state, reason=reason,
+            why=why or "", evidence=evidence, event_time=now, at=self._clock.now(),
         )  # fmt: skip
         session.add(row)
         if why:
             withheld = RetrainWithheld(loop=loop, reason=reason, why=why, evidence=evidence)
-            self._kit.outbox.add(session, withheld, project=project, subject=Urn(project, "loop", loop))
+            self._outbox.add(session, withheld, project=project, subject=Urn(project, "loop", loop))
             return
         row.needs_labels_until = labels_until(now, part.monitoring.labels.delay)
         newest = await session.scalar(
@@ -68,9 +71,13 @@ class ConsiderRetrain:
         """Ask for what waited for this commit."""
         if commit.event_time_max is None:
             return
-        mine = (RetrainRow.project == commit.project, RetrainRow.loop == loop, RetrainRow.state == "waiting")
+        waiting = (
+            RetrainRow.project == commit.project,
+            RetrainRow.loop == loop,
+            RetrainRow.state == RetrainState.WAITING,
+        )
         ready = RetrainRow.needs_labels_until <= commit.event_time_max
-        for row in (await session.scalars(select(RetrainRow).where(*mine, ready))).all():
+        for row in (await session.scalars(select(RetrainRow).where(*waiting, ready))).all():
             self._request(session, row, commit)
 
     async def _refusal(
@@ -80,7 +87,7 @@ class ConsiderRetrain:
             return "the loop does not retrain on drift (spec.training.on)"
         rows = await session.scalars(
             select(RetrainRow)
-            .where(RetrainRow.project == project, RetrainRow.loop == loop, RetrainRow.state != "withheld")
+            .where(RetrainRow.project == project, RetrainRow.loop == loop, RetrainRow.state != RetrainState.WITHHELD)
             .order_by(RetrainRow.event_time.desc(), RetrainRow.at.desc())
             .limit(REMEMBERED)
         )
@@ -88,9 +95,10 @@ class ConsiderRetrain:
         return refusal(now, past, part.monitoring.retrain)
 
     def _request(self, session: WriteSession, row: RetrainRow, commit: CommitRow) -> None:
-        row.state, row.dataset_version, row.why = "requested", commit.version, ""
+        row.state = RETRAIN.move(row.state, RetrainState.REQUESTED)
+        row.dataset_version, row.why = commit.version, ""
         event = RetrainRequested(
             request=row.id, loop=row.loop, reason=row.reason, dataset=commit.dataset, dataset_version=commit.version,
             evidence=row.evidence,
         )  # fmt: skip
-        self._kit.outbox.add(session, event, project=row.project, subject=Urn(row.project, "loop", row.loop))
+        self._outbox.add(session, event, project=row.project, subject=Urn(row.project, "loop", row.loop))

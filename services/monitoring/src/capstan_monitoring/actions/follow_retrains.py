@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from capstan_contracts.events import Envelope, GatesDecided, RunFinished, RunStarted
 from capstan_contracts.work import State
+from capstan_monitoring.domain.retrain import RETRAIN, RetrainState
 from capstan_monitoring.tables import RetrainRow
 from capstan_servicekit.db.session import WriteSession
 
@@ -23,25 +24,26 @@ async def finished(session: WriteSession, envelope: Envelope, event: RunFinished
     row = await _of_run(session, envelope.project, event.run)
     if row is None and event.reason == DRIFT:
         row = await _adopt(session, envelope.project, event.loop, event.run, event.dataset_version)
-    if row is not None and row.state == "running" and event.state is not State.SUCCEEDED:
-        row.state, row.why = "failed", event.error or f"the run {event.state.value}"
+    if row is not None and row.state == RetrainState.RUNNING and event.state is not State.SUCCEEDED:
+        row.state = RETRAIN.move(row.state, RetrainState.FAILED)
+        row.why = event.error or f"the run {event.state.value}"
 
 
 async def decided(session: WriteSession, envelope: Envelope, event: GatesDecided) -> None:
     """The gates have spoken."""
     row = await _of_run(session, envelope.project, event.run) if event.run is not None else None
-    if row is None or row.state != "running":
+    if row is None or row.state != RetrainState.RUNNING:
         return
-    row.state = "promoted" if event.approved else "refused"
+    row.state = RETRAIN.move(row.state, RetrainState.PROMOTED if event.approved else RetrainState.REFUSED)
     refusing = [gate.sentence for gate in event.gates if gate.passed is False]
     row.why = "" if event.approved else "; ".join(refusing)
 
 
 async def _of_run(session: WriteSession, project: str, run: str) -> RetrainRow | None:
-    found: RetrainRow | None = await session.scalar(
+    row: RetrainRow | None = await session.scalar(
         select(RetrainRow).where(RetrainRow.project == project, RetrainRow.run == run)
     )
-    return found
+    return row
 
 
 async def _adopt(session: WriteSession, project: str, loop: str, run: str, dataset_version: str) -> RetrainRow | None:
@@ -51,12 +53,12 @@ async def _adopt(session: WriteSession, project: str, loop: str, run: str, datas
         .where(
             RetrainRow.project == project,
             RetrainRow.loop == loop,
-            RetrainRow.state == "requested",
+            RetrainRow.state == RetrainState.REQUESTED,
             RetrainRow.dataset_version == dataset_version,
         )
         .order_by(RetrainRow.at)
         .limit(1)
     )
     if row is not None:
-        row.state, row.run = "running", run
+        row.state, row.run = RETRAIN.move(row.state, RetrainState.RUNNING), run
     return row

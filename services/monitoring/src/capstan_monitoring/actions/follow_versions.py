@@ -6,16 +6,17 @@ from sqlalchemy import select
 
 from capstan_contracts.events import DriftCleared, Envelope, RunFinished, VersionPromoted
 from capstan_contracts.ids import Urn
+from capstan_monitoring.domain.window import WindowState
 from capstan_monitoring.tables import MonitorRow, PackageRow, WindowRow
+from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
 
 
 class FollowVersions:
     """`run.finished` and `version.promoted`, in either order."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
 
     async def finished(self, session: WriteSession, envelope: Envelope, event: RunFinished) -> None:
         """Which training set a package was made from."""
@@ -48,7 +49,11 @@ class FollowVersions:
         monitor.alarm = False
         window = await session.scalar(
             select(WindowRow)
-            .where(WindowRow.project == monitor.project, WindowRow.loop == monitor.loop, WindowRow.state == "drifted")
+            .where(
+                WindowRow.project == monitor.project,
+                WindowRow.loop == monitor.loop,
+                WindowRow.state == WindowState.DRIFTED,
+            )
             .order_by(WindowRow.start.desc(), WindowRow.version.desc())
             .limit(1)
         )
@@ -57,4 +62,4 @@ class FollowVersions:
                 monitor=monitor.loop, model_version=window.version, window_start=window.start, window_end=window.end
             )
             subject = Urn(monitor.project, "loop", monitor.loop)
-            self._kit.outbox.add(session, event, project=monitor.project, subject=subject)
+            self._outbox.add(session, event, project=monitor.project, subject=subject)

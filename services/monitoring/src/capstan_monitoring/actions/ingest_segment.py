@@ -11,39 +11,42 @@ from sqlalchemy import select
 
 from capstan_contracts.errors import Problem
 from capstan_monitoring.actions.close_windows import close_windows
-from capstan_monitoring.actions.find_monitor import monitor_row
-from capstan_monitoring.actions.measure_quality import enqueue_quality
 from capstan_monitoring.actions.write_rows import chunks, insert_scored
 from capstan_monitoring.domain.instants import instant, micros
 from capstan_monitoring.domain.join import prediction_key
 from capstan_monitoring.domain.part import MonitorPart
+from capstan_monitoring.domain.window import WindowState
 from capstan_monitoring.domain.windows import Grid
-from capstan_monitoring.tables import MonitorRow, PackageRow, PartialRow, SegmentRow, WindowRow
-from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_monitoring.domain.work import SegmentToIngest, WindowToMeasure
+from capstan_monitoring.tables import MonitorRow, PackageRow, PartialRow, SegmentRow, WindowRow, monitor_row
+from capstan_servicekit.db.session import Database, ReadSession, WriteSession
+from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
+from capstan_servicekit.work.queue import WorkQueue
 
 
-class IngestSegment:
+class IngestSegment(Work[SegmentToIngest]):
     """One segment at a time; each may move the newest event time."""
 
-    def __init__(self, kit: Kit, lateness: timedelta) -> None:
-        self._kit, self._lateness = kit, lateness
+    Payload = SegmentToIngest
 
-    def work_kind(self) -> WorkKind:
-        """Segments in order."""
-        return WorkKind(run=self.run, failed=self.failed)
+    def __init__(
+        self, database: Database, work: WorkQueue, jobs: JobPool, objects: ObjectStore, lateness: timedelta
+    ) -> None:
+        self._database, self._work, self._jobs, self._objects = database, work, jobs, objects
+        self._lateness = lateness
 
-    async def run(self, item: WorkItem, lease: Lease) -> None:
+    async def run(self, item: WorkItem[SegmentToIngest], lease: Lease) -> None:
         """Read in a job, write in one transaction."""
-        loop, digest = item.payload["loop"], item.payload["segment"]
-        async with self._kit.database.read() as session:
+        loop, digest = item.payload.loop, item.payload.segment
+        async with self._database.read() as session:
             monitor = await monitor_row(session, item.project, loop)
             packages = await self._packages(session, item.project, loop)
         part = MonitorPart.from_json(monitor.part)
-        segment = await self._kit.objects.local_path(item.project, digest)
-        async with self._kit.jobs.scratch() as folder:
+        segment = await self._objects.local_path(item.project, digest)
+        async with self._jobs.scratch() as folder:
             given = {
                 "segment": str(segment),
                 "packages": packages,
@@ -52,43 +55,48 @@ class IngestSegment:
                 "keys": list(part.keys),
                 "time_keys": list(part.time_keys),
             }
-            found = await self._kit.jobs.run("platform", "capstan_monitoring.jobs.ingest:run", given, scratch=folder)
+            found = await self._jobs.run("platform", "capstan_monitoring.jobs.ingest:run", given, scratch=folder)
             async with lease.finish() as session:
                 if await session.get(SegmentRow, (item.project, digest)) is None:
                     await self._apply(session, item, part, found, folder / "scored.jsonl")
 
-    async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
+    async def failed(self, session: WriteSession, item: WorkItem[SegmentToIngest], problem: Problem) -> None:
         """Keep why: the segment's rows are in no window."""
-        if await session.get(SegmentRow, (item.project, item.payload["segment"])) is None:
+        if await session.get(SegmentRow, (item.project, item.payload.segment)) is None:
             session.add(
                 SegmentRow(
                     project=item.project,
-                    digest=item.payload["segment"],
-                    loop=item.payload["loop"],
+                    digest=item.payload.segment,
+                    loop=item.payload.loop,
                     rows=0,
                     unknown=0,
                     problem=problem.detail or problem.title,
                 )
             )
         # Windows do not wait for it any longer.
-        monitor = await monitor_row(session, item.project, item.payload["loop"])
-        await close_windows(session, self._kit.work, monitor, self._lateness)
+        monitor = await monitor_row(session, item.project, item.payload.loop)
+        await close_windows(session, self._work, monitor, self._lateness)
 
-    async def _packages(self, session: Any, project: str, loop: str) -> dict[str, str]:
+    async def _packages(self, session: ReadSession, project: str, loop: str) -> dict[str, str]:
         """Files of the packages that the loop's runs made."""
         known = await session.scalars(
             select(PackageRow.package).where(PackageRow.project == project, PackageRow.loop == loop)
         )
         return {
-            digest: str(await self._kit.objects.local_path(project, digest))
+            digest: str(await self._objects.local_path(project, digest))
             for digest in known.all()
-            if await self._kit.objects.exists(project, digest)
+            if await self._objects.exists(project, digest)
         }
 
     async def _apply(
-        self, session: WriteSession, item: WorkItem, part: MonitorPart, found: Mapping[str, Any], scored: Path
+        self,
+        session: WriteSession,
+        item: WorkItem[SegmentToIngest],
+        part: MonitorPart,
+        found: Mapping[str, Any],
+        scored: Path,
     ) -> None:
-        project, loop, digest = item.project, item.payload["loop"], item.payload["segment"]
+        project, loop, digest = item.project, item.payload.loop, item.payload.segment
         monitor = await monitor_row(session, project, loop)
         session.add(
             SegmentRow(
@@ -96,7 +104,7 @@ class IngestSegment:
             )
         )
         await self._add(session, monitor, part, digest, found, scored)
-        await close_windows(session, self._kit.work, monitor, self._lateness)
+        await close_windows(session, self._work, monitor, self._lateness)
 
     async def _add(
         self, session: WriteSession, monitor: MonitorRow, part: MonitorPart, digest: str, found: Mapping[str, Any],
@@ -111,7 +119,7 @@ class IngestSegment:
             newest = instant(found["newest_us"])
             monitor.newest = max(monitor.newest or newest, newest)
         for start, version in labelled:
-            await enqueue_quality(session, self._kit.work, project, loop, start, version, cause=digest)
+            await self._work.add(session, WindowToMeasure(loop, start, version, cause=digest), project=project)
 
 
 async def _add_partial(
@@ -129,7 +137,7 @@ async def _add_partial(
     if window is None:
         window = WindowRow(
             project=project, loop=loop, start=start, version=version, end=grid.end_of(start), package=package,
-            rows=0, state="open", figures=[], message="",
+            rows=0, state=WindowState.OPEN, figures=[], message="",
         )  # fmt: skip
         session.add(window)
     window.rows += rows

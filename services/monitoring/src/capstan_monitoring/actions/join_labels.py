@@ -3,75 +3,86 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from capstan_contracts.errors import Problem
 from capstan_contracts.events import LabelsReceived
 from capstan_contracts.ids import Urn
 from capstan_contracts.rest.ingestion import Manifest
-from capstan_monitoring.actions.find_monitor import monitor_row
-from capstan_monitoring.actions.measure_quality import enqueue_quality
 from capstan_monitoring.actions.write_rows import Window, chunks, write_labels
+from capstan_monitoring.domain.jobs import LabelsToRead, ReadLabels
 from capstan_monitoring.domain.part import MonitorPart
-from capstan_servicekit.db.session import WriteSession
+from capstan_monitoring.domain.work import LabelsToJoin, WindowToMeasure
+from capstan_monitoring.tables import monitor_row
+from capstan_servicekit.bus.outbox import Outbox
+from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.errors import NotFound
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.jobs.api import JobKind
+from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.peers import Peers
 from capstan_servicekit.telemetry.logs import logger
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
+from capstan_servicekit.work.queue import WorkQueue
 
+READ_LABELS = JobKind("platform", "capstan_monitoring.jobs.labels:run", LabelsToRead, ReadLabels)
 log = logger(__name__)
-JOIN_LABELS = "join-labels"
 
 
-class JoinLabels:
+class JoinLabels(Work[LabelsToJoin]):
     """One batch at a time. A label may come before its prediction, late, again, or corrected."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    Payload = LabelsToJoin
 
-    def work_kind(self) -> WorkKind:
-        """The kind of this work."""
-        return WorkKind(run=self.run, failed=self.failed)
+    def __init__(
+        self, database: Database, outbox: Outbox, work: WorkQueue, jobs: JobPool, objects: ObjectStore, peers: Peers
+    ) -> None:
+        self._database, self._outbox, self._work, self._jobs, self._objects, self._peers = (
+            database,
+            outbox,
+            work,
+            jobs,
+            objects,
+            peers,
+        )
 
-    async def run(self, item: WorkItem, lease: Lease) -> None:
+    async def run(self, item: WorkItem[LabelsToJoin], lease: Lease) -> None:
         """Find the batch's file, read it in a job, write labels in one transaction."""
-        dataset, version = item.payload["dataset"], item.payload["version"]
-        manifest = await self._kit.peers.get(
+        dataset, version = item.payload.dataset, item.payload.version
+        manifest = await self._peers.get(
             "ingestion", f"/v1/projects/{item.project}/datasets/{dataset}/versions/{version}", Manifest
         )
-        file = next((one for one in manifest.files if one.batch == item.payload["batch"]), None)
+        file = next((file for file in manifest.files if file.batch == item.payload.batch), None)
         if file is None:
-            raise NotFound(f"batch {item.payload['batch'][:12]} is not in version {version[:12]} of {dataset}")
-        async with self._kit.database.read() as session:
-            part = MonitorPart.from_json((await monitor_row(session, item.project, item.payload["loop"])).part)
-        path = await self._kit.objects.local_path(item.project, file.sha256)
-        async with self._kit.jobs.scratch() as folder:
-            given = {
-                "file": str(path), "keys": list(part.keys), "time_keys": list(part.time_keys), "label": part.label,
-            }  # fmt: skip
-            found = await self._kit.jobs.run("platform", "capstan_monitoring.jobs.labels:run", given, scratch=folder)
+            raise NotFound(f"batch {item.payload.batch[:12]} is not in version {version[:12]} of {dataset}")
+        async with self._database.read() as session:
+            part = MonitorPart.from_json((await monitor_row(session, item.project, item.payload.loop)).part)
+        path = await self._objects.local_path(item.project, file.sha256)
+        async with self._jobs.scratch() as folder:
+            given = LabelsToRead(str(path), list(part.keys), list(part.time_keys), part.label)
+            counts = await self._jobs.call(READ_LABELS, given, scratch=folder)
             async with lease.finish() as session:
-                await self._apply(session, item, manifest.sequence, found, folder / "labels.jsonl")
+                await self._apply(session, item, manifest.sequence, counts, folder / "labels.jsonl")
 
-    async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
+    async def failed(self, session: WriteSession, item: WorkItem[LabelsToJoin], problem: Problem) -> None:
         """Nothing was written; quality goes on with the labels of before."""
-        log.error(
-            "labels.not_joined", loop=item.payload["loop"], version=item.payload["version"], detail=problem.detail
-        )
+        log.error("labels.not_joined", loop=item.payload.loop, version=item.payload.version, detail=problem.detail)
 
-    async def _apply(self, session: WriteSession, item: WorkItem, rank: int, found: dict[str, Any], path: Path) -> None:
-        project, loop, version = item.project, item.payload["loop"], item.payload["version"]
+    async def _apply(
+        self, session: WriteSession, item: WorkItem[LabelsToJoin], rank: int, counts: ReadLabels, path: Path
+    ) -> None:
+        project, loop, version = item.project, item.payload.loop, item.payload.version
         joined, windows = 0, set[Window]()
         for lines in chunks(path):
             labels = [(key, value) for key, value in lines]
             count, touched = await write_labels(session, project, loop, labels, rank)
             joined, windows = joined + count, windows | touched
         for start, model_version in sorted(windows):
-            await enqueue_quality(session, self._kit.work, project, loop, start, model_version, cause=version)
-        dataset = item.payload["dataset"]
+            measure = WindowToMeasure(loop, start, model_version, cause=version)
+            await self._work.add(session, measure, project=project)
+        dataset = item.payload.dataset
         event = LabelsReceived(
-            monitor=loop, source=str(Urn(project, "dataset", dataset, version[:12])), labels=found["labels"],
-            joined=joined, unlabelled=found["unlabelled"],
+            monitor=loop, source=str(Urn(project, "dataset", dataset, version[:12])), labels=counts.labels,
+            joined=joined, unlabelled=counts.unlabelled,
         )  # fmt: skip
-        self._kit.outbox.add(session, event, project=project, subject=Urn(project, "loop", loop))
+        self._outbox.add(session, event, project=project, subject=Urn(project, "loop", loop))

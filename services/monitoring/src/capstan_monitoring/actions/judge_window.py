@@ -13,53 +13,64 @@ from sqlalchemy import select
 from capstan_contracts.errors import Problem
 from capstan_contracts.events import DriftCleared, DriftDetected, DriftFigure
 from capstan_contracts.ids import Urn
-from capstan_monitoring.actions.close_windows import close_windows, window_key, window_of, window_payload
+from capstan_monitoring.actions.close_windows import close_windows
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
-from capstan_monitoring.actions.find_monitor import monitor_row
 from capstan_monitoring.domain.drift import ColumnStatistic, evidence, judge_columns, verdict
 from capstan_monitoring.domain.part import MonitorPart
+from capstan_monitoring.domain.window import JUDGED, WINDOW, WindowState
 from capstan_monitoring.domain.windows import report_path
-from capstan_monitoring.tables import MonitorRow, PartialRow, WindowRow
-from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_monitoring.domain.work import WindowToJudge, WindowToReport
+from capstan_monitoring.tables import MonitorRow, PartialRow, WindowRow, monitor_row, window_of
+from capstan_servicekit.bus.outbox import Outbox
+from capstan_servicekit.db.session import Database, WriteSession
+from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
+from capstan_servicekit.work.queue import WorkQueue
 
-RENDER = "report"
 
-
-class JudgeWindow:
+class JudgeWindow(Work[WindowToJudge]):
     """Windows of a loop are judged in the order of time: `close_windows` gives one out at a time."""
 
-    def __init__(self, kit: Kit, lateness: timedelta, retrain: ConsiderRetrain) -> None:
-        self._kit, self._lateness, self._retrain = kit, lateness, retrain
+    Payload = WindowToJudge
 
-    def work_kind(self) -> WorkKind:
-        """The kind of this work."""
-        return WorkKind(run=self.run, failed=self.failed)
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        work: WorkQueue,
+        jobs: JobPool,
+        objects: ObjectStore,
+        lateness: timedelta,
+        retrain: ConsiderRetrain,
+    ) -> None:
+        self._database, self._outbox, self._work, self._jobs, self._objects = database, outbox, work, jobs, objects
+        self._lateness, self._retrain = lateness, retrain
 
-    async def run(self, item: WorkItem, lease: Lease) -> None:
+    async def run(self, item: WorkItem[WindowToJudge], lease: Lease) -> None:
         """Measure, then decide in one transaction."""
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             window = await window_of(session, item.project, item.payload)
-        package = await self._kit.objects.local_path(item.project, window.package)
-        async with self._kit.jobs.scratch() as folder:
+        package = await self._objects.local_path(item.project, window.package)
+        async with self._jobs.scratch() as folder:
             partials = folder / "partials.jsonl"
             rows = await self._write_partials(window, partials)
             given = {"package": str(package), "partials": str(partials)}
-            found = await self._kit.jobs.run("platform", "capstan_monitoring.jobs.judge:run", given, scratch=folder)
+            found = await self._jobs.run("platform", "capstan_monitoring.jobs.judge:run", given, scratch=folder)
         async with lease.finish() as session:
             window = await window_of(session, item.project, item.payload)
             monitor = await monitor_row(session, item.project, window.loop)
             await self._decide(session, monitor, window, rows, found)
-            await close_windows(session, self._kit.work, monitor, self._lateness)
+            await close_windows(session, self._work, monitor, self._lateness)
 
-    async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
+    async def failed(self, session: WriteSession, item: WorkItem[WindowToJudge], problem: Problem) -> None:
         """The window says why it has no verdict, and the next one gets its turn."""
         window = await window_of(session, item.project, item.payload)
-        window.state, window.message = "failed", problem.detail or problem.title
+        window.state = WINDOW.move(window.state, WindowState.FAILED)
+        window.message = problem.detail or problem.title
         monitor = await monitor_row(session, item.project, window.loop)
-        await close_windows(session, self._kit.work, monitor, self._lateness)
+        await close_windows(session, self._work, monitor, self._lateness)
 
     async def _write_partials(self, window: WindowRow, target: Path) -> int:
         """One line of sketches per segment; how many rows they hold."""
@@ -71,7 +82,7 @@ class JudgeWindow:
             PartialRow.package == window.package,
         )
         rows = 0
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             with target.open("w", encoding="utf-8") as lines:
                 async for count, sketches in await session.stream(query.execution_options(yield_per=50)):
                     rows += count
@@ -86,26 +97,26 @@ class JudgeWindow:
         figures = judge_columns([ColumnStatistic(**one) for one in found["statistics"]], policy)
         earlier = await self._earlier(session, window, policy.persistence[1] - 1)
         state, columns = verdict(figures, rows, earlier, policy)
-        window.state, window.judged = state, rows
+        window.state, window.judged = WINDOW.move(window.state, state), rows
         window.figures = [figure.model_dump(mode="json") for figure in figures]
         notes = []
         if found["absent"]:
             notes.append(f"not in the log, hence not judged: {', '.join(sorted(found['absent']))}")
-        if state == "too-few-rows":
+        if state is WindowState.TOO_FEW_ROWS:
             notes.append(f"{rows} rows, {policy.min_rows} are needed for a verdict")
         else:
-            payload = window_payload(window)
-            await self._kit.work.add(session, RENDER, key=window_key(window), project=window.project, payload=payload)
-        if state == "drifted" and window.version != monitor.model_version:
+            report = WindowToReport(window.loop, window.start, window.version)
+            await self._work.add(session, report, project=window.project)
+        if state is WindowState.DRIFTED and window.version != monitor.model_version:
             notes.append(f"no alarm: version {window.version} is not the champion any more")
-        elif state == "drifted":
+        elif state is WindowState.DRIFTED:
             await self._alarm(session, monitor, window, part, [one for one in figures if one.column in columns])
-        elif state == "quiet" and monitor.alarm and window.version == monitor.model_version:
+        elif state is WindowState.QUIET and monitor.alarm and window.version == monitor.model_version:
             monitor.alarm = False
             cleared = DriftCleared(
                 monitor=window.loop, model_version=window.version, window_start=window.start, window_end=window.end
             )
-            self._kit.outbox.add(session, cleared, project=window.project, subject=_subject(window))
+            self._outbox.add(session, cleared, project=window.project, subject=_subject(window))
         window.message = "; ".join(notes)
 
     async def _earlier(self, session: WriteSession, window: WindowRow, count: int) -> list[list[DriftFigure]]:
@@ -117,7 +128,7 @@ class JudgeWindow:
                 WindowRow.loop == window.loop,
                 WindowRow.version == window.version,
                 WindowRow.start < window.start,
-                WindowRow.state.in_(("quiet", "suspect", "drifted")),
+                WindowRow.state.in_(JUDGED),
             )
             .order_by(WindowRow.start.desc())
             .limit(count)
@@ -138,7 +149,7 @@ class JudgeWindow:
             monitor=window.loop, model_version=window.version, window_start=window.start, window_end=window.end,
             rows=window.judged or 0, columns=figures, report=report,
         )  # fmt: skip
-        self._kit.outbox.add(session, detected, project=window.project, subject=_subject(window))
+        self._outbox.add(session, detected, project=window.project, subject=_subject(window))
         effects = dict(evidence(figures, [figure.column for figure in figures]))
         strongest = ", ".join(f"{column} {effect:.2f}" for column, effect in list(effects.items())[:3])
         await self._retrain.after_drift(

@@ -10,12 +10,11 @@ from sqlalchemy import func, select
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.monitoring import Monitor, QualityWindow, Retrain, Window
 from capstan_monitoring.actions.close_windows import watermark
-from capstan_monitoring.actions.find_monitor import monitor_row
 from capstan_monitoring.actions.render_report import report_digest
 from capstan_monitoring.domain.windows import report_path
-from capstan_monitoring.tables import MonitorRow, QualityRow, RetrainRow, ScoredRow, WindowRow
-from capstan_servicekit.db.session import ReadSession
-from capstan_servicekit.runtime import Kit
+from capstan_monitoring.tables import MonitorRow, QualityRow, RetrainRow, ScoredRow, WindowRow, monitor_row
+from capstan_servicekit.db.session import Database, ReadSession
+from capstan_servicekit.objects.port import ObjectStore
 
 Cursor = tuple[datetime, int]
 
@@ -23,22 +22,23 @@ Cursor = tuple[datetime, int]
 class ReadMonitors:
     """Everything that people and programs look at."""
 
-    def __init__(self, kit: Kit, lateness: timedelta) -> None:
-        self._kit, self._lateness = kit, lateness
+    def __init__(self, database: Database, objects: ObjectStore, lateness: timedelta) -> None:
+        self._database, self._objects = database, objects
+        self._lateness = lateness
 
     async def monitors(self, project: str, limit: int, after: str | None) -> Page[Monitor]:
         """All monitors, by name."""
         query = select(MonitorRow).where(MonitorRow.project == project).order_by(MonitorRow.loop).limit(limit + 1)
         if after is not None:
             query = query.where(MonitorRow.loop > after)
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             rows = list((await session.scalars(query)).all())
             items = [await self._monitor(session, row) for row in rows[:limit]]
         return Page(items=items, next=items[-1].loop if len(rows) > limit else None)
 
     async def monitor(self, project: str, loop: str) -> Monitor:
         """One monitor."""
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             return await self._monitor(session, await monitor_row(session, project, loop))
 
     async def windows(self, project: str, loop: str, limit: int, after: Cursor | None) -> Page[Window]:
@@ -48,7 +48,7 @@ class ReadMonitors:
             query = query.where(
                 (WindowRow.start > after[0]) | ((WindowRow.start == after[0]) & (WindowRow.version > after[1]))
             )
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             await monitor_row(session, project, loop)
             ordered = query.order_by(WindowRow.start, WindowRow.version).limit(limit + 1)
             rows = list((await session.scalars(ordered)).all())
@@ -58,15 +58,15 @@ class ReadMonitors:
 
     async def report(self, project: str, loop: str, start: datetime, version: int | None) -> bytes:
         """The HTML of a window's report; NotFound."""
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             await monitor_row(session, project, loop)
             digest = await report_digest(session, project, loop, start, version)
-        return await self._kit.objects.read(project, digest)
+        return await self._objects.read(project, digest)
 
     async def quality(self, project: str, loop: str) -> list[QualityWindow]:
         """Live quality, oldest window first."""
         query = select(QualityRow).where(QualityRow.project == project, QualityRow.loop == loop)
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             await monitor_row(session, project, loop)
             rows = (await session.scalars(query.order_by(QualityRow.start, QualityRow.version))).all()
         return [
@@ -83,7 +83,7 @@ class ReadMonitors:
         query = select(RetrainRow).where(RetrainRow.project == project, RetrainRow.loop == loop)
         if before is not None:
             query = query.where(RetrainRow.id < before)
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             await monitor_row(session, project, loop)
             rows = list((await session.scalars(query.order_by(RetrainRow.id.desc()).limit(limit + 1))).all())
         return Page(

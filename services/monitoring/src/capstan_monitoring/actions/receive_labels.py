@@ -10,16 +10,17 @@ from capstan_contracts.errors import FieldError
 from capstan_contracts.events import LabelsReceived
 from capstan_contracts.ids import Urn, uuid7
 from capstan_contracts.rest.monitoring import Label, LabelsRequest, LabelsResult
-from capstan_monitoring.actions.find_monitor import monitor_row
-from capstan_monitoring.actions.measure_quality import enqueue_quality
 from capstan_monitoring.actions.write_rows import CHUNK, Window, write_labels
 from capstan_monitoring.domain.join import key_of, prediction_key
 from capstan_monitoring.domain.part import MonitorPart
-from capstan_monitoring.tables import ScoredRow
+from capstan_monitoring.domain.work import WindowToMeasure
+from capstan_monitoring.tables import ScoredRow, monitor_row
+from capstan_servicekit.bus.outbox import Outbox
+from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.idempotency import fingerprint, recall, remember
-from capstan_servicekit.db.session import WriteSession
+from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.errors import Invalid
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.work.queue import WorkQueue
 
 MOST_ERRORS = 20
 
@@ -27,27 +28,28 @@ MOST_ERRORS = 20
 class ReceiveLabels:
     """All or none: one label that breaks a rule, and nothing is written."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, database: Database, clock: Clock, outbox: Outbox, work: WorkQueue) -> None:
+        self._database, self._clock, self._outbox, self._work = database, clock, outbox, work
 
     async def __call__(self, project: str, request: LabelsRequest, key: str | None) -> LabelsResult:
         """Write the labels, and give them to the predictions that are there; the others wait for theirs."""
-        print_ = fingerprint("labels", request.model_dump_json())
-        async with self._kit.database.write() as session:
-            if (known := await recall(session, project, key, print_)) is not None:
+        request_print = fingerprint("labels", request.model_dump_json())
+        async with self._database.write() as session:
+            if (known := await recall(session, project, key, request_print)) is not None:
                 return LabelsResult.model_validate(known)
             monitor = await monitor_row(session, project, request.loop)
             by_key, by_id = _sorted_out(request.labels, MonitorPart.from_json(monitor.part))
             joined, windows = await self._write(session, project, request.loop, by_key, by_id)
             received = len(request.labels)
             event = LabelsReceived(monitor=request.loop, source="api", labels=received, joined=joined, unlabelled=0)
-            self._kit.outbox.add(session, event, project=project, subject=Urn(project, "loop", request.loop))
+            self._outbox.add(session, event, project=project, subject=Urn(project, "loop", request.loop))
             cause = uuid7()
             for start, version in sorted(windows):
-                await enqueue_quality(session, self._kit.work, project, request.loop, start, version, cause=cause)
-            found = len(by_key) + len(by_id)
-            result = LabelsResult(received=received, joined=joined, unknown=max(0, found - joined))
-            remember(session, project, key, print_, result.model_dump(mode="json"), self._kit.clock.now())
+                measure = WindowToMeasure(request.loop, start, version, cause=cause)
+                await self._work.add(session, measure, project=project)
+            distinct = len(by_key) + len(by_id)
+            result = LabelsResult(received=received, joined=joined, unknown=max(0, distinct - joined))
+            remember(session, project, key, request_print, result.model_dump(mode="json"), self._clock.now())
         return result
 
     async def _write(
@@ -70,16 +72,18 @@ class ReceiveLabels:
 
 
 async def _by_id(session: WriteSession, project: str, loop: str, labels: dict[str, float]) -> tuple[int, set[Window]]:
-    mine = (ScoredRow.project == project, ScoredRow.loop == loop)
-    found = await session.execute(
-        select(ScoredRow.window_start, ScoredRow.version).where(*mine, ScoredRow.prediction_id.in_(labels)).distinct()
+    of_loop = (ScoredRow.project == project, ScoredRow.loop == loop)
+    touched = await session.execute(
+        select(ScoredRow.window_start, ScoredRow.version)
+        .where(*of_loop, ScoredRow.prediction_id.in_(labels))
+        .distinct()
     )
-    windows = {(start, version) for start, version in found}
+    windows = {(start, version) for start, version in touched}
     joined = 0
     for value in set(labels.values()):
-        ids = [identity for identity, one in labels.items() if one == value]
+        ids = [identity for identity, label in labels.items() if label == value]
         result = await session.execute(
-            update(ScoredRow).where(*mine, ScoredRow.prediction_id.in_(ids)).values(label=value, state="labelled")
+            update(ScoredRow).where(*of_loop, ScoredRow.prediction_id.in_(ids)).values(label=value, state="labelled")
         )
         joined += result.rowcount if isinstance(result, CursorResult) else 0
     return joined, windows

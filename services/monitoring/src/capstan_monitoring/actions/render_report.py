@@ -3,78 +3,80 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from capstan_contracts.errors import Problem
-from capstan_monitoring.actions.close_windows import window_of
-from capstan_monitoring.actions.find_monitor import monitor_row
-from capstan_monitoring.domain.instants import micros
+from capstan_monitoring.domain.instants import micros_of
+from capstan_monitoring.domain.jobs import RenderedReport, ReportToRender
 from capstan_monitoring.domain.part import MonitorPart
-from capstan_monitoring.tables import PackageRow, PartialRow, WindowRow
-from capstan_servicekit.db.session import WriteSession
+from capstan_monitoring.domain.work import WindowToReport
+from capstan_monitoring.tables import PackageRow, PartialRow, WindowRow, monitor_row, window_of
+from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.errors import NotFound
-from capstan_servicekit.runtime import Kit
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.jobs.api import JobKind
+from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
+
+RENDER_REPORT = JobKind("monitoring", "capstan_monitoring.jobs.report:run", ReportToRender, RenderedReport)
 
 
-class RenderReport:
+class RenderReport(Work[WindowToReport]):
     """After the verdict, in the environment that has Evidently."""
 
-    def __init__(self, kit: Kit, rows: int) -> None:
-        self._kit, self._rows = kit, rows
+    Payload = WindowToReport
+    max_attempts = 3
+    """People look at it, nothing waits for it."""
 
-    def work_kind(self) -> WorkKind:
-        """Few attempts: people look at it, nothing waits for it."""
-        return WorkKind(run=self.run, failed=self.failed, max_attempts=3)
+    def __init__(self, database: Database, jobs: JobPool, objects: ObjectStore, rows: int) -> None:
+        self._database, self._jobs, self._objects = database, jobs, objects
+        self._rows = rows
 
-    async def run(self, item: WorkItem, lease: Lease) -> None:
+    async def run(self, item: WorkItem[WindowToReport], lease: Lease) -> None:
         """Render in a job, keep the HTML as an object."""
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             window = await window_of(session, item.project, item.payload)
             part = MonitorPart.from_json((await monitor_row(session, item.project, window.loop)).part)
             package = await session.get(PackageRow, (item.project, window.package))
             segments = list((await session.scalars(_segments(window))).all())
         if package is None or package.training_set is None:
             raise NotFound(f"the training set of version {window.version} is not known")
-        async with self._kit.jobs.scratch() as folder:
+        async with self._jobs.scratch() as folder:
             given = await self._input(item.project, window, part, package.training_set, segments)
-            found = await self._kit.jobs.run(
-                "monitoring", "capstan_monitoring.jobs.report:run", given, scratch=folder, progress=lease.progress
-            )
-            digest = await self._kit.objects.put_file(item.project, folder / "report.html")
+            rendered = await self._jobs.call(RENDER_REPORT, given, scratch=folder, progress=lease.progress)
+            digest = await self._objects.put_file(item.project, folder / "report.html")
         async with lease.finish() as session:
             window = await window_of(session, item.project, item.payload)
             window.report = digest
-            if found["left_out"]:
-                _note(window, f"not in the report: {', '.join(found['left_out'])}")
+            if rendered.left_out:
+                _note(window, f"not in the report: {', '.join(rendered.left_out)}")
 
-    async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
+    async def failed(self, session: WriteSession, item: WorkItem[WindowToReport], problem: Problem) -> None:
         """The window says why it has no report."""
         window = await window_of(session, item.project, item.payload)
         _note(window, f"the report could not be made: {problem.detail or problem.title}")
 
     async def _input(
         self, project: str, window: WindowRow, part: MonitorPart, training_set: str, segments: list[str]
-    ) -> dict[str, Any]:
-        path = self._kit.objects.local_path
-        return {
-            "package": str(await path(project, window.package)),
-            "training_set": str(await path(project, training_set)),
-            "segments": [str(await path(project, segment)) for segment in segments],
-            "start_us": micros(window.start),
-            "end_us": micros(window.end),
-            "version": window.version,
-            "rows": self._rows,
-            "floor": part.monitoring.drift.floor,
-            "seasonal": list(part.monitoring.drift.seasonal),
-            "ignore": list(part.monitoring.drift.ignore),
-        }
+    ) -> ReportToRender:
+        path = self._objects.local_path
+        return ReportToRender(
+            package=str(await path(project, window.package)),
+            training_set=str(await path(project, training_set)),
+            segments=[str(await path(project, segment)) for segment in segments],
+            start_us=micros_of(window.start),
+            end_us=micros_of(window.end),
+            version=window.version,
+            rows=self._rows,
+            floor=part.monitoring.drift.floor,
+            seasonal=list(part.monitoring.drift.seasonal),
+            ignore=list(part.monitoring.drift.ignore),
+        )
 
 
-def _segments(window: WindowRow) -> Any:
+def _segments(window: WindowRow) -> Select[tuple[str]]:
     return (
         select(PartialRow.segment)
         .where(
@@ -91,7 +93,7 @@ def _note(window: WindowRow, sentence: str) -> None:
     window.message = f"{window.message}; {sentence}" if window.message else sentence
 
 
-async def report_digest(session: Any, project: str, loop: str, start: datetime, version: int | None) -> str:
+async def report_digest(session: ReadSession, project: str, loop: str, start: datetime, version: int | None) -> str:
     """The report's object; of the newest version in that window that has one, when none is named. NotFound."""
     query = select(WindowRow).where(WindowRow.project == project, WindowRow.loop == loop, WindowRow.start == start)
     if version is not None:

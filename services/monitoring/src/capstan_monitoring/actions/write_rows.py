@@ -38,15 +38,15 @@ def upsert(session: WriteSession, model: type[DeclarativeBase]) -> Any:
 async def insert_scored(session: WriteSession, project: str, loop: str, rows: list[dict[str, Any]]) -> None:
     """Insert predictions that are not there yet, each with its label where that came first."""
     keys = {key for row in rows for key in (row["join_key"], row["by_id"]) if key is not None}
-    mine = (LabelRow.project == project, LabelRow.loop == loop)
+    of_loop = (LabelRow.project == project, LabelRow.loop == loop)
     known: dict[str, float | None] = {}
     ordered = sorted(keys)
     for start in range(0, len(ordered), CHUNK):
         part = ordered[start : start + CHUNK]
-        found = await session.execute(
-            select(LabelRow.join_key, LabelRow.value).where(*mine, LabelRow.join_key.in_(part))
+        labels = await session.execute(
+            select(LabelRow.join_key, LabelRow.value).where(*of_loop, LabelRow.join_key.in_(part))
         )
-        known |= {key: value for key, value in found}
+        known |= {key: value for key, value in labels}
     for row in rows:
         by_id = row.pop("by_id")
         key = by_id if by_id in known else row["join_key"]
@@ -79,11 +79,11 @@ async def write_labels(
             where=insert.excluded.rank >= LabelRow.__table__.c.rank,
         )
     await session.execute(keep, rows)
-    scored, told = ScoredRow.__table__, LabelRow.__table__
+    scored, label = ScoredRow.__table__, LabelRow.__table__
     # Each key has a label now, so a look-up per prediction does. A join of the two tables would be planned without
     # knowing of the rows that this transaction has written: PostgreSQL then reads all labels for each prediction.
-    mine = (told.c.project == project, told.c.loop == loop, told.c.join_key == scored.c.join_key)
-    value = select(told.c.value).where(*mine).scalar_subquery()
+    of_key = (label.c.project == project, label.c.loop == loop, label.c.join_key == scored.c.join_key)
+    value = select(label.c.value).where(*of_key).scalar_subquery()
     result = await session.execute(
         update(ScoredRow.__table__)  # type: ignore[arg-type]
         .where(scored.c.project == project, scored.c.loop == loop)

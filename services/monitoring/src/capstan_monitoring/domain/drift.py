@@ -13,8 +13,7 @@ from typing import Literal
 
 from capstan_contracts.events import DriftFigure
 from capstan_contracts.loop import DriftSpec
-
-Verdict = Literal["quiet", "suspect", "drifted", "too-few-rows"]
+from capstan_monitoring.domain.window import WindowState
 
 
 @dataclass(frozen=True)
@@ -59,20 +58,20 @@ def judge_columns(statistics: Sequence[ColumnStatistic], policy: DriftSpec) -> l
 
 def verdict(
     figures: Sequence[DriftFigure], rows: int, earlier: Sequence[Sequence[DriftFigure]], policy: DriftSpec
-) -> tuple[Verdict, list[str]]:
+) -> tuple[WindowState, list[str]]:
     """The verdict on a window and the columns that make the alarm.
 
     `earlier` are the figures of the windows before this one, newest first, same model version.
     """
     if rows < policy.min_rows:
-        return "too-few-rows", []
+        return WindowState.TOO_FEW_ROWS, []
     k, n = policy.persistence
     drifted = [figure.column for figure in figures if figure.drifted]
     recent = [{figure.column for figure in window if figure.drifted} for window in earlier[: n - 1]]
     persistent = [column for column in drifted if 1 + sum(column in window for window in recent) >= k]
     if persistent:
-        return "drifted", persistent
-    return ("suspect" if drifted else "quiet"), []
+        return WindowState.DRIFTED, persistent
+    return (WindowState.SUSPECT if drifted else WindowState.QUIET), []
 
 
 def evidence(figures: Sequence[DriftFigure], columns: Sequence[str]) -> Mapping[str, float]:

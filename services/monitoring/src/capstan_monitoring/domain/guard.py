@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from capstan_contracts.loop import RetrainSpec
+from capstan_monitoring.domain.retrain import OPEN, RetrainState
 
-OPEN = ("waiting", "requested", "running")
 LONGEST_BACKOFF = 6
 
 
@@ -25,11 +25,11 @@ def refusal(now: datetime, past: Sequence[PastRetrain], policy: RetrainSpec) -> 
 
     Each candidate that the gates refused in a row doubles the cool-down, up to 64 times.
     """
-    if any(one.state in OPEN for one in past):
+    if any(retrain.state in OPEN for retrain in past):
         return "another retrain of this loop is under way"
     refused = 0
-    for one in past:
-        if one.state not in ("refused", "failed"):
+    for retrain in past:
+        if retrain.state not in (RetrainState.REFUSED, RetrainState.FAILED):
             break
         refused += 1
     if past:
@@ -38,7 +38,7 @@ def refusal(now: datetime, past: Sequence[PastRetrain], policy: RetrainSpec) -> 
         if now < over:
             after = f" after {refused} refused candidate(s) in a row" if refused else ""
             return f"the cool-down{after} lasts until {over:%Y-%m-%d %H:%M} (event time)"
-    today = [one for one in past if one.event_time.date() == now.date()]
+    today = [retrain for retrain in past if retrain.event_time.date() == now.date()]
     if len(today) >= policy.budget_per_day:
         return f"the budget of {policy.budget_per_day} retrain(s) a day is spent"
     return None

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capstan_monitoring.domain.jobs import LabelsToRead, ReadLabels
 from capstan_monitoring.domain.join import join_key
 from capstan_servicekit.jobs.api import Job, JobRefused
 
@@ -17,24 +18,19 @@ ROWS = 8192
 _PLAIN = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string)
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Input: file, keys, time_keys, label. `labels.jsonl` in the scratch folder gets [join key, 0.0 | 1.0 | null].
-
-    Output: labels, unlabelled (null: there will never be one), keyless (a key is null: nothing can be joined).
-    """
-    given = job.input
+def run(job: Job) -> ReadLabels:
+    """JobRefused names the column, or the row, that holds no key or label."""
+    given = job.read(LabelsToRead)
     labels = unlabelled = keyless = 0
     with (job.scratch / "labels.jsonl").open("w", encoding="utf-8") as lines:
-        for row, (key, value) in enumerate(
-            _pairs(Path(given["file"]), given["keys"], given["time_keys"], given["label"])
-        ):
+        for row, (key, value) in enumerate(_pairs(Path(given.file), given.keys, given.time_keys, given.label)):
             if key is None:
                 keyless += 1
                 continue
             label = _label(value, row)
             labels, unlabelled = labels + (label is not None), unlabelled + (label is None)
             lines.write(json.dumps([key, label]) + "\n")
-    return {"labels": labels, "unlabelled": unlabelled, "keyless": keyless}
+    return ReadLabels(labels=labels, unlabelled=unlabelled, keyless=keyless)
 
 
 def _pairs(path: Path, keys: list[str], time_keys: list[str], label: str) -> Iterator[tuple[str | None, Any]]:

@@ -16,13 +16,18 @@ from capstan_contracts.loop import ResolvedLoop
 from capstan_registry.actions.project_alias import add_projection
 from capstan_registry.domain import gates
 from capstan_registry.domain.ledger import APPROVED, GENESIS, REFUSED, Decision, canonical
+from capstan_registry.domain.work import PromotionToDecide
 from capstan_registry.tables import ChampionRow, LedgerRow, LoopRow, PromotionRow, VersionRow
-from capstan_servicekit.db.session import ReadSession, WriteSession
+from capstan_servicekit.bus.outbox import Outbox
+from capstan_servicekit.clock import Clock
+from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.errors import Conflict, NotFound
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.telemetry.logs import logger
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
+from capstan_servicekit.work.queue import WorkQueue
 
 log = logger(__name__)
 JOB = "capstan_registry.jobs.gates:decide"
@@ -42,27 +47,49 @@ class _Case:
     plan: list[dict[str, Any]]
 
 
-def decide_kind(kit: Kit, *, timeout_s: float, resamples: int) -> WorkKind:
-    """The work behind a promotion."""
+class DecidePromotion(Work[PromotionToDecide]):
+    """Judges outside of any transaction; when the champion changed meanwhile, the work is tried again."""
 
-    async def run(item: WorkItem, lease: Lease) -> None:
-        async with kit.database.read() as session:
-            case = await _load(session, item.project, item.key)
-        figures = await _judge(kit, item.project, case, lease, timeout_s=timeout_s, resamples=resamples)
+    Payload = PromotionToDecide
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        outbox: Outbox,
+        work: WorkQueue,
+        jobs: JobPool,
+        objects: ObjectStore,
+        *,
+        timeout_s: float,
+        resamples: int,
+    ) -> None:
+        self._database, self._clock, self._outbox, self._work = database, clock, outbox, work
+        self._jobs, self._objects = jobs, objects
+        self._timeout_s, self._resamples = timeout_s, resamples
+
+    async def run(self, item: WorkItem[PromotionToDecide], lease: Lease) -> None:
+        """Compute the gates, then record what they say."""
+        async with self._database.read() as session:
+            case = await _load(session, item.project, item.payload.promotion)
+        figures = await _judge(
+            self._jobs, self._objects, item.project, case, lease, timeout_s=self._timeout_s, resamples=self._resamples
+        )
         async with lease.finish() as session:
-            await _record(kit, session, item.project, case, figures)
+            await self._record(session, item.project, case, figures)
 
-    async def failed(session: WriteSession, item: WorkItem, problem: Problem) -> None:
-        log.error("promotion.not_decided", promotion=item.key, project=item.project, detail=problem.detail)
+    async def failed(self, session: WriteSession, item: WorkItem[PromotionToDecide], problem: Problem) -> None:
+        """Gates that cannot speak refuse: the candidate's retrain ends, and the ledger says why."""
+        promotion = item.payload.promotion
+        log.error("promotion.not_decided", promotion=promotion, project=item.project, detail=problem.detail)
         with suppress(Conflict, NotFound):
-            # Gates that cannot speak refuse: the candidate's retrain ends, and the ledger says why.
-            case = await _load(session, item.project, item.key)
+            case = await _load(session, item.project, promotion)
             sentence = f"the gates could not be computed: {problem.detail or problem.title}"
-            await _record(
-                kit, session, item.project, case, [GateFigure(gate="judgement", passed=False, sentence=sentence)]
-            )
+            figures = [GateFigure(gate="judgement", passed=False, sentence=sentence)]
+            await self._record(session, item.project, case, figures)
 
-    return WorkKind(run, failed)
+    async def _record(self, session: WriteSession, project: str, case: _Case, figures: list[GateFigure]) -> None:
+        await _record(session, self._clock, self._outbox, self._work, project, case, figures)
 
 
 async def _load(session: ReadSession, project: str, promotion: str) -> _Case:
@@ -86,13 +113,13 @@ async def _load(session: ReadSession, project: str, promotion: str) -> _Case:
 
 
 async def _judge(
-    kit: Kit, project: str, case: _Case, lease: Lease, *, timeout_s: float, resamples: int
+    jobs: JobPool, objects: ObjectStore, project: str, case: _Case, lease: Lease, *, timeout_s: float, resamples: int
 ) -> list[GateFigure]:
     async def path_of(digest: str | None) -> str | None:
-        return None if digest is None else str(await kit.objects.local_path(project, digest))
+        return None if digest is None else str(await objects.local_path(project, digest))
 
-    async with kit.jobs.scratch() as scratch:
-        result = await kit.jobs.run(
+    async with jobs.scratch() as scratch:
+        result = await jobs.run(
             "platform",
             JOB,
             {
@@ -106,20 +133,23 @@ async def _judge(
             timeout_s=timeout_s,
             progress=lease.progress,
         )
-        evaluation = await kit.objects.put_file(project, Path(scratch) / result["items"]) if result["items"] else None
+        evaluation = await objects.put_file(project, Path(scratch) / result["items"]) if result["items"] else None
     figures = [GateFigure.model_validate(figure) for figure in result["figures"]]
     if evaluation is None:
         return figures
     return [figure.model_copy(update={"figures": figure.figures | {"evaluation": evaluation}}) for figure in figures]
 
 
-async def _record(kit: Kit, session: WriteSession, project: str, case: _Case, figures: list[GateFigure]) -> None:
+async def _record(
+    session: WriteSession, clock: Clock, outbox: Outbox, work: WorkQueue, project: str, case: _Case,
+    figures: list[GateFigure],
+) -> None:  # fmt: skip
     candidate, before = case.candidate, case.champion.version if case.champion else None
     champion = await session.get(ChampionRow, (project, candidate.model))
     if (champion.version if champion else None) != before:
         raise ChampionMoved(candidate.model)
     approved = gates.approved(figures)
-    row = await _append(kit, session, case, figures, APPROVED if approved else REFUSED)
+    row = await _append(session, clock, case, figures, APPROVED if approved else REFUSED)
     promotion = await session.get(PromotionRow, case.promotion.id)
     assert promotion is not None
     promotion.approved, promotion.ledger_sequence = approved, row.sequence
@@ -133,7 +163,7 @@ async def _record(kit: Kit, session: WriteSession, project: str, case: _Case, fi
         champion=before,
         run=candidate.run,
     )
-    kit.outbox.add(session, decided, project=project, subject=subject)
+    outbox.add(session, decided, project=project, subject=subject)
     if not approved:
         return
     promoted = VersionPromoted(
@@ -144,15 +174,17 @@ async def _record(kit: Kit, session: WriteSession, project: str, case: _Case, fi
         by=case.promotion.requested_by,
         ledger_sequence=row.sequence,
     )
-    kit.outbox.add(session, promoted, project=project, subject=subject)
+    outbox.add(session, promoted, project=project, subject=subject)
     if champion is None:
         champion = ChampionRow(project=project, model=candidate.model, alias_sequence=0)
         session.add(champion)
     champion.version, champion.ledger_sequence = candidate.version, row.sequence
-    await add_projection(kit, session, champion)
+    await add_projection(session, work, champion)
 
 
-async def _append(kit: Kit, session: WriteSession, case: _Case, figures: list[GateFigure], decision: str) -> LedgerRow:
+async def _append(
+    session: WriteSession, clock: Clock, case: _Case, figures: list[GateFigure], decision: str
+) -> LedgerRow:
     project = case.candidate.project
     last = await session.scalar(
         select(LedgerRow).where(LedgerRow.project == project).order_by(LedgerRow.sequence.desc()).limit(1)
@@ -166,7 +198,7 @@ async def _append(kit: Kit, session: WriteSession, case: _Case, figures: list[Ga
         previous_version=case.champion.version if case.champion else None,
         decision=decision,
         by=case.promotion.requested_by,
-        at=kit.clock.now(),
+        at=clock.now(),
         package=case.candidate.package,
         gates=[figure.model_dump(mode="json") for figure in figures],
     )

@@ -17,8 +17,8 @@ from capstan_registry.actions.ports import Answer, CatalogueServer
 from capstan_registry.domain import proxy_guards, proxy_path, proxy_policy
 from capstan_registry.domain.model_names import mlflow_name
 from capstan_registry.tables import LoopRow, VersionRow
+from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import Forbidden, Invalid, Protected, broken
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.security.auth import Principal
 
 
@@ -42,29 +42,53 @@ class Admitted:
     artifact: bool
 
 
-async def proxy_request(kit: Kit, server: CatalogueServer, request: ProxyRequest) -> Admitted:
-    """Invalid, Protected, Forbidden; else the answer, to be entered. Nothing is started for a refused request."""
-    path = proxy_path.decode(request.raw_path)
-    if path is None:
-        raise Invalid("The path is not allowed", errors=broken("path", proxy_path.SUSPICIOUS), code=Code.INVALID_NAME)
-    found = proxy_policy.look_up(request.method, path)
-    if found is None:
-        sentence, hint = proxy_policy.why_refused(request.method, path)
-        raise Protected(sentence, hint=hint)
-    _need(request.principal, found.role)
-    body: AsyncIterator[bytes] | bytes | None = request.body if found.upload else None
-    if request.method not in ("GET", "PUT"):
-        document = _document(b"".join([chunk async for chunk in request.body]))
-        # Sent on as it was understood, so that nobody can read it differently.
-        body = json.dumps(document).encode()
-    else:
-        document = {}
-    if found.guard is not None:
-        await _look(kit, request, found.guard, document)
-    headers = dict(request.headers) | ({} if body is None or found.upload else {"content-type": "application/json"})
-    target = ("/mlflow/" if found.prefixed else "/") + proxy_path.encode(path)
-    answer = server.forward(request.method, target, query=request.query, headers=headers, body=body)
-    return Admitted(answer, found.artifact)
+class ProxyRequests:
+    """Nothing is started for a refused request."""
+
+    def __init__(self, database: Database, server: CatalogueServer) -> None:
+        self._database, self._server = database, server
+
+    async def __call__(self, request: ProxyRequest) -> Admitted:
+        """Invalid, Protected, Forbidden; else the answer, to be entered."""
+        path = proxy_path.decode(request.raw_path)
+        if path is None:
+            raise Invalid(
+                "The path is not allowed", errors=broken("path", proxy_path.SUSPICIOUS), code=Code.INVALID_NAME
+            )
+        rule = proxy_policy.look_up(request.method, path)
+        if rule is None:
+            sentence, hint = proxy_policy.why_refused(request.method, path)
+            raise Protected(sentence, hint=hint)
+        _need(request.principal, rule.role)
+        body: AsyncIterator[bytes] | bytes | None = request.body if rule.upload else None
+        if request.method not in ("GET", "PUT"):
+            document = _document(b"".join([chunk async for chunk in request.body]))
+            # Sent on as it was understood, so that nobody can read it differently.
+            body = json.dumps(document).encode()
+        else:
+            document = {}
+        if rule.guard is not None:
+            await self._look(request, rule.guard, document)
+        headers = dict(request.headers) | ({} if body is None or rule.upload else {"content-type": "application/json"})
+        target = ("/mlflow/" if rule.prefixed else "/") + proxy_path.encode(path)
+        answer = self._server.forward(request.method, target, query=request.query, headers=headers, body=body)
+        return Admitted(answer, rule.artifact)
+
+    async def _look(self, request: ProxyRequest, guard: proxy_policy.Guard, document: dict[str, Any]) -> None:
+        ours = await self._our_names() if guard is proxy_policy.Guard.NEW_VERSION else frozenset[str]()
+        look = proxy_guards.Look(parse_qs(request.query, keep_blank_values=True), document, ours.__contains__)
+        refusal = proxy_guards.check(guard, look)
+        if refusal is not None:
+            raise (Invalid if refusal.shape else Protected)(refusal.sentence, hint=refusal.hint)
+        if (project := proxy_guards.project_written(guard, document)) is not None:
+            _need(request.principal, Role.OPERATOR, project)
+
+    async def _our_names(self) -> frozenset[str]:
+        """How MLflow calls the models that loops own."""
+        async with self._database.read() as session:
+            loops = await session.execute(select(LoopRow.project, LoopRow.name))
+            versions = await session.execute(select(VersionRow.project, VersionRow.model).distinct())
+            return frozenset(mlflow_name(project, name) for project, name in (*loops.all(), *versions.all()))
 
 
 def _need(principal: Principal, role: Role, project: str | None = None) -> None:
@@ -78,39 +102,21 @@ def _need(principal: Principal, role: Role, project: str | None = None) -> None:
         )
 
 
-async def _look(kit: Kit, request: ProxyRequest, guard: proxy_policy.Guard, document: dict[str, Any]) -> None:
-    ours = await _our_names(kit) if guard is proxy_policy.Guard.NEW_VERSION else frozenset[str]()
-    look = proxy_guards.Look(parse_qs(request.query, keep_blank_values=True), document, ours.__contains__)
-    refusal = proxy_guards.check(guard, look)
-    if refusal is not None:
-        raise (Invalid if refusal.shape else Protected)(refusal.sentence, hint=refusal.hint)
-    if (project := proxy_guards.project_written(guard, document)) is not None:
-        _need(request.principal, Role.OPERATOR, project)
-
-
-async def _our_names(kit: Kit) -> frozenset[str]:
-    """How MLflow calls the models that loops own."""
-    async with kit.database.read() as session:
-        loops = await session.execute(select(LoopRow.project, LoopRow.name))
-        versions = await session.execute(select(VersionRow.project, VersionRow.model).distinct())
-        return frozenset(mlflow_name(project, name) for project, name in (*loops.all(), *versions.all()))
-
-
 def _document(body: bytes) -> dict[str, Any]:
     """The JSON object of a body, without duplicate keys; an empty body is an empty object."""
     if not body.strip():
         return {}
     try:
-        found = json.loads(body, object_pairs_hook=_unique)
+        document = json.loads(body, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise Invalid("The body is not JSON", errors=broken("body", "one JSON object, no key twice")) from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise Invalid("The body is not a JSON object", errors=broken("body", "one JSON object"))
-    return found
+    return document
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    document = dict(pairs)
+    if len(document) != len(pairs):
         raise ValueError("a key stands twice")
-    return found
+    return document

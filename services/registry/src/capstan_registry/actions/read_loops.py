@@ -9,22 +9,30 @@ from capstan_contracts.loop import ResolvedLoop
 from capstan_contracts.rest.common import Page, PartStatus
 from capstan_contracts.rest.registry import LoopStatus
 from capstan_registry.tables import LoopRow
-from capstan_servicekit.db.session import ReadSession
+from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import NotFound
 
 
-async def list_loops(session: ReadSession, project: str) -> Page[LoopStatus]:
-    """The loops of a project by name, without their content."""
-    rows = await session.scalars(select(LoopRow).where(LoopRow.project == project).order_by(LoopRow.name))
-    return Page(items=[_status(row) for row in rows])
+class ReadLoops:
+    """Loops with the generation that each service took."""
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-async def get_loop(session: ReadSession, project: str, loop: str) -> LoopStatus:
-    """A loop with its content."""
-    row = await session.get(LoopRow, (project, loop))
-    if row is None:
-        raise NotFound(f"no loop {loop!r} in project {project!r}", hint="`capstan apply -f loop.yaml` makes one.")
-    return _status(row).model_copy(update={"resolved": ResolvedLoop.model_validate(row.resolved)})
+    async def all(self, project: str) -> Page[LoopStatus]:
+        """The loops of a project by name, without their content."""
+        by_name = select(LoopRow).where(LoopRow.project == project).order_by(LoopRow.name)
+        async with self._database.read() as session:
+            rows = (await session.scalars(by_name)).all()
+        return Page(items=[_status(row) for row in rows])
+
+    async def one(self, project: str, loop: str) -> LoopStatus:
+        """A loop with its content. NotFound."""
+        async with self._database.read() as session:
+            row = await session.get(LoopRow, (project, loop))
+        if row is None:
+            raise NotFound(f"no loop {loop!r} in project {project!r}", hint="`capstan apply -f loop.yaml` makes one.")
+        return _status(row).model_copy(update={"resolved": ResolvedLoop.model_validate(row.resolved)})
 
 
 def _status(row: LoopRow) -> LoopStatus:

@@ -3,43 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from sqlalchemy import select
 
-from capstan_contracts.work import State
-from capstan_registry.actions.distribute_loop import CONVERGE, add_converge
-from capstan_registry.actions.project_alias import add_missing_projections
+from capstan_registry.actions.distribute_loop import add_distribution
+from capstan_registry.actions.project_alias import ProjectMissingAliases
+from capstan_registry.domain.work import LoopToDistribute
 from capstan_registry.tables import LoopRow
-from capstan_servicekit.db.tables import WorkRow
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.db.session import Database
+from capstan_servicekit.work.queue import WorkQueue
 
 EVERY_S = 600.0
 
 
-def reconciler(kit: Kit, *, every_s: float = EVERY_S) -> Callable[[], Awaitable[None]]:
+class DistributeMissingLoops:
+    """Enqueues the hand-out of every loop that is not applied everywhere and that nobody works on."""
+
+    def __init__(self, database: Database, work: WorkQueue) -> None:
+        self._database, self._work = database, work
+
+    async def __call__(self) -> None:
+        """Look once."""
+        async with self._database.write() as session:
+            for loop in (await session.scalars(select(LoopRow).where(LoopRow.applied.is_(False)))).all():
+                open_items = await self._work.open_items(session, LoopToDistribute, project=loop.project)
+                if loop.name not in {distribution.loop for distribution in open_items}:
+                    await add_distribution(session, self._work, loop)
+
+
+class Reconcile:
     """The background task."""
 
-    async def run() -> None:
+    def __init__(
+        self, aliases: ProjectMissingAliases, loops: DistributeMissingLoops, *, every_s: float = EVERY_S
+    ) -> None:
+        self._aliases, self._loops, self._every_s = aliases, loops, every_s
+
+    async def run(self) -> None:
+        """Until cancelled."""
         while True:
-            await add_missing_projections(kit)
-            await add_missing_distributions(kit)
-            await asyncio.sleep(every_s)
-
-    return run
-
-
-async def add_missing_distributions(kit: Kit) -> None:
-    """Enqueue the hand-out of every loop that is not applied everywhere and that nobody works on."""
-    async with kit.database.write() as session:
-        rows = await session.scalars(select(LoopRow).where(LoopRow.applied.is_(False)))
-        for loop in rows.all():
-            open_items = await session.scalars(
-                select(WorkRow.payload).where(
-                    WorkRow.kind == CONVERGE,
-                    WorkRow.project == loop.project,
-                    WorkRow.state.in_((State.QUEUED, State.RUNNING)),
-                )
-            )
-            if loop.name not in {payload["loop"] for payload in open_items}:
-                await add_converge(kit, session, loop)
+            await self._aliases()
+            await self._loops()
+            await asyncio.sleep(self._every_s)

@@ -9,13 +9,12 @@ from fastapi import Query
 from capstan_contracts.ids import NAME_PATTERN
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.registry import LedgerEntry, LedgerVerification
-from capstan_registry.actions.read_ledger import list_entries, verify_ledger
+from capstan_registry.actions.read_ledger import ReadLedger
 from capstan_servicekit.http.routing import Router
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.security.auth import ProjectName, Viewer
 
 
-def ledger_router(kit: Kit) -> Router:
+def ledger_router(ledger: ReadLedger) -> Router:
     """Entries and their verification."""
     router = Router(prefix="/v1/projects/{project}/ledger", tags=["ledger"])
 
@@ -27,13 +26,11 @@ def ledger_router(kit: Kit) -> Router:
         cursor: Annotated[int | None, Query(ge=1)] = None,
     ) -> Page[LedgerEntry]:
         """Decisions, newest first."""
-        async with kit.database.read() as session:
-            return await list_entries(session, project, model, cursor)
+        return await ledger.entries(project, model, cursor)
 
     @router.get("/verify")
     async def verification(project: ProjectName, _: Viewer) -> LedgerVerification:
         """Recompute the whole chain."""
-        async with kit.database.read() as session:
-            return await verify_ledger(session, project)
+        return await ledger.verify(project)
 
     return router

@@ -10,11 +10,9 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from capstan_registry.actions.ports import CatalogueServer
-from capstan_registry.actions.proxy_request import ProxyRequest, proxy_request
+from capstan_registry.actions.proxy_request import ProxyRequest, ProxyRequests
 from capstan_servicekit.errors import CapstanError
 from capstan_servicekit.http.routing import Router
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.security.auth import Viewer
 from capstan_servicekit.telemetry.trace import request_id
 
@@ -29,7 +27,7 @@ _MLFLOW_CODES = {
 }
 
 
-def mlflow_router(kit: Kit, server: CatalogueServer) -> Router:
+def mlflow_router(requests: ProxyRequests) -> Router:
     """The proxy."""
     router = Router(tags=["mlflow"])
 
@@ -50,15 +48,15 @@ def mlflow_router(kit: Kit, server: CatalogueServer) -> Router:
             headers=dict(request.headers),
             body=request.stream(),
         )
-        return await _answer(kit, server, came, request.url.path)
+        return await _answer(requests, came, request.url.path)
 
     return router
 
 
-async def _answer(kit: Kit, server: CatalogueServer, came: ProxyRequest, path: str) -> Response:
+async def _answer(requests: ProxyRequests, came: ProxyRequest, path: str) -> Response:
     stack = AsyncExitStack()
     try:
-        admitted = await proxy_request(kit, server, came)
+        admitted = await requests(came)
         answer = await stack.enter_async_context(admitted.answer)
     except CapstanError as error:
         return _refusal(error, path)

@@ -10,10 +10,9 @@ from capstan_contracts.base import Instant
 from capstan_contracts.ids import NAME_PATTERN, UUID_PATTERN
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.registry import Champion, Model, ModelVersion, Promotion
-from capstan_registry.actions import read_models
-from capstan_registry.actions.request_promotion import get_promotion, request_promotion
+from capstan_registry.actions.read_models import ReadModels
+from capstan_registry.actions.request_promotion import Promotions
 from capstan_servicekit.http.routing import Router
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 
 ModelName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=63)]
@@ -21,35 +20,31 @@ VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
 PromotionId = Annotated[str, Path(pattern=UUID_PATTERN)]
 
 
-def models_router(kit: Kit) -> Router:
+def models_router(read: ReadModels, promotions: Promotions) -> Router:
     """Models and what became of their versions."""
     router = Router(prefix="/v1/projects/{project}", tags=["models"])
 
     @router.get("/models")
     async def models(project: ProjectName, _: Viewer) -> Page[Model]:
         """Models by name."""
-        async with kit.database.read() as session:
-            return await read_models.list_models(session, project)
+        return await read.models(project)
 
     @router.get("/models/{model}/versions")
     async def versions(project: ProjectName, model: ModelName, _: Viewer) -> Page[ModelVersion]:
         """Versions, newest first."""
-        async with kit.database.read() as session:
-            return await read_models.list_versions(session, project, model)
+        return await read.versions(project, model)
 
     @router.get("/models/{model}/versions/{version}")
     async def version(project: ProjectName, model: ModelName, version: VersionNumber, _: Viewer) -> ModelVersion:
         """One version."""
-        async with kit.database.read() as session:
-            return await read_models.get_version(session, project, model, version)
+        return await read.version(project, model, version)
 
     @router.get("/models/{model}/champion")
     async def champion(
         project: ProjectName, model: ModelName, _: Viewer, at: Annotated[Instant | None, Query()] = None
     ) -> Champion:
         """Which version was production at a time, and why."""
-        async with kit.database.read() as session:
-            return await read_models.get_champion(session, project, model, at)
+        return await read.champion(project, model, at)
 
     @router.post("/models/{model}/versions/{version}/promotions", status_code=202)
     async def promote(
@@ -60,12 +55,11 @@ def models_router(kit: Kit) -> Router:
         idempotency_key: Annotated[str | None, Header()] = None,
     ) -> Promotion:
         """Ask for the version to become champion; its gates decide."""
-        return await request_promotion(kit, project, model, version, by=principal.id, key=idempotency_key)
+        return await promotions.request(project, model, version, by=principal.id, key=idempotency_key)
 
     @router.get("/promotions/{promotion}")
     async def promotion(project: ProjectName, promotion: PromotionId, _: Viewer) -> Promotion:
         """A request for promotion and its decision."""
-        async with kit.database.read() as session:
-            return await get_promotion(kit, session, project, promotion)
+        return await promotions.get(project, promotion)
 
     return router

@@ -8,9 +8,9 @@ from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.loops.store import PartStore
 from capstan_servicekit.work.queue import WorkQueue
 from capstan_training.actions.choose_pipeline import ChoosePipeline
-from capstan_training.actions.consider_start import CONSIDER
 from capstan_training.domain.part import TrainingPart, changes
 from capstan_training.domain.pipelines import Pipeline
+from capstan_training.domain.work import LoopToConsider
 from capstan_training.tables import LoopRow
 
 
@@ -51,8 +51,8 @@ class TrainingParts(PartStore[TrainingPart, Pipeline]):
             session.add(row)
         row.part, row.pipeline = part.to_json(), prepared.to_json()
         row.generation, row.applied_at = generation, self._clock.now()
-        payload = {"loop": loop, "dataset": part.dataset, "version": None}
-        await self._work.add(session, CONSIDER, key=f"{loop}:applied:{generation}", project=project, payload=payload)
+        applied = LoopToConsider(loop, part.dataset, version=None, occasion=f"applied:{generation}")
+        await self._work.add(session, applied, project=project)
 
     async def keep_generation(self, session: WriteSession, project: str, loop: str, generation: int) -> None:
         """The same part under a newer number."""

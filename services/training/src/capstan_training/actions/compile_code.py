@@ -10,32 +10,33 @@ from capstan_contracts.ids import short
 from capstan_contracts.work import State
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.errors import InvalidData, NotFound, broken
-from capstan_servicekit.jobs.pool import JobTimedOut
-from capstan_servicekit.runtime import Kit
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.jobs.pool import JobPool, JobTimedOut
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
+from capstan_training.domain.work import ArchiveToCompile
 from capstan_training.tables import CodeRow
 
 JOB = "capstan_training.jobs.compile_recipe:run"
 
 
-class CompileCode:
-    """The work kind `compile`."""
+class CompileCode(Work[ArchiveToCompile]):
+    """One at a time: there is one worker."""
 
-    def __init__(self, kit: Kit, *, timeout_s: float) -> None:
-        self._kit, self._timeout_s = kit, timeout_s
+    Payload = ArchiveToCompile
+    max_attempts = 4
 
-    def kind(self) -> WorkKind:
-        """One at a time: there is one worker."""
-        return WorkKind(self.run, self.failed, max_attempts=4)
+    def __init__(self, jobs: JobPool, objects: ObjectStore, *, timeout_s: float) -> None:
+        self._jobs, self._objects = jobs, objects
+        self._timeout_s = timeout_s
 
-    async def run(self, item: WorkItem, lease: Lease) -> None:
+    async def run(self, item: WorkItem[ArchiveToCompile], lease: Lease) -> None:
         """Unpack, compile, store."""
-        digest: str = item.payload["digest"]
-        archive = await self._kit.objects.local_path(item.project, digest)
-        async with self._kit.jobs.scratch() as folder:
+        digest = item.payload.digest
+        archive = await self._objects.local_path(item.project, digest)
+        async with self._jobs.scratch() as folder:
             try:
-                result = await self._kit.jobs.run(
+                result = await self._jobs.run(
                     "training",
                     JOB,
                     {"archive": str(archive)},
@@ -53,7 +54,7 @@ class CompileCode:
             pipelines: dict[str, Any] = {}
             for name, pipeline in result["pipelines"].items():
                 file = folder / Path(pipeline.pop("file")).relative_to(folder)
-                pipelines[name] = {**pipeline, "ir": await self._kit.objects.put_file(item.project, file)}
+                pipelines[name] = {**pipeline, "ir": await self._objects.put_file(item.project, file)}
         async with lease.finish() as session:
             row = await session.get(CodeRow, (item.project, digest))
             if row is None:
@@ -63,9 +64,9 @@ class CompileCode:
             row.state = State.FAILED if problem else State.SUCCEEDED
             row.problem = problem.model_dump(mode="json") if problem else None
 
-    async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
+    async def failed(self, session: WriteSession, item: WorkItem[ArchiveToCompile], problem: Problem) -> None:
         """The archive could not be compiled at all."""
-        row = await session.get(CodeRow, (item.project, item.payload["digest"]))
+        row = await session.get(CodeRow, (item.project, item.payload.digest))
         if row is not None:
             row.state, row.problem = State.FAILED, problem.model_dump(mode="json")
 

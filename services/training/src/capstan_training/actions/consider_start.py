@@ -5,34 +5,33 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from capstan_contracts.errors import Problem
-from capstan_servicekit.db.session import ReadSession, WriteSession
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.telemetry.logs import logger
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
 from capstan_training.actions.ports import Datasets
 from capstan_training.actions.start_run import Start, StartRun
 from capstan_training.domain.part import TrainingPart
+from capstan_training.domain.work import LoopToConsider
 from capstan_training.tables import LoopRow, RunRow
 
-CONSIDER = "consider"
 log = logger(__name__)
 
 
-class ConsiderStart:
-    """The work kind `consider`. Payload: `loop`, `dataset`, `version` (None: the newest)."""
+class ConsiderStart(Work[LoopToConsider]):
+    """Patient: ingestion may be away for a while."""
 
-    def __init__(self, kit: Kit, datasets: Datasets, start: StartRun) -> None:
-        self._kit, self._datasets, self._start = kit, datasets, start
+    Payload = LoopToConsider
+    max_attempts = 12
 
-    def kind(self) -> WorkKind:
-        """Patient: ingestion may be away for a while."""
-        return WorkKind(self.run, self.failed, max_attempts=12)
+    def __init__(self, database: Database, datasets: Datasets, start: StartRun) -> None:
+        self._database = database
+        self._datasets, self._start = datasets, start
 
-    async def run(self, item: WorkItem, lease: Lease) -> None:
+    async def run(self, item: WorkItem[LoopToConsider], lease: Lease) -> None:
         """Decide by what ingestion knows, then start the run or not, in one guarded transaction."""
-        name: str = item.payload["loop"]
-        async with self._kit.database.read() as session:
+        name = item.payload.loop
+        async with self._database.read() as session:
             loop = await session.get(LoopRow, (item.project, name))
             first = not await _has_runs(session, item.project, name)
         start = None
@@ -46,9 +45,9 @@ class ConsiderStart:
                 return
             await self._start(session, loop, start)
 
-    async def _decide(self, item: WorkItem, part: TrainingPart, *, first: bool) -> Start | None:
-        on_label = item.payload["dataset"] == part.dataset
-        version = item.payload["version"] if on_label else None
+    async def _decide(self, item: WorkItem[LoopToConsider], part: TrainingPart, *, first: bool) -> Start | None:
+        on_label = item.payload.dataset == part.dataset
+        version = item.payload.version if on_label else None
         if first and part.training.first_at is not None:
             version = version or await self._datasets.newest(item.project, part.dataset)
             if version is None or not await self._enough(item.project, part, version):
@@ -69,9 +68,9 @@ class ConsiderStart:
             return False
         return all([await self._datasets.newest(project, source) for source in part.sources])
 
-    async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
+    async def failed(self, session: WriteSession, item: WorkItem[LoopToConsider], problem: Problem) -> None:
         """Nothing was started; the next commit of a dataset asks again."""
-        log.warning("training.start_not_considered", loop=item.payload["loop"], detail=problem.detail)
+        log.warning("training.start_not_considered", loop=item.payload.loop, detail=problem.detail)
 
 
 async def _has_runs(session: ReadSession, project: str, loop: str) -> bool:

@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from capstan_contracts.work import State
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.db.session import Database
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_training.actions.ports import RunLogs
-from capstan_training.actions.read_runs import find_run
+from capstan_training.tables import run_row
 
 
 class FollowLog:
     """`GET /runs/{run}/logs`. The log of an ended run that is not on this machine comes from the object store."""
 
-    def __init__(self, kit: Kit, logs: RunLogs, *, poll_s: float) -> None:
-        self._kit, self._logs, self._poll_s = kit, logs, poll_s
+    def __init__(self, database: Database, objects: ObjectStore, logs: RunLogs, *, poll_s: float) -> None:
+        self._database, self._objects = database, objects
+        self._logs, self._poll_s = logs, poll_s
 
     async def text(self, project: str, run: str) -> AsyncIterator[str]:
         """All that is there now, in pieces; NotFound."""
@@ -44,11 +46,11 @@ class FollowLog:
             await asyncio.sleep(self._poll_s)
 
     async def _present(self, project: str, run: str) -> None:
-        async with self._kit.database.read() as session:
-            stored = (await find_run(session, project, run)).log
+        async with self._database.read() as session:
+            stored = (await run_row(session, project, run)).log
         if stored is not None and await self._logs.file(run) is None:
-            await self._logs.restore(run, await self._kit.objects.local_path(project, stored))
+            await self._logs.restore(run, await self._objects.local_path(project, stored))
 
     async def _state(self, project: str, run: str) -> State:
-        async with self._kit.database.read() as session:
-            return State((await find_run(session, project, run)).state)
+        async with self._database.read() as session:
+            return State((await run_row(session, project, run)).state)

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 from capstan_contracts.errors import Problem
 from capstan_contracts.ids import short
-from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.telemetry.logs import logger
-from capstan_servicekit.work.kinds import WorkKind
-from capstan_servicekit.work.lease import Lease, WorkItem
+from capstan_servicekit.work.kinds import Work, WorkItem
+from capstan_servicekit.work.lease import Lease
 from capstan_training.actions.ports import RunRecord, Tracking
+from capstan_training.domain.work import RunToLog
 from capstan_training.tables import RunRow
 
-LOG_RUN = "log-run"
 log = logger(__name__)
 
 
-class LogRun:
-    """The work kind `log-run`; the key is the run's id."""
+class LogRun(Work[RunToLog]):
+    """Patient over half an hour: MLflow may have to be started first."""
 
-    def __init__(self, kit: Kit, tracking: Tracking) -> None:
-        self._kit, self._tracking = kit, tracking
+    Payload = RunToLog
+    max_attempts = 10
+    backoff_s = 2.0
 
-    def kind(self) -> WorkKind:
-        """Patient over half an hour: MLflow may have to be started first."""
-        return WorkKind(self.run, self.failed, max_attempts=10, backoff_s=2)
+    def __init__(self, database: Database, tracking: Tracking) -> None:
+        self._database = database
+        self._tracking = tracking
 
-    async def run(self, item: WorkItem, lease: Lease) -> None:
+    async def run(self, item: WorkItem[RunToLog], lease: Lease) -> None:
         """Log it, then remember its id over there."""
-        async with self._kit.database.read() as session:
-            row = await session.get_one(RunRow, item.key)
+        async with self._database.read() as session:
+            row = await session.get_one(RunRow, item.payload.run)
         mlflow_run = await self._tracking.log_run(record(row))
         async with lease.finish() as session:
-            (await session.get_one(RunRow, item.key)).mlflow_run = mlflow_run
+            (await session.get_one(RunRow, item.payload.run)).mlflow_run = mlflow_run
 
-    async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
+    async def failed(self, session: WriteSession, item: WorkItem[RunToLog], problem: Problem) -> None:
         """The run stays without an entry over there; nothing else depends on it."""
-        log.error("training.run_not_logged", run=item.key, detail=problem.detail)
+        log.error("training.run_not_logged", run=item.payload.run, detail=problem.detail)
 
 
 def record(row: RunRow) -> RunRecord:

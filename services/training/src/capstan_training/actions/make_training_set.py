@@ -9,11 +9,11 @@ from capstan_contracts.ids import short
 from capstan_contracts.rest.feature_store import TrainingSet, TrainingSetRequest
 from capstan_contracts.work import Progress, State
 from capstan_servicekit.errors import BadRequest, NotReady, Upstream, broken
-from capstan_servicekit.runtime import Kit
 from capstan_servicekit.work.lease import Lease
 from capstan_training.actions.ports import RunLogs, TrainingSets
 from capstan_training.domain.part import TrainingPart
 from capstan_training.domain.pipelines import Pipeline
+from capstan_training.domain.run import STAGE, Stage
 from capstan_training.domain.transcript import OWN
 from capstan_training.tables import RunRow
 
@@ -21,8 +21,9 @@ from capstan_training.tables import RunRow
 class MakeTrainingSet:
     """Asks under the run's id, so that asking again after an interruption gives the same training set."""
 
-    def __init__(self, kit: Kit, sets: TrainingSets, logs: RunLogs, *, timeout_s: float, poll_s: float) -> None:
-        self._kit, self._sets, self._logs = kit, sets, logs
+    def __init__(self, sets: TrainingSets, logs: RunLogs, *, timeout_s: float, poll_s: float) -> None:
+
+        self._sets, self._logs = sets, logs
         self._timeout_s, self._poll_s = timeout_s, poll_s
 
     async def __call__(self, row: RunRow, lease: Lease) -> RunRow:
@@ -39,7 +40,7 @@ class MakeTrainingSet:
         _check(row, made)
         async with lease.step() as session:
             row = await session.get_one(RunRow, row.id)
-            row.training_set, row.stage = made.digest, "pipeline"
+            row.training_set, row.stage = made.digest, STAGE.move(row.stage, Stage.PIPELINE)
             row.view_versions = dict(made.view_versions)
             row.dataset_versions = {**made.dataset_versions, **row.dataset_versions}
         left_out = f", {made.unlabelled} left out because they never get a label" if made.unlabelled else ""
@@ -63,10 +64,10 @@ class MakeTrainingSet:
                     made = await self._sets.ask(row.project, request, key=f"run-{row.id}")
                 else:
                     made = await self._sets.look(row.project, made.id)
-                told = f"features: {_share(made.progress)}"
+                message = f"features: {_share(made.progress)}"
             except (NotReady, Upstream) as error:  # a neighbour that restarts is waited for
-                told = f"features: waiting for the feature store ({error.detail})"
-            await lease.progress(0, total, told)
+                message = f"features: waiting for the feature store ({error.detail})"
+            await lease.progress(0, total, message)
             if made is None or not made.state.finished:
                 await asyncio.sleep(self._poll_s)
         return made

@@ -8,11 +8,10 @@ from capstan_contracts.errors import Problem
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.training import Run
 from capstan_contracts.work import Progress, State
-from capstan_servicekit.db.session import ReadSession
-from capstan_servicekit.errors import NotFound
-from capstan_servicekit.runtime import Kit
-from capstan_training.actions.start_run import RUN
-from capstan_training.tables import RunRow
+from capstan_servicekit.db.session import Database
+from capstan_servicekit.work.queue import WorkQueue
+from capstan_training.domain.work import RunToCarryOut
+from capstan_training.tables import RunRow, run_row
 
 PAGE = 50
 
@@ -49,25 +48,17 @@ def to_run(row: RunRow, progress: Progress | None = None) -> Run:
     )
 
 
-async def find_run(session: ReadSession, project: str, run: str) -> RunRow:
-    """The row of a run of this project; NotFound."""
-    row = await session.get(RunRow, run)
-    if row is None or row.project != project:
-        raise NotFound(f"no run {run} in project {project}")
-    return row
-
-
 class ReadRuns:
     """`GET /runs`, `GET /runs/{run}`."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, database: Database, work: WorkQueue) -> None:
+        self._database, self._work = database, work
 
     async def one(self, project: str, run: str) -> Run:
         """A run with its progress; NotFound."""
-        async with self._kit.database.read() as session:
-            row = await find_run(session, project, run)
-            status = await self._kit.work.status(session, RUN, key=run, project=project)
+        async with self._database.read() as session:
+            row = await run_row(session, project, run)
+            status = await self._work.status(session, RunToCarryOut(run), project=project)
         return to_run(row, status.progress if status else None)
 
     async def page(self, project: str, *, loop: str | None, before: str | None, limit: int = PAGE) -> Page[Run]:
@@ -78,10 +69,10 @@ class ReadRuns:
         if before is not None:
             query = query.where(RunRow.id < before)
         items = []
-        async with self._kit.database.read() as session:
+        async with self._database.read() as session:
             rows = list((await session.scalars(query.order_by(RunRow.id.desc()).limit(limit + 1))).all())
             for row in rows[:limit]:
-                open_ = not State(row.state).finished
-                status = await self._kit.work.status(session, RUN, key=row.id, project=project) if open_ else None
+                goes_on = not State(row.state).finished
+                status = await self._work.status(session, RunToCarryOut(row.id), project=project) if goes_on else None
                 items.append(to_run(row, status.progress if status else None))
         return Page(items=items, next=rows[limit - 1].id if len(rows) > limit else None)

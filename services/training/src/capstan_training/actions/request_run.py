@@ -7,9 +7,10 @@ from typing import Any
 from capstan_contracts.errors import FieldError
 from capstan_contracts.ids import uuid7
 from capstan_contracts.rest.training import Run, RunRequest
+from capstan_servicekit.clock import Clock
 from capstan_servicekit.db import idempotency
+from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import BadRequest, Conflict, NotFound
-from capstan_servicekit.runtime import Kit
 from capstan_training.actions.ports import Datasets
 from capstan_training.actions.read_runs import to_run
 from capstan_training.actions.start_run import Start, StartRun
@@ -21,14 +22,15 @@ from capstan_training.tables import LoopRow
 class RequestRun:
     """`POST /runs`."""
 
-    def __init__(self, kit: Kit, datasets: Datasets, start: StartRun) -> None:
-        self._kit, self._datasets, self._start = kit, datasets, start
+    def __init__(self, database: Database, clock: Clock, datasets: Datasets, start: StartRun) -> None:
+        self._database, self._clock = database, clock
+        self._datasets, self._start = datasets, start
 
     async def __call__(self, project: str, request: RunRequest, *, by: str, key: str | None) -> Run:
         """The queued run; under the same key always the same one."""
-        print_ = idempotency.fingerprint("runs", request.model_dump_json())
-        async with self._kit.database.write() as session:
-            answer = await idempotency.recall(session, project, key, print_)
+        request_print = idempotency.fingerprint("runs", request.model_dump_json())
+        async with self._database.write() as session:
+            answer = await idempotency.recall(session, project, key, request_print)
             loop = await session.get(LoopRow, (project, request.loop))
         if answer is not None:
             return Run.model_validate(answer)
@@ -39,10 +41,10 @@ class RequestRun:
         part = TrainingPart.from_json(loop.part)
         _check(Pipeline.from_json(loop.pipeline), request.parameters)
         version = await self._version(project, part, request.dataset_version)
-        async with self._kit.database.write() as session:
-            if (answer := await idempotency.recall(session, project, key, print_)) is not None:
+        async with self._database.write() as session:
+            if (answer := await idempotency.recall(session, project, key, request_print)) is not None:
                 return Run.model_validate(answer)
-            id_ = uuid7(self._kit.clock.now())
+            id_ = uuid7(self._clock.now())
             start = Start(
                 cause=f"manual:{id_}",
                 id=id_,
@@ -57,7 +59,7 @@ class RequestRun:
                 raise Conflict("This run exists already")
             run = to_run(row)
             response = run.model_dump(mode="json")
-            idempotency.remember(session, project, key, print_, response, self._kit.clock.now())
+            idempotency.remember(session, project, key, request_print, response, self._clock.now())
         return run
 
     async def _version(self, project: str, part: TrainingPart, wanted: str | None) -> str:

@@ -8,13 +8,14 @@ from typing import Any, Literal
 from sqlalchemy import select
 
 from capstan_contracts.ids import uuid7
-from capstan_contracts.work import State
+from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.work.queue import WorkQueue
 from capstan_training.domain.part import TrainingPart
+from capstan_training.domain.run import RUN, STAGE
+from capstan_training.domain.work import RunToCarryOut
 from capstan_training.tables import LoopRow, RunRow
 
-RUN = "run"
 Reason = Literal["manual", "first", "drift", "dataset"]
 
 
@@ -35,8 +36,8 @@ class Start:
 class StartRun:
     """Writes the row of a run and enqueues its work."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, clock: Clock, work: WorkQueue) -> None:
+        self._clock, self._work = clock, work
 
     async def __call__(self, session: WriteSession, loop: LoopRow, start: Start) -> RunRow | None:
         """The new run; None when its cause has one already."""
@@ -47,7 +48,7 @@ class StartRun:
             return None
         part = TrainingPart.from_json(loop.part)
         row = RunRow(
-            id=start.id or uuid7(self._kit.clock.now()),
+            id=start.id or uuid7(self._clock.now()),
             project=loop.project,
             loop=loop.loop,
             cause=start.cause,
@@ -55,8 +56,8 @@ class StartRun:
             requested_by=start.requested_by,
             retrain_request=start.retrain_request,
             promote=start.promote,
-            state=State.QUEUED,
-            stage="queued",
+            state=RUN.first,
+            stage=STAGE.first,
             problem=None,
             part=loop.part,
             pipeline=loop.pipeline,
@@ -68,8 +69,8 @@ class StartRun:
             dataset_versions={part.dataset: start.dataset_version},
             view_versions={},
             metrics={},
-            created_at=self._kit.clock.now(),
+            created_at=self._clock.now(),
         )
         session.add(row)
-        await self._kit.work.add(session, RUN, key=row.id, project=loop.project, payload={})
+        await self._work.add(session, RunToCarryOut(row.id), project=loop.project)
         return row

@@ -9,25 +9,31 @@ from pathlib import Path
 from capstan_contracts.ids import short
 from capstan_contracts.rest.training import CodeArchive
 from capstan_contracts.work import State
+from capstan_servicekit.clock import Clock
+from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import InvalidData, TooLarge, broken
+from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.folder import stream_to_file
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.work.queue import WorkQueue
 from capstan_training.actions.read_code import to_archive
 from capstan_training.domain.archive import ArchiveError, members
+from capstan_training.domain.work import ArchiveToCompile
 from capstan_training.tables import CodeRow
-
-COMPILE = "compile"
 
 
 class StoreCode:
     """`PUT /code/{digest}`."""
 
-    def __init__(self, kit: Kit, *, max_bytes: int) -> None:
-        self._kit, self._max_bytes = kit, max_bytes
+    def __init__(
+        self, database: Database, clock: Clock, work: WorkQueue, jobs: JobPool, objects: ObjectStore, *, max_bytes: int
+    ) -> None:
+        self._database, self._clock, self._work, self._jobs, self._objects = database, clock, work, jobs, objects
+        self._max_bytes = max_bytes
 
     async def __call__(self, project: str, digest: str, chunks: AsyncIterator[bytes]) -> CodeArchive:
         """Store and enqueue compiling. The same archive again changes nothing, unless compiling had failed."""
-        async with self._kit.jobs.scratch() as folder:
+        async with self._jobs.scratch() as folder:
             file = folder / "recipe.tar.gz"
             found, _ = await stream_to_file(self._capped(chunks), file)
             if found != digest:
@@ -37,8 +43,8 @@ class StoreCode:
                     errors=broken("body", f"sha256 {digest}"),
                 )
             await asyncio.to_thread(_inspect, file)
-            await self._kit.objects.put_file(project, file)
-        async with self._kit.database.write() as session:
+            await self._objects.put_file(project, file)
+        async with self._database.write() as session:
             row = await session.get(CodeRow, (project, digest))
             if row is None:
                 row = CodeRow(
@@ -49,13 +55,12 @@ class StoreCode:
                     pipelines={},
                     errors={},
                     problem=None,
-                    created_at=self._kit.clock.now(),
+                    created_at=self._clock.now(),
                 )
                 session.add(row)
             elif row.state == State.FAILED:
                 row.attempt, row.state, row.problem = row.attempt + 1, State.QUEUED, None
-            payload = {"digest": digest}
-            await self._kit.work.add(session, COMPILE, key=f"{digest}:{row.attempt}", project=project, payload=payload)
+            await self._work.add(session, ArchiveToCompile(digest, row.attempt), project=project)
             return to_archive(row)
 
     async def _capped(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

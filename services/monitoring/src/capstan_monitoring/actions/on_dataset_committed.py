@@ -6,18 +6,19 @@ from sqlalchemy import select
 
 from capstan_contracts.events import DatasetCommitted, Envelope
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
-from capstan_monitoring.actions.join_labels import JOIN_LABELS
 from capstan_monitoring.domain.part import MonitorPart
+from capstan_monitoring.domain.work import LabelsToJoin
 from capstan_monitoring.tables import CommitRow, MonitorRow
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.work.queue import WorkQueue
 
 
-class NoteCommit:
+class OnDatasetCommitted:
     """`dataset.committed`, of any dataset: a loop that comes later may name it."""
 
-    def __init__(self, kit: Kit, retrain: ConsiderRetrain) -> None:
-        self._kit, self._retrain = kit, retrain
+    def __init__(self, work: WorkQueue, retrain: ConsiderRetrain) -> None:
+        self._work = work
+        self._retrain = retrain
 
     async def __call__(self, session: WriteSession, envelope: Envelope, event: DatasetCommitted) -> None:
         """Within the event's transaction."""
@@ -25,7 +26,7 @@ class NoteCommit:
         parent = await session.get(CommitRow, (project, event.dataset, event.parent)) if event.parent else None
         # The event tells of the new batch; the version holds the parent's rows as well.
         before = parent.event_time_max if parent is not None else None
-        reach = max((one for one in (event.event_time_max, before) if one is not None), default=None)
+        reach = max((moment for moment in (event.event_time_max, before) if moment is not None), default=None)
         commit = await session.merge(
             CommitRow(
                 project=project,
@@ -39,7 +40,6 @@ class NoteCommit:
         for monitor in (await session.scalars(select(MonitorRow).where(MonitorRow.project == project))).all():
             if MonitorPart.from_json(monitor.part).dataset != event.dataset:
                 continue
-            payload = {"loop": monitor.loop, "dataset": event.dataset, "version": event.version, "batch": event.batch}
-            key = f"{monitor.loop}:{event.dataset}:{event.version}"
-            await self._kit.work.add(session, JOIN_LABELS, key=key, project=project, payload=payload)
+            labels = LabelsToJoin(monitor.loop, event.dataset, event.version, event.batch)
+            await self._work.add(session, labels, project=project)
             await self._retrain.after_commit(session, monitor.loop, commit)

@@ -7,12 +7,12 @@ from sqlalchemy import select
 from capstan_contracts.events import DatasetCommitted
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.work.queue import WorkQueue
-from capstan_training.actions.consider_start import CONSIDER
 from capstan_training.domain.part import TrainingPart
+from capstan_training.domain.work import LoopToConsider
 from capstan_training.tables import LoopRow
 
 
-class NoteCommit:
+class OnDatasetCommitted:
     """Enqueues work only; what ingestion knows is asked outside of the transaction."""
 
     def __init__(self, work: WorkQueue) -> None:
@@ -25,6 +25,4 @@ class NoteCommit:
             wanted = part.training.first_at is not None or "dataset" in part.training.on
             if not wanted or event.dataset not in part.datasets:
                 continue
-            payload = {"loop": loop.loop, "dataset": event.dataset, "version": event.version}
-            key = f"{loop.loop}:{event.dataset}:{event.version}"
-            await self._work.add(session, CONSIDER, key=key, project=project, payload=payload)
+            await self._work.add(session, LoopToConsider(loop.loop, event.dataset, event.version), project=project)

@@ -1,0 +1,83 @@
+"""What the leased work of the registry is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class RunToRegister:
+    """A run that made a package, as training told of it. `promote`: ask for its promotion, too."""
+
+    KIND: ClassVar[str] = "register"
+    run: str
+    loop: str
+    package: str
+    holdout: str | None
+    dataset: str
+    dataset_version: str
+    code: str
+    metrics: dict[str, float]
+    promote: bool
+
+    @property
+    def key(self) -> str:
+        """Once per run."""
+        return self.run
+
+
+@dataclass(frozen=True)
+class PromotionToDecide:
+    """A request for promotion."""
+
+    KIND: ClassVar[str] = "decide"
+    promotion: str
+
+    @property
+    def key(self) -> str:
+        """Once per request."""
+        return self.promotion
+
+
+@dataclass(frozen=True)
+class AliasToProject:
+    """A model whose alias is to follow the ledger up to a sequence number. `occasion`: why once more."""
+
+    KIND: ClassVar[str] = "project-alias"
+    model: str
+    ledger_sequence: int
+    occasion: str = ""
+
+    @property
+    def key(self) -> str:
+        """Once per ledger entry and occasion."""
+        return f"{self.model}#{self.ledger_sequence}" + (f"@{self.occasion}" if self.occasion else "")
+
+
+@dataclass(frozen=True)
+class LoopToDistribute:
+    """A loop that not every service has taken; `distribution` counts how often it was enqueued."""
+
+    KIND: ClassVar[str] = "converge"
+    loop: str
+    generation: int
+    distribution: int
+
+    @property
+    def key(self) -> str:
+        """Once per generation and count."""
+        return f"{self.loop}@{self.generation}#{self.distribution}"
+
+
+@dataclass(frozen=True)
+class RunToWarmFor:
+    """A run that has started and will need MLflow."""
+
+    KIND: ClassVar[str] = "warm"
+    run: str
+
+    @property
+    def key(self) -> str:
+        """Once per run."""
+        return self.run
