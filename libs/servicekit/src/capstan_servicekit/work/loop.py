@@ -182,8 +182,8 @@ class WorkLoop:
             problem = error.problem()
         else:
             problem = Problem(
-                title="Internal error",
-                status=500,
+                title=Code.INTERNAL.summary,
+                status=Code.INTERNAL.status,
                 code=Code.INTERNAL,
                 request_id=item.id,
                 detail=f"The work failed {item.attempt} times; the log has it under {item.id}.",
