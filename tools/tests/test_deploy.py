@@ -12,6 +12,7 @@ import pytest
 
 import deploy
 from deploy import DeployError, Place
+from environments import ROOT
 
 PLACE = Place("kind-capstan", "ml", "team")
 
@@ -82,7 +83,7 @@ def test_a_program_that_is_missing_is_named_with_the_page(monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DeployError, match=r"kubectl is not on the PATH.*docs/kubernetes/install\.md"):
         deploy.current_context()
-    assert (deploy.ROOT / "docs" / "kubernetes" / "install.md").is_file()
+    assert (ROOT / "docs" / "kubernetes" / "install.md").is_file()
 
 
 def test_a_program_that_fails_is_quoted(programs: Any) -> None:
@@ -94,7 +95,12 @@ def test_a_program_that_fails_is_quoted(programs: Any) -> None:
 def test_a_new_context_is_asked_about_once(programs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     place, asked = Place("production"), list[str]()
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
-    monkeypatch.setattr("builtins.input", lambda text: asked.append(text) or "y")
+
+    def answer(text: str) -> str:
+        asked.append(text)
+        return "y"
+
+    monkeypatch.setattr("builtins.input", answer)
     deploy.consent(place, yes=False)
     deploy.consent(place, yes=False)
     assert len(asked) == 1 and "'production'" in asked[0]
@@ -122,6 +128,7 @@ def status(**of: Any) -> dict[str, Any]:
 
 
 ENDED = {"exitCode": 1, "reason": "Error", "message": "starting\nregistry: the database refuses the password\n"}
+KILLED, CREATED = {"exitCode": 2, "reason": "OOMKilled"}, {"waiting": {"reason": "ContainerCreating"}}
 
 
 @pytest.mark.parametrize(
@@ -137,10 +144,10 @@ ENDED = {"exitCode": 1, "reason": "Error", "message": "starting\nregistry: the d
             "app: registry: the database refuses the password",
         ),
         (
-            status(initContainerStatuses=[{"name": "wait", "state": {"terminated": {"exitCode": 2, "reason": "OOMKilled"}}}]),
+            status(initContainerStatuses=[{"name": "wait", "state": {"terminated": KILLED}}]),
             "wait: OOMKilled",
         ),
-        (status(phase="Pending", containerStatuses=[{"name": "app", "state": {"waiting": {"reason": "ContainerCreating"}}}]),
+        (status(phase="Pending", containerStatuses=[{"name": "app", "state": CREATED}]),
          "pending"),
         (
             status(conditions=[{"type": "PodScheduled", "status": "False", "message": "0/3 nodes have a GPU"}]),

@@ -14,7 +14,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     projects = {
         "libs/base": 'dependencies = ["pydantic>=2"]\noptional-dependencies = {jobs = ["numpy>=2"]}',
         "libs/kit": 'dependencies = ["capstan-base", "fastapi>=0.1"]',
-        "services/one": 'dependencies = ["capstan-kit", "duckdb"]\noptional-dependencies = {jobs = ["gx", "capstan-base"]}',
+        "services/one": 'dependencies = ["capstan-kit", "duckdb"]\n'
+        'optional-dependencies = {jobs = ["gx", "capstan-base"]}',
         "services/two": "dependencies = []",
     }
     for folder, text in projects.items():

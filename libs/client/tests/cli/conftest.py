@@ -11,9 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
-from click.testing import Result
 from pydantic import BaseModel
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from capstan_client.cli import app
 from capstan_client.platform.home import Home, Record

@@ -23,10 +23,15 @@ from capstan_servicekit.security.auth import token_digest
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+def usual_ports() -> dict[str, int]:
+    """Of each service, one that nobody uses."""
+    return {name: free_port(HOST) for name in SERVICES}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual_ports: dict[str, int]) -> Home:
     """An empty home, whose usual ports are ports that nobody uses."""
-    ports = {name: free_port(HOST) for name in SERVICES}
-    monkeypatch.setattr(plan, "LOCAL_PORTS", ports)
+    monkeypatch.setattr(plan, "LOCAL_PORTS", usual_ports)
     monkeypatch.setattr(plan, "MODEL_SERVER_PORT", free_port(HOST))
     monkeypatch.setattr(plan, "BROKER_PORT", free_port(HOST))
     monkeypatch.delenv("CAPSTAN_TOKEN", raising=False)
@@ -76,24 +81,24 @@ def test_a_record_comes_back_as_it_was_written(home: Home) -> None:
     assert [path.name for path in home.record_file.parent.iterdir()] == ["platform.json"]
 
 
-def test_the_usual_ports_are_bound(home: Home) -> None:
+def test_the_usual_ports_are_bound(home: Home, usual_ports: dict[str, int]) -> None:
     made = make_plan(home)
-    assert made.urls == {name: f"http://{HOST}:{port}" for name, port in plan.LOCAL_PORTS.items()}
+    assert made.urls == {name: f"http://{HOST}:{port}" for name, port in usual_ports.items()}
     assert made.model_server_url == f"http://{HOST}:{plan.MODEL_SERVER_PORT}"
     assert made.broker_url == f"nats://{HOST}:{plan.BROKER_PORT}"
     close(made)
 
 
-def test_taken_ports_are_replaced_and_every_service_is_told(home: Home) -> None:
+def test_taken_ports_are_replaced_and_every_service_is_told(home: Home, usual_ports: dict[str, int]) -> None:
     with (
-        listening_socket(HOST, plan.LOCAL_PORTS["registry"]),
+        listening_socket(HOST, usual_ports["registry"]),
         listening_socket(HOST, plan.BROKER_PORT),
         listening_socket(HOST, plan.MODEL_SERVER_PORT),
     ):
         made = make_plan(home)
         ports = {port_of(sock) for sock in (*made.sockets.values(), made.model_server)}
         assert len(ports) == 7
-        assert ports.isdisjoint({plan.LOCAL_PORTS["registry"], plan.MODEL_SERVER_PORT})
+        assert ports.isdisjoint({usual_ports["registry"], plan.MODEL_SERVER_PORT})
         assert made.broker_port != plan.BROKER_PORT
         for service in SERVICES:
             told = made.environment(service)
@@ -105,9 +110,9 @@ def test_taken_ports_are_replaced_and_every_service_is_told(home: Home) -> None:
         close(made)
 
 
-def test_the_last_run_s_ports_are_asked_for_first(home: Home) -> None:
-    before, usual = free_port(HOST), plan.LOCAL_PORTS["training"]
-    last = {name: f"http://{HOST}:{port}" for name, port in plan.LOCAL_PORTS.items()}
+def test_the_last_run_s_ports_are_asked_for_first(home: Home, usual_ports: dict[str, int]) -> None:
+    before, usual = free_port(HOST), usual_ports["training"]
+    last = {name: f"http://{HOST}:{port}" for name, port in usual_ports.items()}
     home.write_record(Record("stopped", 1, 0.0, services={**last, "training": f"http://{HOST}:{before}"}))
     made = make_plan(home)
     assert port_of(made.sockets["training"]) == before

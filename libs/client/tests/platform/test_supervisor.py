@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_a_crashed_service_comes_back_at_its_address_after_growing_pauses(home: 
         for _ in range(2):
             pid = asked(url)
             os.kill(pid, signal.SIGKILL)
-            until(lambda pid=pid: _other(url, pid))
+            until(partial(_other, url, pid))
         now = home.record()
         assert now is not None and now.services == record.services
         assert now.processes["registry"][0] == asked(url)
