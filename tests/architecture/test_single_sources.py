@@ -1,4 +1,4 @@
-"""Things that may be in one place only: the environment in settings.py, wire models in the contracts."""
+"""Things that may be in one place only: the environment in settings.py, wire models in the contracts, new sockets."""
 
 from __future__ import annotations
 
@@ -40,6 +40,36 @@ def test_only_settings_read_the_environment() -> None:
         place for _, module in all_modules() if module.path.name != "settings.py" for place in environment_reads(module)
     ]
     assert found == []
+
+
+SOCKETS = "capstan_servicekit.http.sockets"
+
+
+def sockets_made(module: Module) -> Iterator[str]:
+    """Yield places that make a socket; one that adopts a descriptor (`fileno=`) learns the protocol from the kernel."""
+    known = {one.target.rpartition(".")[2]: one.target for one in module.imports()}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and not any(keyword.arg == "fileno" for keyword in node.keywords):
+            first, dot, rest = dotted(node.func).partition(".")
+            if known.get(first, first) + dot + rest in {"socket.socket", "socket.create_server"}:
+                yield module.at(node.lineno)
+
+
+def test_sockets_are_made_in_one_place() -> None:
+    found = [place for _, module in all_modules() if module.name != SOCKETS for place in sockets_made(module)]
+    assert found == []
+
+
+def test_a_new_socket_would_be_seen() -> None:
+    source = """
+import socket
+from socket import create_server
+one = socket.socket()
+two = create_server(("127.0.0.1", 0))
+adopted = socket.socket(fileno=3)
+"""
+    module = Module(ROOT / Path("example.py"), "capstan_registry.adapters.example", ast.parse(source))
+    assert len(list(sockets_made(module))) == 2
 
 
 def is_model(target: str) -> bool:

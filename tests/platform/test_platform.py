@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
+import statistics
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from capstan_client.platform.home import Home
 from capstan_client.platform.processes import descendants, same_process, started_at
 from capstan_client.settings import current_environment
+from capstan_servicekit.http.sockets import NoPort, listening_socket
 from capstan_testkit.platform import start, stop
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(180)]
@@ -47,15 +50,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A platform whose usual ports were all taken."""
     taken = []
     for port in (7101, 7104, 7122):
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier run may linger
-        try:
-            sock.bind(("127.0.0.1", port))
-            sock.listen()
-        except OSError:
-            sock.close()
-        else:
-            taken.append(sock)
+        with suppress(NoPort):
+            taken.append(listening_socket("127.0.0.1", port))
     found, process = start(tmp_path_factory.mktemp("platform"))
     for sock in taken:
         sock.close()
@@ -68,6 +64,23 @@ def test_free_ports_are_taken_when_the_usual_ones_are_in_use(home: Home) -> None
     assert record is not None
     assert not record.services["ingestion"].endswith(":7101")
     assert all(ready(url) for url in record.services.values())
+
+
+def test_a_kept_connection_is_answered_at_once(home: Home) -> None:
+    """A delayed acknowledgement would add 40 ms to every call; see capstan_servicekit.http.sockets."""
+    record = home.record()
+    assert record is not None
+    slow = {}
+    for name, url in record.services.items():
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            times = []
+            for _ in range(21):
+                begun = time.perf_counter()
+                client.get("/healthz").raise_for_status()
+                times.append((time.perf_counter() - begun) * 1000)
+        if (median := statistics.median(times[1:])) > 10:
+            slow[name] = median
+    assert slow == {}, "median milliseconds of 20 calls"
 
 
 def test_secrets_are_for_the_owner_alone(home: Home) -> None:

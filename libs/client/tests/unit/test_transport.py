@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from capstan_client.sdk import transport
-from capstan_client.sdk.transport import CapstanProblem, Transport, Unreachable, poll
+from capstan_client.sdk.transport import CapstanProblem, Transport, UnexpectedAnswer, Unreachable, poll
 from capstan_contracts.base import Lenient
 
 
@@ -64,7 +64,7 @@ async def test_a_refusal_has_its_places_and_hint() -> None:
 
 
 async def test_something_else_at_the_address_is_told() -> None:
-    with pytest.raises(CapstanProblem, match="GET http://there/v1/projects/default/things answered 404"):
+    with pytest.raises(UnexpectedAnswer, match="GET http://there/v1/projects/default/things answered 404"):
         await to(Service(httpx.Response(404, text="<html>"))).get("/things", Thing)
 
 

@@ -1,42 +1,15 @@
-"""Problem details for HTTP APIs (RFC 9457) and the stable codes that clients may rely on."""
+"""Problem details for HTTP APIs (RFC 9457). The codes that clients may rely on are those of `codes`."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
 
 from capstan_contracts.base import Lenient
+from capstan_contracts.codes import Code
 
-
-class Code(StrEnum):
-    """Stable error codes. A published code is never renamed."""
-
-    UNAUTHENTICATED = "unauthenticated"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not-found"
-    ROUTE_NOT_FOUND = "route-not-found"
-    METHOD_NOT_ALLOWED = "method-not-allowed"
-    BAD_REQUEST = "bad-request"
-    MALFORMED_JSON = "malformed-json"
-    INVALID_BODY = "invalid-body"
-    BODY_TOO_LARGE = "body-too-large"
-    UNSUPPORTED_MEDIA = "unsupported-media"
-    INVALID_NAME = "invalid-name"
-    INVALID_DATA = "invalid-data"
-    INVALID_SPEC = "invalid-spec"
-    NOT_BUILT_YET = "not-built-yet"
-    CONFLICT = "conflict"
-    IDEMPOTENCY_MISMATCH = "idempotency-mismatch"
-    GATES_REFUSED = "gates-refused"
-    PROTECTED = "protected"
-    EGRESS_REFUSED = "egress-refused"
-    OVERLOADED = "overloaded"
-    DEADLINE = "deadline-exceeded"
-    NOT_READY = "not-ready"
-    UPSTREAM = "upstream-unavailable"
-    INTERNAL = "internal"
+__all__ = ["Code", "FieldError", "Problem"]
 
 
 class FieldError(Lenient):

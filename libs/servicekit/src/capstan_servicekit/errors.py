@@ -1,11 +1,14 @@
 """Errors that a caller is told about, and their one mapping to problem+json (RFC 9457).
 
+Status and title come from the code (`capstan_contracts.codes`). An error that is given another code keeps the status
+of its class: work that ran too long is the caller's to mend (400), also where its code is `deadline-exceeded`.
+
 CapstanError
 ├── Invalid            422 the shape of the body or of a name is wrong
 ├── BadRequest         400 readable, but it cannot be done as asked
 ├── InvalidData        400 the bytes of a file are not what they claim to be
 ├── InvalidSpec        400 a declarative object breaks a rule
-├── NotBuiltYet        400 a field of a station that does not exist yet
+├── NotBuiltYet        400 a field of something that does not exist yet
 ├── Unauthenticated    401
 ├── Forbidden          403
 ├── Protected          403 a guarded object would be changed by the wrong call
@@ -29,9 +32,7 @@ from capstan_contracts.errors import Code, FieldError, Problem
 class CapstanError(Exception):
     """An expected failure: a stable code, what happened, what to do. Everything else is an internal error."""
 
-    status: ClassVar[int] = 500
     code: ClassVar[Code] = Code.INTERNAL
-    title: ClassVar[str] = "Internal error"
 
     def __init__(
         self,
@@ -49,10 +50,15 @@ class CapstanError(Exception):
         self.figures = figures
         self.problem_code = code or self.code
 
+    @property
+    def status(self) -> int:
+        """The HTTP status of the class."""
+        return self.code.status
+
     def problem(self, *, instance: str = "", request_id: str = "") -> Problem:
         """This error as a body."""
         return Problem(
-            title=self.title,
+            title=self.problem_code.summary,
             status=self.status,
             code=self.problem_code,
             detail=self.detail,
@@ -72,97 +78,97 @@ class CapstanError(Exception):
 class Invalid(CapstanError):
     """The shape of a body, parameter or name."""
 
-    status, code, title = 422, Code.INVALID_BODY, "The request does not have the right shape"
+    code = Code.INVALID_BODY
 
 
 class BadRequest(CapstanError):
     """Cannot be done as asked."""
 
-    status, code, title = 400, Code.BAD_REQUEST, "The request cannot be carried out"
+    code = Code.BAD_REQUEST
 
 
 class InvalidData(CapstanError):
     """A file that is not what it claims to be."""
 
-    status, code, title = 400, Code.INVALID_DATA, "The data cannot be read"
+    code = Code.INVALID_DATA
 
 
 class InvalidSpec(CapstanError):
     """A declarative object that breaks a rule."""
 
-    status, code, title = 400, Code.INVALID_SPEC, "The specification breaks a rule"
+    code = Code.INVALID_SPEC
 
 
 class NotBuiltYet(CapstanError):
-    """A field of a station that does not exist yet."""
+    """A field of something that does not exist yet."""
 
-    status, code, title = 400, Code.NOT_BUILT_YET, "Not built yet"
+    code = Code.NOT_BUILT_YET
 
 
 class Unauthenticated(CapstanError):
     """No principal."""
 
-    status, code, title = 401, Code.UNAUTHENTICATED, "Who are you?"
+    code = Code.UNAUTHENTICATED
 
 
 class Forbidden(CapstanError):
     """The principal may not."""
 
-    status, code, title = 403, Code.FORBIDDEN, "Not allowed"
+    code = Code.FORBIDDEN
 
 
 class Protected(CapstanError):
     """A guarded object would be changed by the wrong call."""
 
-    status, code, title = 403, Code.PROTECTED, "Protected"
+    code = Code.PROTECTED
 
 
 class NotFound(CapstanError):
     """No such thing in this project."""
 
-    status, code, title = 404, Code.NOT_FOUND, "Not found"
+    code = Code.NOT_FOUND
 
 
 class Conflict(CapstanError):
     """The state of the thing does not allow it."""
 
-    status, code, title = 409, Code.CONFLICT, "Conflict"
+    code = Code.CONFLICT
 
 
 class TooLarge(CapstanError):
     """A body over the limit."""
 
-    status, code, title = 413, Code.BODY_TOO_LARGE, "Too large"
+    code = Code.BODY_TOO_LARGE
 
 
 class UnsupportedMedia(CapstanError):
     """A content type that the route does not take."""
 
-    status, code, title = 415, Code.UNSUPPORTED_MEDIA, "Unsupported media type"
+    code = Code.UNSUPPORTED_MEDIA
 
 
 class EgressRefused(CapstanError):
     """An address that the platform does not call."""
 
-    status, code, title = 400, Code.EGRESS_REFUSED, "The address is not allowed"
+    code = Code.EGRESS_REFUSED
 
 
 class Overloaded(CapstanError):
     """Try again later."""
 
-    status, code, title = 503, Code.OVERLOADED, "Overloaded"
+    code = Code.OVERLOADED
 
 
 class NotReady(CapstanError):
     """A needed part is not there yet."""
 
-    status, code, title = 503, Code.NOT_READY, "Not ready"
+    code = Code.NOT_READY
 
 
 class Upstream(CapstanError):
     """Another system failed."""
 
-    status, code, title = 502, Code.UPSTREAM, "Another system failed"
+    code = Code.UPSTREAM
 
 
 def broken(place: str, rule: str) -> list[FieldError]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from capstan_contracts.ids import SERVICES
 from capstan_servicekit.bus.nats import NatsBus, ensure_streams
 from capstan_servicekit.bus.nats_config import ADMINISTRATOR, render
+from capstan_servicekit.http import sockets
 
 
 def nats_server() -> str:
@@ -29,9 +29,7 @@ def nats_server() -> str:
 
 def free_port() -> int:
     """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return sockets.free_port("127.0.0.1")
 
 
 @dataclass

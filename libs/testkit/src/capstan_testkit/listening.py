@@ -10,13 +10,12 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from capstan_servicekit.http.sockets import listening_socket
+
 
 def free_socket(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
-    """A bound socket; with port 0 on a free one."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((host, port))
-    return sock
+    """A listening socket; with port 0 on a free one."""
+    return listening_socket(host, port)
 
 
 @asynccontextmanager

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 
-from capstan_contracts.errors import Code
+import pytest
+
 from capstan_contracts.ids import UUID_PATTERN, uuid7_instant
 from capstan_inference.dataplane.ids import IdSource
-from capstan_inference.dataplane.request_errors import KINDS
+from capstan_inference.dataplane.request_errors import RequestError
+from capstan_servicekit.errors import (
+    CapstanError,
+    Forbidden,
+    InvalidData,
+    NotFound,
+    NotReady,
+    Overloaded,
+    TooLarge,
+    Unauthenticated,
+    UnsupportedMedia,
+    Upstream,
+)
 
 
 def test_it_imports_no_framework_and_nothing_else_of_the_service() -> None:
@@ -22,8 +36,15 @@ def test_it_imports_no_framework_and_nothing_else_of_the_service() -> None:
     assert done.stdout.strip() == "[] []"
 
 
-def test_its_codes_are_those_of_the_contracts() -> None:
-    assert set(KINDS) <= set(Code)
+@pytest.mark.parametrize(
+    "error",
+    [Unauthenticated, Forbidden, NotFound, TooLarge, UnsupportedMedia, Overloaded, NotReady, InvalidData, Upstream],
+)
+def test_it_answers_an_error_as_the_services_do(error: type[CapstanError]) -> None:
+    of_a_service = error("why").problem(instance="/v1").model_dump(mode="json")
+    of_the_model_server = json.loads(RequestError(error.code, "why").body("/v1"))
+    shared = ("type", "title", "status", "code", "detail", "instance")
+    assert {name: of_the_model_server[name] for name in shared} == {name: of_a_service[name] for name in shared}
 
 
 def test_ids_are_uuid7_of_their_millisecond_and_do_not_repeat() -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from capstan_client.cli.output import AsJson, Project, console, fail, rows, run, show
+from capstan_client.cli.ids import batch_id
+from capstan_client.cli.output import AsJson, Project, fail, rows, run, say, show, waiting
 from capstan_client.sdk.capstan import Capstan
 from capstan_contracts.ids import short
 from capstan_contracts.rest.ingestion import Batch, BatchState
@@ -33,12 +34,17 @@ def upload(
     project: Project = "default",
 ) -> None:
     """Send a file and wait for the contract's verdict. Exit status 2 when it is quarantined."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror or error}")
 
     async def send(capstan: Capstan) -> Batch:
+        mended = batch_id(replaces) if replaces else None
         batch = await capstan.ingestion.upload(
-            dataset, file.read_bytes(), partition=partition or file.stem, filename=file.name, replaces=replaces or None
+            dataset, content, partition=partition or file.stem, filename=file.name, replaces=mended
         )
-        with console.status(f"checking {file.name} against the contract of {dataset}"):
+        with waiting(f"checking {file.name} against the contract of {dataset}"):
             return await capstan.ingestion.wait_for_batch(batch.id)
 
     _outcome(run(send, project), as_json)
@@ -49,8 +55,8 @@ def replay(batch: str, as_json: AsJson = False, project: Project = "default") ->
     """Check a quarantined batch again, under the contract as it is now."""
 
     async def again(capstan: Capstan) -> Batch:
-        await capstan.ingestion.replay(batch)
-        return await capstan.ingestion.wait_for_batch(batch)
+        received = await capstan.ingestion.replay(batch_id(batch))
+        return await capstan.ingestion.wait_for_batch(received.id)
 
     _outcome(run(again, project), as_json)
 
@@ -66,7 +72,7 @@ def batches(dataset: str, as_json: AsJson = False, project: Project = "default")
 @app.command("failing-rows")
 def failing_rows(batch: str, as_json: AsJson = False, project: Project = "default") -> None:
     """Rows of a quarantined batch that broke the contract."""
-    found = run(lambda capstan: capstan.ingestion.failing_rows(batch), project)
+    found = run(lambda capstan: capstan.ingestion.failing_rows(batch_id(batch)), project)
     names = list(found.rows[0]) if found.rows else []
     lines = [[row.get(name) for name in names] for row in found.rows[:20]]
     show(found, as_json, lambda: rows(f"{found.total} failing rows (20 shown at most)", names, lines))
@@ -82,7 +88,7 @@ def versions(dataset: str, as_json: AsJson = False, project: Project = "default"
 
 def _outcome(batch: Batch, as_json: bool) -> None:
     def table() -> None:
-        console.print(f"batch {short(batch.id)} of {batch.dataset}/{batch.partition}: {batch.state.value}")
+        say(f"batch {short(batch.id)} of {batch.dataset}/{batch.partition}: {batch.state.value}")
         failed = [c for c in (batch.verdict.checks if batch.verdict else []) if c.outcome != "passed"]
         lines = [(c.severity, c.key, c.failing_rows, c.sentence) for c in failed]
         rows("Broken rules", ("severity", "rule", "rows", "what"), lines, empty="Every rule of the contract holds.")

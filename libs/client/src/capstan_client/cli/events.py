@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from capstan_client.cli.output import AsJson, Project, console, fail, rows, run, show
+from capstan_client.cli.ids import whole_id
+from capstan_client.cli.output import AsJson, Project, fail, rows, run, say, show
 from capstan_client.sdk.capstan import Capstan
 from capstan_contracts.ids import SERVICES
-from capstan_contracts.rest.common import DeadLetter
+from capstan_contracts.rest.common import DeadLetter, Page
 
 app = typer.Typer(help="Dead letters, replay, reconciliation.", no_args_is_help=True)
 
@@ -31,8 +32,13 @@ def dead_letters(as_json: AsJson = False, project: Project = "default") -> None:
 def replay(service: str, letter: str, project: Project = "default") -> None:
     """Hand a dead letter to its handler again."""
     _known(service)
-    found = run(lambda capstan: capstan.service(service).replay_dead_letter(letter), project)
-    console.print(f"{found.event_type} was taken by {service}.")
+
+    async def go(capstan: Capstan) -> DeadLetter:
+        client = capstan.service(service)
+        known = client.every("/dead-letters", Page[DeadLetter])
+        return await client.replay_dead_letter(await whole_id("dead letter", letter, (one.id async for one in known)))
+
+    say(f"{run(go, project).event_type} was taken by {service}.")
 
 
 @app.command()

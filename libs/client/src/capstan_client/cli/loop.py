@@ -1,4 +1,4 @@
-"""apply, diff, loops: the declarative object."""
+"""check, apply, diff, loops: the declarative object."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import Annotated
 
 import typer
 
-from capstan_client.cli.output import AsJson, Project, console, rows, run, show
+from capstan_client.cli.output import AsJson, Project, fail, rows, run, say, show, told
 from capstan_client.sdk.capstan import Capstan
 from capstan_client.sdk.recipe import resolve
 from capstan_contracts.rest.registry import LoopStatus
+from capstan_servicekit.errors import CapstanError
 
 LoopFile = Annotated[Path, typer.Option("--file", "-f", help="the loop.yaml of a recipe folder", dir_okay=False)]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    app.command()(check)
     app.command()(apply)
     app.command()(diff)
     app.command()(loops)
@@ -27,6 +29,24 @@ async def hand_in(capstan: Capstan, file: Path, *, dry_run: bool = False) -> Loo
     resolved, archive = resolve(file, project=capstan.project)
     await capstan.training.upload_code(resolved.code, archive)
     return await capstan.registry.apply(resolved, dry_run=dry_run)
+
+
+def check(file: LoopFile, as_json: AsJson = False, project: Project = "default") -> None:
+    """Read a recipe as `apply` would, and say everything that is wrong with it. Needs no platform."""
+    try:
+        resolved, archive = resolve(file, project=project)
+    except CapstanError as error:
+        if as_json:
+            show(error.errors, as_json, lambda: None)
+            raise typer.Exit(1) from None
+        fail(told(error))
+    spec, views = resolved.loop.spec, resolved.definitions.views
+    name, datasets = resolved.loop.metadata.name, 1 + len(spec.sources)
+    sentence = (
+        f"{name}: nothing is wrong with {datasets} dataset(s), {len(views)} view(s) and {len(spec.gates)} gate(s); "
+        f"the code has {len(archive) / 1000:.0f} kB packed"
+    )
+    show([], as_json, lambda: say(sentence))
 
 
 def apply(file: LoopFile, as_json: AsJson = False, project: Project = "default") -> None:
@@ -53,7 +73,7 @@ def _report(status: LoopStatus, as_json: bool, verb: str) -> None:
     def table() -> None:
         changes = [(part.service, change) for part in status.parts for change in part.changes]
         if not changes:
-            console.print(f"{status.name}: nothing changes (generation {status.generation}).")
+            say(f"{status.name}: nothing changes (generation {status.generation}).")
             return
         rows(f"{status.name}: {verb}, generation {status.generation}", ("service", "change"), changes)
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from capstan_client.cli.output import AsJson, Project, console, fail, rows, run, show
+from capstan_client.cli.output import AsJson, Project, fail, rows, run, say, show
 from capstan_client.sdk.capstan import Capstan
 from capstan_client.sdk.transport import poll
 from capstan_contracts.ids import short
-from capstan_contracts.rest.registry import Promotion
+from capstan_contracts.rest.registry import LedgerEntry, Promotion
 
 app = typer.Typer(help="Model versions, gates, champion.", no_args_is_help=True)
 ledger = typer.Typer(help="The ledger of decisions.", no_args_is_help=True)
@@ -56,7 +56,7 @@ def champion(
         f"since {found.since:%Y-%m-%d %H:%M:%S}, "
         f"ledger entry {found.ledger_sequence}"
     )
-    show(found, as_json, lambda: console.print(sentence))
+    show(found, as_json, lambda: say(sentence))
 
 
 @ledger.command("list")
@@ -65,14 +65,20 @@ def entries(
 ) -> None:
     """Decisions, newest first."""
     found = run(lambda capstan: capstan.registry.ledger(model), project)
-    lines = [(e.sequence, e.model, e.version, e.decision, e.by, e.at, short(e.hash)) for e in found]
-    show(found, as_json, lambda: rows("Ledger", ("#", "model", "version", "decision", "by", "at", "hash"), lines))
+    lines = [(e.sequence, e.model, e.version, e.decision, e.by, e.at, short(e.hash), _not_passed(e)) for e in found]
+    columns = ("#", "model", "version", "decision", "by", "at", "hash", "gates not passed")
+    show(found, as_json, lambda: rows("Ledger", columns, lines))
+
+
+def _not_passed(entry: LedgerEntry) -> str | None:
+    """The sentences of the gates that refused, or could not judge."""
+    return "; ".join(str(gate.get("sentence", "")) for gate in entry.gates if gate.get("passed") is not True) or None
 
 
 @ledger.command()
 def verify(as_json: AsJson = False, project: Project = "default") -> None:
     """Recompute the hash chain. Exit status 1 when an entry was changed."""
     found = run(lambda capstan: capstan.registry.verify_ledger(), project)
-    show(found, as_json, lambda: console.print(f"{found.entries} entries, intact: {found.intact}"))
+    show(found, as_json, lambda: say(f"{found.entries} entries, intact: {found.intact}"))
     if not found.intact:
         fail(f"the ledger is broken at entry {found.broken_at}")

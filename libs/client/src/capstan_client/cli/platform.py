@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from capstan_client.cli.output import AsJson, Project, console, fail, rows, run, show
+from capstan_client.cli.output import AsJson, Project, fail, rows, run, say, show
 from capstan_client.cluster.kubectl import ClusterError, Target
 from capstan_client.cluster.pods import pods
 from capstan_client.platform.home import Home, Record
@@ -65,7 +65,7 @@ def start_in_background(home: Home, command: list[str], *, quiet: bool = False) 
         record = home.record()
         if record and record.supervisor == process.pid and record.state == "ready":
             if not quiet:
-                console.print(log.read_text().rstrip(), markup=False, highlight=False)
+                say(log.read_text().rstrip())
             return
         time.sleep(0.05)
     fail(log.read_text().strip() or f"the platform ended with status {process.returncode}; see {log}")
@@ -77,10 +77,10 @@ def down() -> None:
     record = home.record()
     if record is None or not same_process(record.supervisor, record.supervisor_started):
         nothing = "Not connected" if record is not None and record.cluster else "No platform runs"
-        console.print(f"{nothing} in {home.folder}.")
+        say(f"{nothing} in {home.folder}.")
         return
     end(record.supervisor, record.supervisor_started, grace_s=25)
-    console.print("Disconnected; the cluster goes on." if record.cluster else "Stopped.")
+    say("Disconnected; the cluster goes on." if record.cluster else "Stopped.")
 
 
 def status(as_json: AsJson = False, project: Project = "default") -> None:
@@ -97,11 +97,11 @@ def status(as_json: AsJson = False, project: Project = "default") -> None:
 
     def table() -> None:
         parts = [
-            (name, pid, record.services.get(name) or record.broker, held(pid))
+            (name, str(pid), record.services.get(name) or record.broker, held(pid))
             for name, (pid, _) in record.processes.items()
         ]
         rows(f"Platform in {home.folder}", ("part", "pid", "address", "PSS MB"), parts)
-        console.print(f"{record.state}; {found['pss_mb']:.0f} MB in all; predictions at {record.model_server}")
+        say(f"{record.state}; {found['pss_mb']:.0f} MB in all; predictions at {record.model_server}")
 
     show(found, as_json, table)
 
@@ -120,7 +120,7 @@ def cluster_status(record: Record, as_json: bool) -> None:
         columns = ("part", "pod", "ready", "phase", "restarts", "loop")
         rows(str(target), columns, [tuple(pod[name] for name in columns) for pod in found])
         for name, url in urls.items():
-            console.print(f"{name:<24} {url}", highlight=False)
+            say(f"{name:<24} {url}")
 
     show({"cluster": place, "state": record.state, "urls": urls, "pods": found}, as_json, table)
 
@@ -153,7 +153,7 @@ def open_page(
 
     url = run(link, project)
     if print_only or not webbrowser.open(url):
-        console.print(url, markup=False, highlight=False, soft_wrap=True)
+        say(url)
 
 
 async def newest_report(capstan: Capstan, loop: str) -> str:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from capstan_client.cli.output import AsJson, Project, console, fail, rows, run, show
+from capstan_client.cli.ids import whole_id
+from capstan_client.cli.output import AsJson, Project, fail, rows, run, say, show, waiting
 from capstan_client.sdk.capstan import Capstan
 from capstan_contracts.ids import short
 from capstan_contracts.rest.training import Run, RunRequest
@@ -18,8 +19,12 @@ app = typer.Typer(help="Training runs.", no_args_is_help=True)
 def runs(as_json: AsJson = False, project: Project = "default") -> None:
     """Runs, newest first."""
     found = run(lambda capstan: capstan.training.runs(), project)
-    lines = [(r.id, r.loop, r.reason, r.state.value, r.stage, short(r.dataset_version), r.created_at) for r in found]
-    show(found, as_json, lambda: rows("Runs", ("run", "loop", "why", "state", "stage", "dataset", "made"), lines))
+    lines = [
+        (r.id, r.loop, r.reason, r.state.value, r.stage, short(r.dataset_version), r.created_at, _cause(r))
+        for r in found
+    ]
+    columns = ("run", "loop", "why", "state", "stage", "dataset", "made", "cause")
+    show(found, as_json, lambda: rows("Runs", columns, lines))
 
 
 @app.command()
@@ -39,13 +44,13 @@ def start(
         started = await capstan.training.start(request)
         if not wait:
             return started
-        with console.status(f"run {started.id}"):
+        with waiting(f"run {started.id}"):
             return await capstan.training.wait_for_run(started.id)
 
     ended = run(go, project)
-    show(ended, as_json, lambda: console.print(f"run {ended.id}: {ended.state.value} {ended.metrics or ''}"))
+    show(ended, as_json, lambda: say(f"run {ended.id}: {ended.state.value} {ended.metrics or ''}".rstrip()))
     if wait and ended.state.value != "succeeded":
-        fail(ended.problem.detail if ended.problem else "the run did not succeed")
+        fail(_cause(ended) or f"the run ended {ended.state.value}")
 
 
 @app.command()
@@ -57,8 +62,8 @@ def logs(
     """Print the log of a run."""
 
     async def go(capstan: Capstan) -> None:
-        async for line in capstan.training.logs(run_id, follow=follow):
-            console.print(line, markup=False, highlight=False)
+        async for line in capstan.training.logs(await _whole(capstan, run_id), follow=follow):
+            say(line)
 
     run(go, project)
 
@@ -66,8 +71,21 @@ def logs(
 @app.command()
 def cancel(run_id: Annotated[str, typer.Argument(metavar="RUN")], project: Project = "default") -> None:
     """Stop a run."""
-    found = run(lambda capstan: capstan.training.cancel(run_id), project)
-    console.print(f"run {found.id}: {found.state.value}")
+
+    async def go(capstan: Capstan) -> Run:
+        return await capstan.training.cancel(await _whole(capstan, run_id))
+
+    found = run(go, project)
+    say(f"run {found.id}: {found.state.value}")
+
+
+async def _whole(capstan: Capstan, given: str) -> str:
+    return await whole_id("run", given, (found.id async for found in capstan.training.every_run()))
+
+
+def _cause(ended: Run) -> str | None:
+    """Why a run did not succeed."""
+    return ended.problem.detail or ended.problem.title if ended.problem else None
 
 
 def _parameter(given: str) -> tuple[str, str | int | float | bool]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import typer
+from rich.text import Text
 from rich.tree import Tree
 
-from capstan_client.cli.output import AsJson, Project, console, run, show, text
+from capstan_client.cli.ids import prediction_id
+from capstan_client.cli.output import AsJson, Project, draw, run, show, text
 from capstan_client.sdk.lineage import FeatureOrigin, Lineage
 from capstan_client.sdk.lineage import trace as walk
 from capstan_contracts.ids import short
@@ -18,35 +20,44 @@ def add_to(app: typer.Typer) -> None:
 
 def trace(prediction: str, as_json: AsJson = False, project: Project = "default") -> None:
     """Explain one prediction: version, run, features with their times, dataset version, files and rows."""
-    found = run(lambda capstan: walk(capstan, prediction), project)
-    show(found, as_json, lambda: console.print(tree(found)))
+    found = run(lambda capstan: walk(capstan, prediction_id(prediction)), project)
+    show(found, as_json, lambda: draw(tree(found)))
 
 
 def tree(found: Lineage) -> Tree:
     """The lineage as a tree."""
     record, run_, version = found.prediction, found.run, found.version
-    root = Tree(f"prediction {record.prediction_id} = {record.prediction:.4f}, asked for {text(record.event_time)} UTC")
-    root.add(f"inputs {record.inputs}")
+    title = f"prediction {record.prediction_id} = {record.prediction:.4f}, asked for {text(record.event_time)} UTC"
+    root = Tree(Text(title))
+    _add(root, f"inputs {record.inputs}")
     by = f"ledger entry {found.decision.sequence}, by {found.decision.by}" if found.decision else "not in the ledger"
-    model = root.add(f"model {version.model} version {version.version}, package {short(version.package)} ({by})")
-    trained = model.add(f"run {run_.id} ({run_.reason}), seed {run_.seed}, code {short(run_.code)}")
-    data = trained.add(f"dataset {run_.dataset}@{short(run_.dataset_version)}: {found.dataset.rows:,} rows")
+    model = _add(root, f"model {version.model} version {version.version}, package {short(version.package)} ({by})")
+    trained = _add(model, f"run {run_.id} ({run_.reason}), seed {run_.seed}, code {short(run_.code)}")
+    data = _add(trained, f"dataset {run_.dataset}@{short(run_.dataset_version)}: {found.dataset.rows:,} rows")
     for file in found.dataset.files:
-        data.add(f"{file.source} -> {file.path}: {file.rows:,} rows, batch {short(file.batch)}, md5 {file.md5[:12]}")
-    features = root.add("features")
+        _add(data, f"{file.source} -> {file.path}: {file.rows:,} rows, batch {short(file.batch)}, md5 {file.md5[:12]}")
+    features = _add(root, "features")
     for origin in found.features:
         _feature(features, origin)
     return root
 
 
 def _feature(parent: Tree, origin: FeatureOrigin) -> None:
-    branch = parent.add(f"{origin.view}@{short(origin.view_version)} {origin.status} as of {origin.event_time or '-'}")
-    branch.add(str(origin.values))
+    branch = _add(
+        parent, f"{origin.view}@{short(origin.view_version)} {origin.status} as of {origin.event_time or '-'}"
+    )
+    _add(branch, str(origin.values))
     if origin.explanation is None:
-        branch.add(origin.why_not)
+        _add(branch, origin.why_not)
         return
     for row in origin.explanation.rows[:3]:
-        branch.add(f"{row.dataset}@{short(row.dataset_version)} {row.file} row {row.row:,} (batch {short(row.batch)})")
+        source = f"{row.dataset}@{short(row.dataset_version)} {row.file} row {row.row:,}"
+        _add(branch, f"{source} (batch {short(row.batch)})")
     more = origin.explanation.total - 3
     if more > 0:
-        branch.add(f"and {more:,} more rows")
+        _add(branch, f"and {more:,} more rows")
+
+
+def _add(parent: Tree, label: str) -> Tree:
+    """A branch; brackets in what users sent are text and no markup."""
+    return parent.add(Text(label))

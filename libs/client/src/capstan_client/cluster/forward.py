@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from contextlib import suppress
 
 from capstan_client.cluster.kubectl import Endpoint, Kubectl
 from capstan_client.platform.processes import die_with_parent
 from capstan_client.settings import current_environment
+from capstan_servicekit.http.sockets import free_port
 
 HOST = "127.0.0.1"
 FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S = 0.1, 3.0, 10.0
@@ -19,7 +19,7 @@ class Forward:
 
     def __init__(self, kubectl: Kubectl, endpoint: Endpoint, wanted_port: int = 0) -> None:
         self.endpoint, self._kubectl = endpoint, kubectl
-        self.port = free_port(wanted_port)
+        self.port = free_port(HOST, wanted_port)
         self.said = ""
 
     @property
@@ -57,13 +57,3 @@ class Forward:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-
-
-def free_port(wanted: int) -> int:
-    """`wanted` where it is free, else any free port of this machine."""
-    for port in (wanted, 0):
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((HOST, port))
-            return int(probe.getsockname()[1])
-    raise OSError(f"no free port on {HOST}")

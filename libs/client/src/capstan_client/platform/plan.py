@@ -10,6 +10,7 @@ from pathlib import Path
 from capstan_client.platform.home import Home
 from capstan_client.settings import chosen_job_pythons
 from capstan_contracts.ids import SERVICES
+from capstan_servicekit.http.sockets import free_port, listening_socket, port_of
 from capstan_servicekit.settings import LOCAL_PORTS
 
 HOST = "127.0.0.1"
@@ -30,7 +31,7 @@ class Plan:
     urls: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.urls = {name: f"http://{HOST}:{sock.getsockname()[1]}" for name, sock in self.sockets.items()}
+        self.urls = {name: f"http://{HOST}:{port_of(sock)}" for name, sock in self.sockets.items()}
 
     @property
     def broker_url(self) -> str:
@@ -40,13 +41,13 @@ class Plan:
     @property
     def model_server_url(self) -> str:
         """Where predictions are asked for."""
-        return f"http://{HOST}:{self.model_server.getsockname()[1]}"
+        return f"http://{HOST}:{port_of(self.model_server)}"
 
     def environment(self, service: str) -> dict[str, str]:
         """The settings of a service, as variables."""
         common = {
             "CAPSTAN_HOME": str(self.home.folder),
-            "CAPSTAN_PORT": str(self.sockets[service].getsockname()[1]),
+            "CAPSTAN_PORT": str(port_of(self.sockets[service])),
             "CAPSTAN_BUS_URL": self.broker_url,
             "CAPSTAN_BUS_PASSWORD": self.passwords[service],
             "CAPSTAN_PEERS": json.dumps(self.urls),
@@ -63,27 +64,12 @@ def make_plan(home: Home) -> Plan:
     passwords = home.ensure_identities()
     last = home.record()
     before = {name: int(url.rsplit(":", 1)[1]) for name, url in (last.services if last else {}).items()}
-    sockets = {name: bind(before.get(name, LOCAL_PORTS[name]), LOCAL_PORTS[name]) for name in SERVICES}
+    sockets = {
+        name: listening_socket(HOST, before.get(name, LOCAL_PORTS[name]), LOCAL_PORTS[name], 0) for name in SERVICES
+    }
     model_before = int(last.model_server.rsplit(":", 1)[1]) if last and last.model_server else MODEL_SERVER_PORT
-    model_server = bind(model_before, MODEL_SERVER_PORT)
-    with bind(BROKER_PORT) as probe:
-        broker_port = probe.getsockname()[1]
-    return Plan(home, sockets, model_server, broker_port, passwords, find_pythons())
-
-
-def bind(*wanted: int) -> socket.socket:
-    """A listening socket on the first wanted port that is free, else on any free one."""
-    for port in (*wanted, 0):
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((HOST, port))
-            sock.listen(1024)
-        except OSError:
-            sock.close()
-            continue
-        return sock
-    raise OSError("no free port on 127.0.0.1")
+    model_server = listening_socket(HOST, model_before, MODEL_SERVER_PORT, 0)
+    return Plan(home, sockets, model_server, free_port(HOST, BROKER_PORT), passwords, find_pythons())
 
 
 def find_pythons() -> dict[str, str]:

@@ -284,7 +284,8 @@ class Supervisor:
         running = [part for part in self._parts.values() if part.pid and part.name != "broker"]
         self._end(running, grace_s=10)
         self._end([self._parts["broker"]], grace_s=5)
-        self._record.processes = {}
+        for part in self._parts.values():  # a record of ended processes would name pids that are soon somebody else's
+            part.pid = 0
         self._write("stopped")
 
     @staticmethod

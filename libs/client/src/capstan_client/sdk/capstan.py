@@ -7,9 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import httpx
-
 from capstan_client.platform.home import Home, Record
+from capstan_client.platform.processes import same_process
 from capstan_client.sdk.clients import (
     FeatureStore,
     Inference,
@@ -20,7 +19,7 @@ from capstan_client.sdk.clients import (
     ServiceClient,
     Training,
 )
-from capstan_client.sdk.transport import Transport, Unreachable
+from capstan_client.sdk.transport import Transport, Unreachable, http_client
 from capstan_client.settings import chosen_token, home_folder
 from capstan_contracts.ids import SERVICES
 
@@ -37,7 +36,7 @@ class Capstan:
         project: str = "default",
     ) -> None:
         """`model_server`: one base address, or a function from `project/deployment` to each one's own."""
-        self._client = httpx.AsyncClient(timeout=httpx.Timeout(120, connect=3), trust_env=False)
+        self._client = http_client()
         self.project, self.urls, self.token = project, urls, token
 
         def reach(service: str) -> Transport:
@@ -57,10 +56,10 @@ class Capstan:
 
     @classmethod
     def connect(cls, home: Path | None = None, *, project: str = "default", token: str | None = None) -> Self:
-        """The platform of this machine, with the token that its first start made."""
+        """The platform of this machine, with the token that its first start made. Unreachable when none runs."""
         place = Home(home or home_folder())
         record = running_record(place)
-        token = token or chosen_token() or place.token_file.read_text().strip()
+        token = token or chosen_token() or _own_token(place)
         return cls(record.services, _model_servers(place, record), token, project=project)
 
     def service(self, name: str) -> ServiceClient:
@@ -101,4 +100,17 @@ def running_record(home: Home) -> Record:
     record = home.record()
     if record is None or record.state not in ("ready", "starting"):
         raise Unreachable(f"No platform runs in {home.folder}. Start it with `capstan up -d`.")
+    if not same_process(record.supervisor, record.supervisor_started):
+        again = "Connect again with `capstan connect`." if record.cluster else "Start it again with `capstan up -d`."
+        raise Unreachable(f"The platform of {home.folder} has ended without being stopped. {again}")
     return record
+
+
+def _own_token(home: Home) -> str:
+    try:
+        return home.token_file.read_text().strip()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise Unreachable(
+            f"The token {home.token_file} cannot be read ({reason}). Give one: CAPSTAN_TOKEN=..."
+        ) from None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from capstan_client.sdk.transport import Transport, poll
+from capstan_client.sdk.transport import Transport, parsed, poll
 from capstan_contracts.base import Lenient
 from capstan_contracts.loop import DatasetSpec, ResolvedLoop
 from capstan_contracts.rest.common import DeadLetter, Page, SessionLink
@@ -44,6 +43,7 @@ from capstan_contracts.rest.registry import (
 )
 from capstan_contracts.rest.training import CodeArchive, Run, RunRequest
 
+T = TypeVar("T")
 _ENDS = {BatchState.COMMITTED, BatchState.QUARANTINED, BatchState.REPLACED, BatchState.FAILED}
 
 
@@ -69,10 +69,21 @@ class ServiceClient:
         """Publish again what the service published lately; how many events."""
         return (await self.http.post("/events/reconcile", None, _Count, hours=hours)).events
 
+    async def every(self, path: str, page: type[Page[T]], **params: Any) -> AsyncIterator[T]:
+        """The items of all pages of a list."""
+        cursor: str | None = None
+        while True:
+            found = await self.http.get(path, page, cursor=cursor, **params)
+            for item in found.items:
+                yield item
+            if found.next is None or found.next == cursor:
+                return
+            cursor = found.next
+
     async def session_link(self, path: str) -> SessionLink:
         """A one-time address for a browser."""
         response = await self.http.call("POST", "/v1/session-links", params={"path": path}, absolute=True)
-        return SessionLink.model_validate_json(response.content)
+        return parsed(response, TypeAdapter(SessionLink))
 
 
 class Ingestion(ServiceClient):
@@ -98,7 +109,7 @@ class Ingestion(ServiceClient):
             "POST", f"/datasets/{dataset}/batches", body=content, media="application/octet-stream",
             params={"partition": partition, "filename": filename, "replaces": replaces},
         )  # fmt: skip
-        return Batch.model_validate_json(response.content)
+        return parsed(response, TypeAdapter(Batch))
 
     async def batch(self, batch: str) -> Batch:
         """One batch with its verdict."""
@@ -163,7 +174,7 @@ class Training(ServiceClient):
     async def upload_code(self, digest: str, archive: bytes) -> CodeArchive:
         """Send a recipe folder."""
         response = await self.http.call("PUT", f"/code/{digest}", body=archive, media="application/gzip")
-        return CodeArchive.model_validate_json(response.content)
+        return parsed(response, TypeAdapter(CodeArchive))
 
     async def start(self, request: RunRequest) -> Run:
         """Start a run."""
@@ -172,6 +183,10 @@ class Training(ServiceClient):
     async def runs(self) -> list[Run]:
         """Runs, newest first."""
         return (await self.http.get("/runs", Page[Run])).items
+
+    def every_run(self) -> AsyncIterator[Run]:
+        """All runs, newest first, page by page."""
+        return self.every("/runs", Page[Run])
 
     async def run(self, run: str) -> Run:
         """One run."""
@@ -187,13 +202,11 @@ class Training(ServiceClient):
 
     async def logs(self, run: str, *, follow: bool = False) -> AsyncIterator[str]:
         """Log lines; with `follow` until the run ends."""
-        async with self.http.stream(f"/runs/{run}/logs", follow=str(follow).lower()) as response:
-            response.raise_for_status()
-            async for line in response.aiter_lines():
-                if not follow:
-                    yield line
-                elif line.startswith("data:"):
-                    yield line.removeprefix("data:").removeprefix(" ")
+        async for line in self.http.lines(f"/runs/{run}/logs", follow=str(follow).lower()):
+            if not follow:
+                yield line
+            elif line.startswith("data:"):
+                yield line.removeprefix("data:").removeprefix(" ")
 
 
 class Registry(ServiceClient):
@@ -283,7 +296,7 @@ class Monitoring(ServiceClient):
     async def quality(self, loop: str) -> list[QualityWindow]:
         """Live quality per window."""
         response = await self.http.call("GET", f"/monitors/{loop}/quality")
-        return TypeAdapter(list[QualityWindow]).validate_json(response.content)
+        return parsed(response, TypeAdapter(list[QualityWindow]))
 
     async def retrains(self, loop: str) -> list[Retrain]:
         """Requested and withheld retrains, newest first."""
@@ -291,7 +304,7 @@ class Monitoring(ServiceClient):
 
     async def report(self, loop: str, start: datetime) -> bytes:
         """The HTML report of a window."""
-        moment = quote(start.isoformat().replace("+00:00", "Z"))
+        moment = start.isoformat().replace("+00:00", "Z")
         return (await self.http.call("GET", f"/monitors/{loop}/windows/{moment}/report")).content
 
 
@@ -312,5 +325,4 @@ class ModelServer:
         http = self._reach(self.url(model))
         body = TypeAdapter(dict[str, Any]).dump_json({"instances": instances})
         response = await http.call("POST", f"{prefix}/v1/models/{model}:predict", body=body, absolute=True)
-        answer: dict[str, Any] = response.json()
-        return answer
+        return parsed(response, TypeAdapter(dict[str, Any]))

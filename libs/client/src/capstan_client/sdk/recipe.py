@@ -1,118 +1,200 @@
-"""A recipe folder as users write it → the resolved loop and the code archive that the platform takes."""
+"""A recipe folder as users write it → the resolved loop and the code archive that the platform takes.
+
+All that is wrong is found before anything is said, so that a person mends it in one go. Needs no platform.
+"""
 
 from __future__ import annotations
 
-import gzip
+import ast
 import hashlib
-import io
 import json
-import re
-import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from capstan_client.sdk import yaml12
+from capstan_client.sdk.packing import pack
+from capstan_client.sdk.rules import broken_rules
 from capstan_contracts.errors import FieldError
 from capstan_contracts.loop import FeatureDefinitions, Loop, ResolvedLoop
-from capstan_servicekit.errors import CapstanError, InvalidSpec, broken
+from capstan_servicekit.errors import CapstanError, InvalidSpec
 from capstan_servicekit.security.paths import under
 
 B = TypeVar("B", bound=BaseModel)
-MAX_ARCHIVE = 32 << 20
-_LEFT_OUT = {"__pycache__", ".git", ".venv", "data", "demo", "tests", ".capstan", ".mypy_cache", ".ruff_cache"}
-
-
-class Yaml12(yaml.SafeLoader):
-    """SafeLoader with the booleans of YAML 1.2: `true` and `false`. In YAML 1.1 the key `on` would mean true."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-Yaml12.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
 
 
 def resolve(loop_file: Path, *, project: str = "default") -> tuple[ResolvedLoop, bytes]:
     """Read `loop.yaml` with everything it names; (the resolved loop, its code archive as tar.gz bytes).
 
-    A loop that names no project belongs to `project`. InvalidSpec names the file, the place in it and the rule.
+    A loop that names no project belongs to `project`. InvalidSpec names each place that is wrong, and the rule.
     """
-    folder = loop_file.parent
-    raw = _yaml(loop_file)
-    if not isinstance(raw, dict):
-        raise InvalidSpec(f"{loop_file.name} is not a Loop object", errors=broken(loop_file.name, "a YAML mapping"))
-    if isinstance(raw.get("metadata"), dict):
-        raw["metadata"].setdefault("project", project)
-    spec = raw.get("spec")
-    if isinstance(spec, dict):
-        for place, dataset in _datasets(spec):
-            if isinstance(dataset.get("contract"), str):
-                dataset["contract"] = _contract(folder, dataset["contract"], place)
-    loop = _checked(Loop, raw, loop_file.name)
-    if missing := loop.not_built_yet():
-        raise InvalidSpec(
-            "; ".join(f"{place}: {sentence}" for place, sentence in missing),
-            errors=[FieldError(place=place, rule=sentence) for place, sentence in missing],
-        )
-    definitions = _definitions(folder, loop.spec.features.definitions)
-    if definitions.service.name != loop.spec.features.service:
-        raise InvalidSpec(
-            f"spec.features.service is {loop.spec.features.service}, the definitions are of {definitions.service.name}",
-            errors=broken("spec.features.service", "the name in features/service.yaml"),
-        )
-    archive = pack(folder)
+    reading = _Reading(loop_file)
+    loop = reading.loop(project)
+    definitions = reading.definitions(loop) if loop is not None else None
+    archive = reading.archive()
+    if reading.errors or loop is None or definitions is None:
+        raise reading.refusal()
     return ResolvedLoop(loop=loop, definitions=definitions, code=hashlib.sha256(archive).hexdigest()), archive
 
 
-def pack(folder: Path) -> bytes:
-    """The folder as a tar.gz that depends on names and contents alone."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
-        for path in _files(folder):
-            content = path.read_bytes()
-            info = tarfile.TarInfo(path.relative_to(folder).as_posix())
-            info.size, info.mode, info.mtime = len(content), 0o644, 0
-            tar.addfile(info, io.BytesIO(content))
-    if buffer.tell() > MAX_ARCHIVE:
-        raise InvalidSpec(
-            f"the recipe folder is larger than {MAX_ARCHIVE >> 20} MB packed",
-            hint="Keep data out of it: put it into a folder called data/.",
-        )
-    return buffer.getvalue()
+@dataclass
+class _Reading:
+    """One recipe being read, and what was found to be wrong with it."""
 
+    file: Path
+    errors: list[FieldError] = field(default_factory=list)
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not path.is_symlink() and not _LEFT_OUT.intersection(parts) and path.suffix != ".pyc":
-            yield path
+    @property
+    def folder(self) -> Path:
+        return self.file.parent
 
+    def loop(self, project: str) -> Loop | None:
+        raw = self._yaml(self.file, self.file.name)
+        if not isinstance(raw, dict):
+            if not self.errors:
+                self._wrong(self.file.name, "is not a YAML mapping with apiVersion, kind, metadata and spec")
+            return None
+        if isinstance(raw.get("metadata"), dict):
+            raw["metadata"].setdefault("project", project)
+        for place, dataset in _datasets(raw.get("spec")):
+            if isinstance(dataset.get("contract"), str):
+                dataset["contract"] = self._contract(dataset["contract"], f"{place}.contract")
+        loop = self._model(Loop, raw, "")
+        if loop is not None:
+            for place, sentence in loop.not_built_yet():
+                self._wrong(place, sentence)
+            self._pipeline(loop.spec.training.pipeline)
+        return loop
 
-def _definitions(folder: Path, relative: str) -> FeatureDefinitions:
-    place = under(folder, relative.rstrip("/"))
-    if not (place / "service.yaml").is_file():
-        raise InvalidSpec(
-            f"{relative}service.yaml is missing", errors=broken("spec.features.definitions", "a folder with it")
-        )
-    views = []
-    for file in sorted(place.glob("*.yaml")):
-        if file.name == "service.yaml":
-            continue
-        view = _yaml(file)
+    def definitions(self, loop: Loop) -> FeatureDefinitions | None:
+        named = loop.spec.features
+        folder = self._inside(self.folder, named.definitions.rstrip("/"), "spec.features.definitions")
+        if folder is None:
+            return None
+        shown = folder.relative_to(self.folder.resolve())
+        if not (folder / "service.yaml").is_file():
+            self._wrong("spec.features.definitions", f"names a folder without service.yaml: {named.definitions}")
+            return None
+        count = len(self.errors)
+        service = self._yaml(folder / "service.yaml", f"{shown}/service.yaml")
+        found = [self._view(path, f"{shown}/{path.name}") for path in sorted(folder.glob("*.yaml"))
+                 if path.name != "service.yaml"]  # fmt: skip
+        if len(self.errors) > count:
+            return None
+        definitions = self._model(FeatureDefinitions, {"service": service, "views": found}, f"{shown}: ")
+        if definitions is not None:
+            self._fits(loop, definitions)
+        return definitions
+
+    def archive(self) -> bytes:
+        try:
+            return pack(self.folder)
+        except CapstanError as error:
+            self.errors += error.errors
+            return b""
+
+    def refusal(self) -> InvalidSpec:
+        count = len(self.errors)
+        what = "1 thing is" if count == 1 else f"{count} things are"
+        return InvalidSpec(f"{self.file}: {what} wrong", errors=self.errors)
+
+    def _fits(self, loop: Loop, definitions: FeatureDefinitions) -> None:
+        named, there = loop.spec.features.service, definitions.service.name
+        if named != there:
+            self._wrong("spec.features.service", f"is {named}, but features/service.yaml defines {there}")
+        known = [loop.spec.dataset.name, *(source.name for source in loop.spec.sources)]
+        for view in definitions.views:
+            if view.dataset not in known:
+                self._wrong(f"view {view.name}: dataset", f"{view.dataset} is no dataset of the loop; there are: "
+                            f"{', '.join(known)}")  # fmt: skip
+
+    def _view(self, path: Path, name: str) -> Any:
+        view = self._yaml(path, name)
         if isinstance(view, dict) and isinstance(view.get("sql"), str) and view["sql"].endswith(".sql"):
-            view["sql"] = _text(under(place, view["sql"]), file.name)
-        views.append(view)
-    return _checked(FeatureDefinitions, {"service": _yaml(place / "service.yaml"), "views": views}, relative)
+            file = self._inside(path.parent, view["sql"], f"{name}: sql")
+            if file is not None:
+                view["sql"] = self._text(file, f"{name}: sql", view["sql"])
+        return view
+
+    def _contract(self, relative: str, place: str) -> Any:
+        path = self._inside(self.folder, relative, place)
+        text = self._text(path, place, relative) if path is not None else None
+        if text is None:
+            return {}
+        try:
+            suite = json.loads(text)
+        except ValueError as error:
+            self._wrong(place, f"{relative} is not JSON: {error}")
+            return {}
+        except RecursionError:
+            self._wrong(place, f"{relative} is nested too deeply")
+            return {}
+        if not isinstance(suite, dict) or not isinstance(suite.get("expectations"), list):
+            self._wrong(place, f"{relative} is not a Great Expectations suite: it has no list `expectations`")
+            return {}
+        return suite
+
+    def _pipeline(self, named: str) -> None:
+        """`file.py:function` is there. The file is parsed and not run."""
+        place, (relative, _, function) = "spec.training.pipeline", named.partition(":")
+        path = self._inside(self.folder, relative, place)
+        text = self._text(path, place, relative) if path is not None else None
+        if text is None:
+            return
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError) as error:
+            line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+            self._wrong(place, f"{relative} is not Python{line}: {getattr(error, 'msg', error)}")
+            return
+        if not any(isinstance(node, ast.FunctionDef) and node.name == function for node in tree.body):
+            self._wrong(place, f"{relative} has no function {function}")
+
+    def _inside(self, folder: Path, relative: str, place: str) -> Path | None:
+        try:
+            return under(folder, relative)
+        except CapstanError as error:
+            rule = error.errors[0].rule
+            self._wrong(place, f"{relative!r} is not a path below the recipe folder ({rule})")
+            return None
+
+    def _text(self, path: Path, place: str, shown: str) -> str | None:
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            self._wrong(place, f"{shown} is not UTF-8 text (byte {error.start})".strip())
+        except OSError as error:
+            self._wrong(place, f"{shown} cannot be read: {error.strerror}".strip())
+        return None
+
+    def _yaml(self, path: Path, name: str) -> Any:
+        text = self._text(path, name, "")
+        if text is None:
+            return None
+        try:
+            return yaml12.load(text)
+        except ValueError as error:
+            self._wrong(name, f"is not YAML: {error}")
+            return None
+
+    def _model(self, model: type[B], raw: Any, prefix: str) -> B | None:
+        try:
+            return model.model_validate(raw)
+        except ValidationError as error:
+            for found in broken_rules(model, error):
+                self._wrong(prefix + found.place, found.rule)
+            return None
+
+    def _wrong(self, place: str, rule: str) -> None:
+        self.errors.append(FieldError(place=place, rule=rule))
 
 
-def _datasets(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _datasets(spec: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not isinstance(spec, dict):
+        return
     if isinstance(spec.get("dataset"), dict):
         yield "spec.dataset", spec["dataset"]
     sources = spec.get("sources")
@@ -120,38 +202,3 @@ def _datasets(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         for index, source in enumerate(sources):
             if isinstance(source, dict):
                 yield f"spec.sources[{index}]", source
-
-
-def _contract(folder: Path, relative: str, place: str) -> Any:
-    try:
-        return json.loads(_text(under(folder, relative), place))
-    except ValueError as error:
-        raise InvalidSpec(
-            f"{relative} is not JSON: {error}", errors=broken(f"{place}.contract", "a GX suite as JSON")
-        ) from error
-    except CapstanError as error:
-        raise InvalidSpec(f"{place}.contract: {error}", errors=error.errors) from error
-
-
-def _text(path: Path, place: str) -> str:
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise InvalidSpec(f"{place}: {path.name} cannot be read", errors=broken(place, "an existing file")) from error
-
-
-def _yaml(file: Path) -> Any:
-    try:
-        return yaml.load(_text(file, file.name), Loader=Yaml12)  # a subclass of SafeLoader
-    except yaml.YAMLError as error:
-        raise InvalidSpec(f"{file.name} is not YAML: {error}", errors=broken(file.name, "YAML")) from error
-
-
-def _checked(model: type[B], raw: Any, name: str) -> B:
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        errors = [
-            FieldError(place=".".join(str(part) for part in item["loc"]), rule=item["msg"]) for item in error.errors()
-        ]
-        raise InvalidSpec(f"{name}: {len(errors)} rule(s) broken", errors=errors) from error

@@ -119,8 +119,8 @@ class Edge:
 
 def _internal(request: str, path: str) -> Problem:
     return Problem(
-        title="Internal error",
-        status=500,
+        title=Code.INTERNAL.summary,
+        status=Code.INTERNAL.status,
         code=Code.INTERNAL,
         instance=path,
         request_id=request,
@@ -149,8 +149,8 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
         rule = str(found[0].get("ctx", {}).get("error", found[0]["msg"]))
         place = f"body, character {found[0]['loc'][-1]}"
         problem = Problem(
-            title="The body is not JSON",
-            status=400,
+            title=Code.MALFORMED_JSON.summary,
+            status=Code.MALFORMED_JSON.status,
             code=Code.MALFORMED_JSON,
             detail=rule,
             errors=[FieldError(place=place, rule=rule)],
@@ -160,8 +160,8 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
     code = Code.INVALID_NAME if all(item["loc"][0] == "path" for item in found) else Code.INVALID_BODY
     errors = [FieldError(place=".".join(str(part) for part in item["loc"]), rule=item["msg"]) for item in found[:50]]
     problem = Problem(
-        title="The request does not have the right shape",
-        status=422,
+        title=code.summary,
+        status=code.status,
         code=code,
         errors=errors,
         detail=f"{errors[0].place}: {errors[0].rule}" + (f" (and {len(found) - 1} more)" if len(found) > 1 else ""),
@@ -171,12 +171,9 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
-    code, title = {
-        404: (Code.ROUTE_NOT_FOUND, "No such route"),
-        405: (Code.METHOD_NOT_ALLOWED, "Method not allowed"),
-    }.get(error.status_code, (Code.BAD_REQUEST, "The request cannot be carried out"))
+    code = {404: Code.ROUTE_NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}.get(error.status_code, Code.BAD_REQUEST)
     problem = Problem(
-        title=title,
+        title=code.summary,
         status=error.status_code,
         code=code,
         instance=request.url.path,

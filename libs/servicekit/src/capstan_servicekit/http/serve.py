@@ -19,6 +19,7 @@ from capstan_servicekit.db.diagnosis import DatabaseUnusable
 from capstan_servicekit.db.migrate import upgrade
 from capstan_servicekit.home import diagnose_home
 from capstan_servicekit.http.app import create_app
+from capstan_servicekit.http.sockets import NoPort, listening_socket
 from capstan_servicekit.runtime import Service
 from capstan_servicekit.settings import ServiceSettings, wrong_settings
 from capstan_servicekit.telemetry.logs import configure_logging, logger
@@ -70,7 +71,8 @@ def serve(
 ) -> None:
     """Migrate and serve until SIGTERM. With `parent`, also until that process is gone.
 
-    Refuses to listen to other machines while nobody is named who may call.
+    `sock` is a listening socket of the caller's; without one, one is made on the host and port of the settings.
+    Refuses to listen to other machines while nobody is named who may call. SystemExit says what is wrong.
     """
     configure_logging(service=settings.SERVICE, json=settings.log_json, level=settings.log_level)
     if not settings.loopback and not (settings.principals_file and settings.principals_file.exists()):
@@ -80,10 +82,15 @@ def serve(
         )
     prepare(settings)
     app = create_app(build(settings))
+    try:
+        sock = sock or listening_socket(settings.host, settings.port)
+    except NoPort as error:
+        raise SystemExit(
+            f"{settings.SERVICE}: {error.strerror}. Another program has it, or CAPSTAN_HOST is not an address of this "
+            f"machine; choose another port with CAPSTAN_{settings.SERVICE.upper().replace('-', '_')}_PORT."
+        ) from None
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -110,9 +117,9 @@ def work(settings: ServiceSettings, build: Build) -> None:
     asyncio.run(run())
 
 
-async def _until_done(server: uvicorn.Server, sock: socket.socket | None, parent: int | None) -> None:
+async def _until_done(server: uvicorn.Server, sock: socket.socket, parent: int | None) -> None:
     watch = asyncio.create_task(_follow(server, parent)) if parent is not None else None
-    await server.serve(sockets=[sock] if sock is not None else None)
+    await server.serve(sockets=[sock])
     if watch is not None:
         watch.cancel()
 

@@ -90,7 +90,7 @@ def _problem(claim: Claim, error: BaseException) -> Problem:
     if isinstance(error, CapstanError):
         return error.problem()
     return Problem(
-        title="Internal error",
+        title=Code.INTERNAL.summary,
         status=500,
         code=Code.INTERNAL,
         request_id=claim.id,

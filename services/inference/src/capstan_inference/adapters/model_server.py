@@ -14,6 +14,7 @@ from capstan_inference.adapters.data_plane import DataPlane
 from capstan_inference.adapters.placements import command, limits
 from capstan_inference.settings import Settings
 from capstan_servicekit.errors import CapstanError
+from capstan_servicekit.http.sockets import listening_socket
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.telemetry.logs import logger
 
@@ -104,9 +105,8 @@ class ChildModelServer:
             if settings.model_server_fd is not None:
                 self._socket = socket.socket(fileno=settings.model_server_fd)
             else:
-                address = (settings.model_server_host, settings.model_server_port)
-                family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-                self._socket = socket.create_server(address, family=family, backlog=2048)
+                host, port = settings.model_server_host, settings.model_server_port
+                self._socket = listening_socket(host, port, backlog=2048)
             self._socket.setblocking(False)
         return self._socket
 

@@ -6,46 +6,29 @@ from typing import Any, Final
 
 import orjson
 
-MALFORMED_JSON: Final = "malformed-json"
-INVALID_BODY: Final = "invalid-body"
-BODY_TOO_LARGE: Final = "body-too-large"
-UNSUPPORTED_MEDIA: Final = "unsupported-media"
-NOT_FOUND: Final = "not-found"
-ROUTE_NOT_FOUND: Final = "route-not-found"
-METHOD_NOT_ALLOWED: Final = "method-not-allowed"
-UNAUTHENTICATED: Final = "unauthenticated"
-FORBIDDEN: Final = "forbidden"
-OVERLOADED: Final = "overloaded"
-DEADLINE: Final = "deadline-exceeded"
-NOT_READY: Final = "not-ready"
-INTERNAL: Final = "internal"
-INVALID_DATA: Final = "invalid-data"
-UPSTREAM: Final = "upstream-unavailable"
+from capstan_contracts.codes import Code
 
-#: Code -> status and title.
-KINDS: Final = {
-    MALFORMED_JSON: (400, "The body is not JSON"),
-    INVALID_BODY: (422, "The request does not have the right shape"),
-    BODY_TOO_LARGE: (413, "Too large"),
-    UNSUPPORTED_MEDIA: (415, "Unsupported media type"),
-    NOT_FOUND: (404, "Not found"),
-    ROUTE_NOT_FOUND: (404, "No such route"),
-    METHOD_NOT_ALLOWED: (405, "Method not allowed"),
-    UNAUTHENTICATED: (401, "Who are you?"),
-    FORBIDDEN: (403, "Not allowed"),
-    OVERLOADED: (503, "Overloaded"),
-    DEADLINE: (504, "Too late"),
-    NOT_READY: (503, "Not ready"),
-    INTERNAL: (500, "Internal error"),
-    INVALID_DATA: (400, "The data cannot be read"),
-    UPSTREAM: (502, "Another system failed"),
-}
+MALFORMED_JSON: Final = Code.MALFORMED_JSON
+INVALID_BODY: Final = Code.INVALID_BODY
+BODY_TOO_LARGE: Final = Code.BODY_TOO_LARGE
+UNSUPPORTED_MEDIA: Final = Code.UNSUPPORTED_MEDIA
+NOT_FOUND: Final = Code.NOT_FOUND
+ROUTE_NOT_FOUND: Final = Code.ROUTE_NOT_FOUND
+METHOD_NOT_ALLOWED: Final = Code.METHOD_NOT_ALLOWED
+UNAUTHENTICATED: Final = Code.UNAUTHENTICATED
+FORBIDDEN: Final = Code.FORBIDDEN
+OVERLOADED: Final = Code.OVERLOADED
+DEADLINE: Final = Code.DEADLINE
+NOT_READY: Final = Code.NOT_READY
+INTERNAL: Final = Code.INTERNAL
+INVALID_DATA: Final = Code.INVALID_DATA
+UPSTREAM: Final = Code.UPSTREAM
 
 
 class RequestError(Exception):
     """An expected failure of one request: a code, what happened, where, and what to do."""
 
-    def __init__(self, code: str, detail: str, *, place: str = "", rule: str = "", hint: str = "") -> None:
+    def __init__(self, code: Code, detail: str, *, place: str = "", rule: str = "", hint: str = "") -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
@@ -56,16 +39,15 @@ class RequestError(Exception):
     @property
     def status(self) -> int:
         """The HTTP status of the code."""
-        return KINDS[self.code][0]
+        return self.code.status
 
     def body(self, instance: str) -> bytes:
         """The problem, and `error` for clients of the Open Inference Protocol, which look for it."""
-        status, title = KINDS[self.code]
         problem: dict[str, Any] = {
             "type": "about:blank",
-            "title": title,
-            "status": status,
-            "code": self.code,
+            "title": self.code.summary,
+            "status": self.code.status,
+            "code": self.code.value,
             "detail": self.detail,
             "hint": self.hint,
             "instance": instance,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
 from contextlib import suppress
@@ -27,6 +26,7 @@ from capstan_inference.adapters.pod.shipper import Shipper
 from capstan_inference.adapters.spool import FolderSpool
 from capstan_inference.settings import PodSettings
 from capstan_servicekit.errors import CapstanError, InvalidData, NotFound
+from capstan_servicekit.http.sockets import listening_socket
 from capstan_servicekit.telemetry.logs import configure_logging, logger
 
 log = logger(__name__)
@@ -48,7 +48,8 @@ class PodHost:
 
     def __init__(self, settings: PodSettings, placement: Placement, control: Control) -> None:
         self._settings, self._placement, self._control = settings, placement, control
-        self._listening = _listen(settings.host, settings.port)
+        self._listening = listening_socket(settings.host, settings.port, backlog=2048)
+        self._listening.setblocking(False)
         self._spool = settings.home / "spool"
         self._plane = DataPlane(self._configuration, settings.home, self._ready, lambda: None)
         self._shipper = Shipper(control, FolderSpool(self._spool), self._plane, placement)
@@ -137,13 +138,6 @@ class PodHost:
         with suppress(CapstanError):
             await self._plane.ask({"do": "drain"}, patience_s=self._settings.drain_s)
         await asyncio.sleep(self._settings.drain_s)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=2048)
-    listening.setblocking(False)
-    return listening
 
 
 async def _first(*events: asyncio.Event) -> None:
