@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
 
 from capstan_contracts.base import Lenient
+
+
+def place_of(location: Iterable[int | str]) -> str:
+    """A place as people read it: `spec.gates[0].metric`."""
+    found = ""
+    for part in location:
+        found += f"[{part}]" if isinstance(part, int) else f".{part}" if found else part
+    return found
 
 
 class Code(StrEnum):

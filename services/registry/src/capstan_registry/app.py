@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from capstan_registry.actions.check_gates import name_broken_gates
 from capstan_registry.actions.decide_promotion import decide_kind
 from capstan_registry.actions.distribute_loop import CONVERGE, converge_kind
 from capstan_registry.actions.ports import CatalogueServer, ModelCatalogue
@@ -47,7 +48,7 @@ def compose(
             PROJECT_ALIAS: project_alias_kind(kit, catalogue),
             WARM: warm_kind(server),
         },
-        tasks=[reconciler(kit), process.idle_stopper()],
+        tasks=[reconciler(kit), process.idle_stopper(), name_broken_gates(kit)],
         closers=[process.close],
         uploads=UPLOADS,
     )

@@ -51,7 +51,10 @@ class VersionRow(Base):
 
 
 class PromotionRow(Base):
-    """A request for promotion and its decision; its state is that of the work item `decide`."""
+    """A request for promotion and its decision; its state is that of the work item `decide`.
+
+    Undecided with figures it waits for a person; `approval` (ApprovalGiven) is the answer, and a second item decides.
+    """
 
     __tablename__ = "promotions"
     __table_args__ = (
@@ -67,6 +70,7 @@ class PromotionRow(Base):
     requested_by: Mapped[str] = mapped_column(String(200))
     approved: Mapped[bool | None] = mapped_column(Boolean)
     gates: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    approval: Mapped[dict[str, Any] | None] = mapped_column(Json)
     ledger_sequence: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(InstantColumn)
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from capstan_contracts.errors import FieldError
+from capstan_contracts.errors import FieldError, place_of
 from capstan_contracts.loop import FeatureDefinitions, Loop, ResolvedLoop
 from capstan_servicekit.errors import CapstanError, InvalidSpec, broken
 from capstan_servicekit.security.paths import under
@@ -151,7 +151,5 @@ def _checked(model: type[B], raw: Any, name: str) -> B:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        errors = [
-            FieldError(place=".".join(str(part) for part in item["loc"]), rule=item["msg"]) for item in error.errors()
-        ]
+        errors = [FieldError(place=place_of(item["loc"]), rule=item["msg"]) for item in error.errors()]
         raise InvalidSpec(f"{name}: {len(errors)} rule(s) broken", errors=errors) from error

@@ -10,11 +10,12 @@ from capstan_contracts.ids import SERVICES
 from capstan_contracts.loop import LoopPart, ResolvedLoop
 from capstan_contracts.rest.common import PartStatus
 from capstan_contracts.rest.registry import LoopStatus
+from capstan_registry.actions.check_gates import not_installed
 from capstan_registry.actions.distribute_loop import add_converge, distribute
 from capstan_registry.domain.loop_changes import document, next_generation, own_changes
 from capstan_registry.tables import LoopRow
 from capstan_servicekit.db.session import WriteSession
-from capstan_servicekit.errors import CapstanError, Conflict, Invalid, NotBuiltYet, broken
+from capstan_servicekit.errors import CapstanError, Conflict, Invalid, InvalidSpec, NotBuiltYet, broken
 from capstan_servicekit.runtime import Kit
 
 REGISTRY = "registry"
@@ -63,6 +64,12 @@ def _check(project: str, loop: str, resolved: ResolvedLoop) -> None:
         raise Invalid(
             f"The body belongs to project {metadata.project!r}, the path names {project!r}",
             errors=broken("body.loop.metadata.project", f"must be {project!r}, as in the path"),
+        )
+    if unknown := not_installed(resolved.loop.spec.gates):
+        raise InvalidSpec(
+            "; ".join(f"{place}: {sentence}" for place, sentence in unknown),
+            hint="Install the distribution that has the gate where the registry runs, or leave the gate out.",
+            errors=[FieldError(place=place, rule=sentence) for place, sentence in unknown],
         )
     if missing := resolved.loop.not_built_yet():
         raise NotBuiltYet(

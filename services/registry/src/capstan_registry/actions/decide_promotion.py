@@ -14,8 +14,9 @@ from capstan_contracts.events import GateFigure, GatesDecided, VersionPromoted
 from capstan_contracts.ids import Urn
 from capstan_contracts.loop import ResolvedLoop
 from capstan_registry.actions.project_alias import add_projection
-from capstan_registry.domain import gates
+from capstan_registry.actions.request_promotion import promotion_of
 from capstan_registry.domain.ledger import APPROVED, GENESIS, REFUSED, Decision, canonical
+from capstan_registry.domain.verdict import Verdict, no_quality, verdict
 from capstan_registry.tables import ChampionRow, LedgerRow, LoopRow, PromotionRow, VersionRow
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.errors import Conflict, NotFound
@@ -25,7 +26,7 @@ from capstan_servicekit.work.kinds import WorkKind
 from capstan_servicekit.work.lease import Lease, WorkItem
 
 log = logger(__name__)
-JOB = "capstan_registry.jobs.gates:decide"
+JOB = "capstan_registry.gates.decide:decide"
 
 
 class ChampionMoved(Exception):
@@ -39,7 +40,18 @@ class _Case:
     promotion: PromotionRow
     candidate: VersionRow
     champion: VersionRow | None
-    plan: list[dict[str, Any]]
+    loop: ResolvedLoop
+
+    def job_input(self, resamples: int) -> dict[str, Any]:
+        """What the job is given besides files."""
+        spec = self.loop.loop.spec
+        return {
+            "gates": [gate.model_dump(mode="json", by_alias=True) for gate in spec.gates],
+            "definitions": self.loop.definitions.model_dump(mode="json", by_alias=True),
+            "requested_by": self.promotion.requested_by,
+            "approval": self.promotion.approval,
+            "resamples": resamples,
+        }
 
 
 def decide_kind(kit: Kit, *, timeout_s: float, resamples: int) -> WorkKind:
@@ -47,7 +59,7 @@ def decide_kind(kit: Kit, *, timeout_s: float, resamples: int) -> WorkKind:
 
     async def run(item: WorkItem, lease: Lease) -> None:
         async with kit.database.read() as session:
-            case = await _load(session, item.project, item.key)
+            case = await _load(session, item.project, promotion_of(item.key))
         figures = await _judge(kit, item.project, case, lease, timeout_s=timeout_s, resamples=resamples)
         async with lease.finish() as session:
             await _record(kit, session, item.project, case, figures)
@@ -56,7 +68,7 @@ def decide_kind(kit: Kit, *, timeout_s: float, resamples: int) -> WorkKind:
         log.error("promotion.not_decided", promotion=item.key, project=item.project, detail=problem.detail)
         with suppress(Conflict, NotFound):
             # Gates that cannot speak refuse: the candidate's retrain ends, and the ledger says why.
-            case = await _load(session, item.project, item.key)
+            case = await _load(session, item.project, promotion_of(item.key))
             sentence = f"the gates could not be computed: {problem.detail or problem.title}"
             await _record(
                 kit, session, item.project, case, [GateFigure(gate="judgement", passed=False, sentence=sentence)]
@@ -82,7 +94,7 @@ async def _load(session: ReadSession, project: str, promotion: str) -> _Case:
             f"no loop {row.model!r} in project {project!r}, so there are no gates to decide by",
             hint="Apply the loop, then ask for the promotion again.",
         )
-    return _Case(row, candidate, champion, gates.plan(ResolvedLoop.model_validate(loop.resolved).loop.spec.gates))
+    return _Case(row, candidate, champion, ResolvedLoop.model_validate(loop.resolved))
 
 
 async def _judge(
@@ -99,8 +111,7 @@ async def _judge(
                 "candidate": await path_of(case.candidate.package),
                 "champion": await path_of(case.champion.package if case.champion else None),
                 "holdout": await path_of(case.candidate.holdout),
-                "gates": case.plan,
-                "resamples": resamples,
+                **case.job_input(resamples),
             },
             scratch=scratch,
             timeout_s=timeout_s,
@@ -108,6 +119,8 @@ async def _judge(
         )
         evaluation = await kit.objects.put_file(project, Path(scratch) / result["items"]) if result["items"] else None
     figures = [GateFigure.model_validate(figure) for figure in result["figures"]]
+    if case.loop.loop.spec.quality == "none":
+        figures.append(no_quality(case.candidate.version))
     if evaluation is None:
         return figures
     return [figure.model_copy(update={"figures": figure.figures | {"evaluation": evaluation}}) for figure in figures]
@@ -118,12 +131,14 @@ async def _record(kit: Kit, session: WriteSession, project: str, case: _Case, fi
     champion = await session.get(ChampionRow, (project, candidate.model))
     if (champion.version if champion else None) != before:
         raise ChampionMoved(candidate.model)
-    approved = gates.approved(figures)
-    row = await _append(kit, session, case, figures, APPROVED if approved else REFUSED)
     promotion = await session.get(PromotionRow, case.promotion.id)
     assert promotion is not None
-    promotion.approved, promotion.ledger_sequence = approved, row.sequence
     promotion.gates = [figure.model_dump(mode="json") for figure in figures]
+    if (found := verdict(figures)) is Verdict.WAITING:
+        return
+    approved = found is Verdict.APPROVED
+    row = await _append(kit, session, case, figures, APPROVED if approved else REFUSED)
+    promotion.approved, promotion.ledger_sequence = approved, row.sequence
     subject = Urn(project, "model", candidate.model, str(candidate.version))
     decided = GatesDecided(
         model=candidate.model,

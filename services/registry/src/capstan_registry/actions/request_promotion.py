@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from capstan_contracts.events import GateFigure
 from capstan_contracts.ids import uuid7
-from capstan_contracts.rest.registry import Promotion
-from capstan_contracts.work import State, WorkStatus
+from capstan_contracts.rest.registry import ApprovalGiven, Promotion
+from capstan_contracts.work import Progress, State, WorkStatus
+from capstan_registry.domain.verdict import waiting_for
 from capstan_registry.tables import ChampionRow, PromotionRow, VersionRow
 from capstan_servicekit.db.idempotency import fingerprint, recall, remember
 from capstan_servicekit.db.session import ReadSession, WriteSession
@@ -13,6 +14,8 @@ from capstan_servicekit.errors import Conflict, NotFound
 from capstan_servicekit.runtime import Kit
 
 DECIDE = "decide"
+_ANSWERED = ".answered"
+"""Ends the key of the work item that decides after a person has answered."""
 
 
 async def add_promotion(
@@ -27,6 +30,7 @@ async def add_promotion(
         requested_by=by,
         approved=None,
         gates=[],
+        approval=None,
         ledger_sequence=None,
         created_at=kit.clock.now(),
     )
@@ -61,11 +65,36 @@ async def get_promotion(kit: Kit, session: ReadSession, project: str, promotion:
     row = await session.get(PromotionRow, promotion)
     if row is None or row.project != project:
         raise NotFound(f"no promotion {promotion} in project {project!r}")
-    status = await kit.work.status(session, DECIDE, key=row.id, project=project)
+    key = row.id if row.approval is None else answered(row.id)
+    status = await kit.work.status(session, DECIDE, key=key, project=project)
     return _promotion(row, status or WorkStatus(state=State.QUEUED))
 
 
+def answered(promotion: str) -> str:
+    """The key of the work that decides once a person has answered: what was judged before is judged again.
+
+    Meanwhile there may be another champion, and the loop other gates.
+    """
+    return promotion + _ANSWERED
+
+
+def promotion_of(key: str) -> str:
+    """The promotion that an item of work decides."""
+    return key.removesuffix(_ANSWERED)
+
+
+def awaits_answer(row: PromotionRow) -> bool:
+    """Whether the gates have judged, and a person is to be asked."""
+    return row.approved is None and row.approval is None and bool(_waiting(row))
+
+
+def _waiting(row: PromotionRow) -> str:
+    return waiting_for([GateFigure.model_validate(figure) for figure in row.gates])
+
+
 def _promotion(row: PromotionRow, status: WorkStatus) -> Promotion:
+    if awaits_answer(row):
+        status = WorkStatus(state=State.WAITING, progress=Progress(message=_waiting(row)))
     return Promotion(
         state=status.state,
         progress=status.progress,
@@ -76,6 +105,7 @@ def _promotion(row: PromotionRow, status: WorkStatus) -> Promotion:
         requested_by=row.requested_by,
         approved=row.approved,
         gates=[GateFigure.model_validate(figure) for figure in row.gates],
+        approval=ApprovalGiven.model_validate(row.approval) if row.approval else None,
         ledger_sequence=row.ledger_sequence,
         created_at=row.created_at,
     )

@@ -9,8 +9,9 @@ from fastapi import Header, Path, Query
 from capstan_contracts.base import Instant
 from capstan_contracts.ids import NAME_PATTERN, UUID_PATTERN
 from capstan_contracts.rest.common import Page
-from capstan_contracts.rest.registry import Champion, Model, ModelVersion, Promotion
+from capstan_contracts.rest.registry import Approval, Champion, Model, ModelVersion, Promotion
 from capstan_registry.actions import read_models
+from capstan_registry.actions.answer_promotion import answer_promotion
 from capstan_registry.actions.request_promotion import get_promotion, request_promotion
 from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit
@@ -67,5 +68,10 @@ def models_router(kit: Kit) -> Router:
         """A request for promotion and its decision."""
         async with kit.database.read() as session:
             return await get_promotion(kit, session, project, promotion)
+
+    @router.put("/promotions/{promotion}/approval")
+    async def answer(project: ProjectName, promotion: PromotionId, body: Approval, principal: Operator) -> Promotion:
+        """Approve or reject a promotion that waits for a person; not for whoever asked for it."""
+        return await answer_promotion(kit, project, promotion, body, by=principal)
 
     return router
