@@ -254,6 +254,11 @@ class DriftFigure(Lenient):
     seasonal: bool = False
     drifted: bool
 
+    @property
+    def strength(self) -> float:
+        """The effect in floors, which compares across statistics of different scales."""
+        return self.effect / self.floor if self.floor else self.effect
+
 
 class DriftDetected(Event):
     """Drift passed correction, effect floor and persistence."""

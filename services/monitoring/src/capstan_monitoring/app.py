@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from capstan_monitoring.actions.advance_watermark import AdvanceWatermark
+from capstan_monitoring.actions.check_statistics import name_broken_statistics
 from capstan_monitoring.actions.close_windows import INGEST, JUDGE
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
 from capstan_monitoring.actions.follow_versions import FollowVersions
@@ -51,4 +52,5 @@ def compose(kit: Kit, settings: Settings) -> Service:
             QUALITY: MeasureQuality(kit).work_kind(),
             RENDER: RenderReport(kit, settings.report_rows).work_kind(),
         },
+        tasks=(name_broken_statistics(kit),),
     )

@@ -69,6 +69,9 @@ async def test_another_person_approves(h: Harness, finish: Callable[..., Any], l
     assert found["approved"] is None and found["ledger_sequence"] is None
     assert found["progress"]["message"].startswith("No person other than 'test-operator' has approved yet")
     assert [gate["passed"] for gate in found["gates"]] == [True, None]
+    listed = (await h.viewer.get(f"{BASE}/promotions", params={"model": "flight-delay"})).json()["items"]
+    assert listed == [found]
+    assert (await h.viewer.get(f"{BASE}/promotions", params={"model": "other"})).json()["items"] == []
     path, yes = f"{BASE}/promotions/{found['id']}/approval", {"approve": True, "reason": "looked at the slices"}
     own = await h.operator.put(path, json=yes)
     assert own.status_code == 403
@@ -77,7 +80,9 @@ async def test_another_person_approves(h: Harness, finish: Callable[..., Any], l
     )
     service = await h.service.put(path, json=yes)
     assert service.status_code == 403
-    assert "'test-service' is a service, and a promotion is approved or rejected by a person" in service.json()["detail"]
+    assert (
+        "'test-service' is a service, and a promotion is approved or rejected by a person" in service.json()["detail"]
+    )
     assert (await h.viewer.put(path, json=yes)).status_code == 403
     assert (await h.admin.put(path, json=yes | {"reason": ""})).status_code == 422
     assert (await h.admin.put(f"{BASE}/promotions/{uuid7()}/approval", json=yes)).status_code == 404

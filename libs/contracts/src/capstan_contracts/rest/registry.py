@@ -4,6 +4,7 @@ PUT  /loops/{loop}?dry_run=                     ResolvedLoop -> LoopStatus      
 GET  /loops, /loops/{loop}                                                         viewer
 GET  /models, /models/{model}/versions, /models/{model}/versions/{version}         viewer
 POST /models/{model}/versions/{version}/promotions    -> 202 Promotion             operator
+GET  /promotions?model=                                                            viewer
 GET  /promotions/{id}                                                              viewer
 PUT  /promotions/{id}/approval                  Approval -> Promotion              operator, a person, not who asked
 GET  /models/{model}/champion?at=               Champion                           viewer

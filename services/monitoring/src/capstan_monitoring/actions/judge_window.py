@@ -16,7 +16,7 @@ from capstan_contracts.ids import Urn
 from capstan_monitoring.actions.close_windows import close_windows, window_key, window_of, window_payload
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
 from capstan_monitoring.actions.find_monitor import monitor_row
-from capstan_monitoring.domain.drift import ColumnStatistic, evidence, judge_columns, verdict
+from capstan_monitoring.domain.drift import ColumnStatistic, evidence, judge_columns, strongest, verdict
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.windows import report_path
 from capstan_monitoring.tables import MonitorRow, PartialRow, WindowRow
@@ -42,11 +42,13 @@ class JudgeWindow:
         """Measure, then decide in one transaction."""
         async with self._kit.database.read() as session:
             window = await window_of(session, item.project, item.payload)
+            drift = MonitorPart.from_json((await monitor_row(session, item.project, window.loop)).part).monitoring.drift
         package = await self._kit.objects.local_path(item.project, window.package)
         async with self._kit.jobs.scratch() as folder:
             partials = folder / "partials.jsonl"
             rows = await self._write_partials(window, partials)
-            given = {"package": str(package), "partials": str(partials)}
+            policy = drift.model_dump(mode="json", by_alias=True)
+            given = {"package": str(package), "partials": str(partials), "drift": policy}
             found = await self._kit.jobs.run("platform", "capstan_monitoring.jobs.judge:run", given, scratch=folder)
         async with lease.finish() as session:
             window = await window_of(session, item.project, item.payload)
@@ -90,7 +92,7 @@ class JudgeWindow:
         window.figures = [figure.model_dump(mode="json") for figure in figures]
         notes = []
         if found["absent"]:
-            notes.append(f"not in the log, hence not judged: {', '.join(sorted(found['absent']))}")
+            notes.append(f"nothing to compare in the log, hence not judged: {', '.join(sorted(found['absent']))}")
         if state == "too-few-rows":
             notes.append(f"{rows} rows, {policy.min_rows} are needed for a verdict")
         else:
@@ -140,10 +142,9 @@ class JudgeWindow:
         )  # fmt: skip
         self._kit.outbox.add(session, detected, project=window.project, subject=_subject(window))
         effects = dict(evidence(figures, [figure.column for figure in figures]))
-        strongest = ", ".join(f"{column} {effect:.2f}" for column, effect in list(effects.items())[:3])
         await self._retrain.after_drift(
             session, window.project, window.loop, part, window.end,
-            f"drift in {len(figures)} column(s): {strongest} (PSI)",
+            f"drift in {len(figures)} column(s): {strongest(figures)}",
             {
                 "window_start": window.start.isoformat(), "window_end": window.end.isoformat(),
                 "model_version": window.version, "effects": effects, "report": report,

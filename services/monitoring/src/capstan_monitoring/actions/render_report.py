@@ -50,6 +50,8 @@ class RenderReport:
             window.report = digest
             if found["left_out"]:
                 _note(window, f"not in the report: {', '.join(found['left_out'])}")
+            if found["shown_as_psi"]:
+                _note(window, f"the report shows PSI, since Evidently has no {' and no '.join(found['shown_as_psi'])}")
 
     async def failed(self, session: WriteSession, item: WorkItem, problem: Problem) -> None:
         """The window says why it has no report."""
@@ -68,9 +70,7 @@ class RenderReport:
             "end_us": micros(window.end),
             "version": window.version,
             "rows": self._rows,
-            "floor": part.monitoring.drift.floor,
-            "seasonal": list(part.monitoring.drift.seasonal),
-            "ignore": list(part.monitoring.drift.ignore),
+            "drift": part.monitoring.drift.model_dump(mode="json", by_alias=True),
         }
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from capstan_contracts.errors import FieldError
 from capstan_contracts.loop import LoopPart
 from capstan_contracts.rest.common import PartStatus
+from capstan_monitoring.actions.check_statistics import not_installed
 from capstan_monitoring.domain.part import MonitorPart, broken_rules, changes
 from capstan_monitoring.tables import MonitorRow, PackageRow
 from capstan_servicekit.db.session import ReadSession, WriteSession
@@ -24,7 +25,7 @@ class TakePart:
         """Validate whole; with `dry_run` say what would change, else store."""
         _check(project, loop, body)
         part = MonitorPart.of(body)
-        if rules := broken_rules(part):
+        if rules := [*broken_rules(part), *not_installed(part.monitoring.drift)]:
             raise InvalidSpec(
                 f"{rules[0][0]} must be {rules[0][1]}",
                 errors=[FieldError(place=place, rule=rule) for place, rule in rules],

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select
+
 from capstan_contracts.events import GateFigure
 from capstan_contracts.ids import uuid7
+from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.registry import ApprovalGiven, Promotion
 from capstan_contracts.work import Progress, State, WorkStatus
 from capstan_registry.domain.verdict import waiting_for
@@ -14,6 +17,8 @@ from capstan_servicekit.errors import Conflict, NotFound
 from capstan_servicekit.runtime import Kit
 
 DECIDE = "decide"
+SHOWN = 50
+"""Promotions on the one page that there is."""
 _ANSWERED = ".answered"
 """Ends the key of the work item that decides after a person has answered."""
 
@@ -68,6 +73,17 @@ async def get_promotion(kit: Kit, session: ReadSession, project: str, promotion:
     key = row.id if row.approval is None else answered(row.id)
     status = await kit.work.status(session, DECIDE, key=key, project=project)
     return _promotion(row, status or WorkStatus(state=State.QUEUED))
+
+
+async def list_promotions(kit: Kit, session: ReadSession, project: str, model: str | None) -> Page[Promotion]:
+    """The newest requests of a project, or of one model."""
+    query = select(PromotionRow.id).where(PromotionRow.project == project)
+    if model is not None:
+        query = query.where(PromotionRow.model == model)
+    newest = (
+        await session.scalars(query.order_by(PromotionRow.created_at.desc(), PromotionRow.id.desc()).limit(SHOWN))
+    ).all()
+    return Page(items=[await get_promotion(kit, session, project, one) for one in newest])
 
 
 def answered(promotion: str) -> str:

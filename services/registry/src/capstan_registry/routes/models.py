@@ -12,7 +12,7 @@ from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.registry import Approval, Champion, Model, ModelVersion, Promotion
 from capstan_registry.actions import read_models
 from capstan_registry.actions.answer_promotion import answer_promotion
-from capstan_registry.actions.request_promotion import get_promotion, request_promotion
+from capstan_registry.actions.request_promotion import get_promotion, list_promotions, request_promotion
 from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Kit
 from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
@@ -62,6 +62,16 @@ def models_router(kit: Kit) -> Router:
     ) -> Promotion:
         """Ask for the version to become champion; its gates decide."""
         return await request_promotion(kit, project, model, version, by=principal.id, key=idempotency_key)
+
+    @router.get("/promotions")
+    async def promotions(
+        project: ProjectName,
+        _: Viewer,
+        model: Annotated[str | None, Query(pattern=NAME_PATTERN, max_length=63)] = None,
+    ) -> Page[Promotion]:
+        """Requests for promotion, newest first."""
+        async with kit.database.read() as session:
+            return await list_promotions(kit, session, project, model)
 
     @router.get("/promotions/{promotion}")
     async def promotion(project: ProjectName, promotion: PromotionId, _: Viewer) -> Promotion:
