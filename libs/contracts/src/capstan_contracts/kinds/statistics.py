@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from capstan_contracts.kinds.family import Family
 from capstan_contracts.kinds.spec import KIND, KindSpec, OneOfKinds, Spec, Spelled, check_words, mistake
@@ -76,8 +76,17 @@ Statistic = Annotated[StatisticSpec, STATISTIC_KINDS]
 """A statistic of any kind that is installed."""
 
 
+def _short_choice(schema: dict[str, Any]) -> None:
+    """In the JSON schema a choice may also be one statistic for both."""
+    choice = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [choice, choice["properties"]["numeric"] | {"default": "psi"}]
+
+
 class StatisticChoice(Spec):
     """The statistic of numeric and that of categorical columns. Short: one name for both, `psi`."""
+
+    model_config = ConfigDict(json_schema_extra=_short_choice)
 
     numeric: Statistic = PsiSpec()
     categorical: Statistic = PsiSpec()

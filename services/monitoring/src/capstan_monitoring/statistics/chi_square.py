@@ -15,9 +15,9 @@ class ChiSquareDistance:
     """Cramér's V of the table of two samples by cells, both weighing the same: root of sum (p - q)^2 / (p + q) / 2.
 
     The chi-square statistic itself grows with the rows, and V of unequal samples shrinks with their inequality; with
-    equal weights it is 0 for the same and 1 for disjoint shares, whatever the window's size (Cramér 1946; the sum is the
-    triangular discrimination of Vincze and Le Cam). For small shifts V squared is PSI / 4, so the floor of 0.22 is the
-    shift that PSI calls 0.2. The p-value is that of the two-sample chi-square test on the real counts.
+    equal weights it is 0 for the same and 1 for disjoint shares, whatever the window's size (Cramér 1946; the sum is
+    the triangular discrimination of Vincze and Le Cam). For small shifts V squared is PSI / 4, so the floor of 0.22 is
+    the shift that PSI calls 0.2. The p-value is that of the two-sample chi-square test on the real counts.
     """
 
     spec = ChiSquareSpec

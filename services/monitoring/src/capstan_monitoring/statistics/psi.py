@@ -8,10 +8,10 @@ from capstan_monitoring.statistics.port import AnySketch, Measured
 
 
 class Psi:
-    """Sum of (q - p) ln(q / p) over cells: Jeffreys' divergence, in nats. Karakoulas (2004) names the usual bounds.
+    """Sum of (q - p) ln(q / p) over cells: Jeffreys' divergence, in nats (Siddiqi 2006 for its use and bounds).
 
-    The floor of 0.2 is where the field's rule of thumb stops calling a shift moderate (under 0.1: none). A normal column
-    whose mean moves by d standard deviations has d squared, so it is a move of 0.45. The p-value is that of the
+    The floor of 0.2 is where the field's rule of thumb stops calling a shift small or moderate. A normal column whose
+    mean moves by d standard deviations has d squared, so the floor is a move of 0.45. The p-value is that of the
     two-sample chi-square test on the same cells.
     """
 

@@ -13,8 +13,9 @@ class Wasserstein:
 
     Unlike PSI it knows how far a value has gone, so a small move of everything counts little and a long tail much. A
     normal column whose mean moves by d standard deviations has d, so the floor of 0.45 is the shift that PSI calls 0.2
-    (Evidently's default of 0.1 is a quarter of it, and calls a tenth of a deviation drift). Nulls are left out: watch them
-    with PSI. The p-value is that of the two-sample chi-square test on the bins.
+    (Evidently's default of 0.1 calls a tenth of a deviation drift). A sketch overstates shifts, since it spreads the
+    mass of the outer bins evenly: of 0.45 it makes 0.60 with 10 bins, 0.54 with 20, 0.50 with 50 (normal columns).
+    Nulls are left out: watch them with PSI. The p-value is that of the two-sample chi-square test on the bins.
     """
 
     spec = WassersteinSpec

@@ -88,7 +88,7 @@ def score(package: ModelPackage, holdout: Holdout, who: str) -> Floats:
     if missing:
         raise Unusable(f"the holdout lacks the column {missing[0]!r}, which the {who} reads")
     try:
-        columns = {field.name: _cells(holdout.table.column(field.name), field.dtype) for field in manifest.inputs}
+        columns = {field.name: cells(holdout.table.column(field.name), field.dtype) for field in manifest.inputs}
         matrix = manifest.preprocessor().transform(columns, holdout.rows)
         with Booster(package.booster_bytes, checked=True) as booster:
             scores = booster.predict(matrix)
@@ -102,7 +102,7 @@ def score(package: ModelPackage, holdout: Holdout, who: str) -> Floats:
     return scores
 
 
-def _cells(column: pa.ChunkedArray, dtype: DType) -> Any:
+def cells(column: pa.ChunkedArray, dtype: DType) -> Any:
     """A column as the preprocessor takes it."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)

@@ -20,7 +20,7 @@ import numpy as np
 from capstan_formats.lightgbm_engine import Booster, EngineError
 from capstan_formats.package import ModelPackage
 from capstan_formats.preprocess import PreprocessError
-from capstan_registry.jobs.scoring import Holdout, Unusable
+from capstan_registry.jobs.scoring import Holdout, Unusable, cells
 
 ROWS: Final = 256
 """Different rows that are asked in turn, so that no cache of one row flatters the figure."""
@@ -53,14 +53,14 @@ def measure_latency(package: ModelPackage, holdout: Holdout, predictions: int, w
     return LatencyRun(float(p50), float(p99), len(rows), machine())
 
 
-def _rows(package: ModelPackage, holdout: Holdout) -> Iterator[dict[str, list[Any]]]:
+def _rows(package: ModelPackage, holdout: Holdout) -> Iterator[dict[str, Any]]:
     inputs = package.manifest.inputs
     missing = sorted({field.name for field in inputs} - set(holdout.table.column_names))
     if missing:
         raise Unusable(f"the holdout lacks the column {missing[0]!r}, which the candidate reads")
-    table = holdout.table.slice(0, ROWS).select([field.name for field in inputs])
-    for row in table.to_pylist():
-        yield {name: [value] for name, value in row.items()}
+    for number in range(min(ROWS, holdout.rows)):
+        row = holdout.table.slice(number, 1)
+        yield {field.name: cells(row.column(field.name), field.dtype) for field in inputs}
 
 
 def machine() -> str:
