@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from capstan_contracts.events import GateFigure
 from capstan_contracts.kinds.family import nearest
 from capstan_contracts.kinds.gate_figures import SchemaFigures
@@ -56,7 +58,7 @@ def misfits(manifest: ModelManifest, features: FeatureDefinitions) -> list[str]:
     return [sentence for sentence in found if sentence is not None]
 
 
-def _misfit(field: InputField, served: dict[str, dict[str, str]]) -> str | None:
+def _misfit(field: InputField, served: Mapping[str, Mapping[str, str]]) -> str | None:
     where = "the request" if field.source == REQUEST else f"view {field.source!r}"
     columns = served.get(field.source)
     if columns is None:
