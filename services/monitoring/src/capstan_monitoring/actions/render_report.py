@@ -52,6 +52,9 @@ class RenderReport(Work[WindowToReport]):
             window.report = digest
             if rendered.left_out:
                 _note(window, f"not in the report: {', '.join(rendered.left_out)}")
+            if rendered.shown_as_psi:
+                no = " and no ".join(rendered.shown_as_psi)
+                _note(window, f"the report shows PSI, since Evidently has no {no}")
 
     async def failed(self, session: WriteSession, item: WorkItem[WindowToReport], problem: Problem) -> None:
         """The window says why it has no report."""
@@ -70,9 +73,7 @@ class RenderReport(Work[WindowToReport]):
             end_us=micros_of(window.end),
             version=window.version,
             rows=self._rows,
-            floor=part.monitoring.drift.floor,
-            seasonal=list(part.monitoring.drift.seasonal),
-            ignore=list(part.monitoring.drift.ignore),
+            drift=part.monitoring.drift.model_dump(mode="json", by_alias=True),
         )
 
 

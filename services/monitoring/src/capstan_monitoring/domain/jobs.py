@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,17 @@ class ReportToRender:
     end_us: int
     version: int
     rows: int
-    floor: float
-    seasonal: list[str]
-    ignore: list[str]
+    drift: dict[str, Any]
+    """The DriftSpec as JSON."""
 
 
 @dataclass(frozen=True)
 class RenderedReport:
-    """`report.html` lies in scratch. Columns are left out that are empty or unknown on a side."""
+    """`report.html` lies in scratch. Columns are left out that are empty or unknown on a side.
+
+    `shown_as_psi`: statistics of the loop that Evidently does not have, for which the page shows PSI.
+    """
 
     shown: list[str]
     left_out: list[str]
+    shown_as_psi: list[str]

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from capstan_contracts.kinds.statistics import Sort
+from capstan_contracts.loop import DriftSpec
 from capstan_formats.segments import read_segment
 from capstan_formats.sketches import CategorySketch, NumericSketch
 from capstan_monitoring.domain.columns import find
 from capstan_monitoring.domain.jobs import RenderedReport, ReportToRender
 from capstan_monitoring.jobs.baselines import ABSENT, RowReader, baseline_of, number
+from capstan_monitoring.statistics.installed import STATISTICS
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 
@@ -25,7 +28,8 @@ def run(job: Job) -> RenderedReport:
 
     given = job.read(ReportToRender)
     baseline = baseline_of(given.package)
-    names = [name for name in baseline if name not in given.ignore]
+    drift = DriftSpec.model_validate(given.drift)
+    names = [name for name in baseline if name not in drift.ignore]
     current = _window(given, RowReader(baseline), names)
     reference = _training_set(Path(given.training_set), names, given.rows)
     shown = [name for name in names if _has_values(current.get(name)) and _has_values(reference.get(name))]
@@ -40,15 +44,30 @@ def run(job: Job) -> RenderedReport:
         made |= {name: pd.Series([_word(value) for value in columns[name]], dtype="object") for name in words}
         return Dataset.from_pandas(pd.DataFrame(made), data_definition=definition)
 
-    floor, judged = given.floor, [name for name in shown if name not in given.seasonal]
-    psi: dict[str, Any] = {"num_method": "psi", "num_threshold": floor, "cat_method": "psi", "cat_threshold": floor}
+    judged = [name for name in shown if name not in drift.seasonal]
+    numbers, others = _method(drift, "numeric"), _method(drift, "categorical")
+    methods: dict[str, Any] = {
+        "num_method": numbers[0], "num_threshold": numbers[1], "cat_method": others[0], "cat_threshold": others[1]
+    }  # fmt: skip
     # One column is enough for an alarm, so one is enough for the page; seasonal ones are shown apart.
-    parts: list[Any] = [DataDriftPreset(columns=judged, drift_share=1 / len(judged), **psi)] if judged else []
-    parts += [ValueDrift(column=name, method="psi", threshold=floor) for name in shown if name not in judged]
+    parts: list[Any] = [DataDriftPreset(columns=judged, drift_share=1 / len(judged), **methods)] if judged else []
+    for name in shown:
+        if name not in judged:
+            method, threshold = numbers if name in numeric else others
+            parts.append(ValueDrift(column=name, method=method, threshold=threshold))
     job.progress(1, 2, "rendering")
     snapshot = Report(parts, include_tests=True).run(current_data=frame(current), reference_data=frame(reference))
     snapshot.save_html(str(job.scratch / "report.html"))
-    return RenderedReport(shown=shown, left_out=[name for name in names if name not in shown])
+    kinds = {spec.kind for spec in (drift.statistic.numeric, drift.statistic.categorical)}
+    absent = sorted(kind for kind in kinds if STATISTICS.get(kind).in_report(1.0) is None)
+    left_out = [name for name in names if name not in shown]
+    return RenderedReport(shown=shown, left_out=left_out, shown_as_psi=absent)
+
+
+def _method(drift: DriftSpec, sort: Sort) -> tuple[str, float]:
+    """Evidently's method and threshold for a sort of columns; PSI with its own floor where it has none like ours."""
+    kind, floor = STATISTICS.get(drift.statistic.of(sort).kind), drift.floor_of(sort)
+    return kind.in_report(kind.floor if floor is None else floor) or ("psi", STATISTICS.get("psi").floor)
 
 
 def _rows(given: ReportToRender) -> Iterator[dict[str, Any]]:
