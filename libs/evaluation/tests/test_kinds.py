@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from capstan_contracts.kinds.gates import MetricGate
-from capstan_contracts.metrics import METRICS, METRICS_BY_TASK
+from capstan_contracts.kinds.metrics import METRICS, METRICS_BY_TASK
 from capstan_evaluation.errors import UnknownMetric
 from capstan_evaluation.kinds import InstalledMetrics, find, installed, metrics_of
 from capstan_evaluation.sample import TASKS

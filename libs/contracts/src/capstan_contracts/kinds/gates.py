@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from capstan_contracts.kinds.family import Family, nearest
+from capstan_contracts.kinds.metrics import Metric
 from capstan_contracts.kinds.spec import KIND, Column, KindSpec, OneOfKinds, Spelled, mistake
-from capstan_contracts.metrics import Metric
 
 
 class GateSpec(KindSpec):

@@ -110,10 +110,8 @@ class Evidence:
 
     def scores(self) -> tuple[Holdout, dict[str, Floats]] | None:
         """The holdout and the predictions that were made on it so far; None when nothing was scored."""
-        found = {"candidate": self._found.get((Need.CANDIDATE,)), "champion": self._found.get((Need.CHAMPION,))}
-        scores = {
-            who: cast(Sample, made).predictions for who, made in found.items() if made is not None and not _failed(made)
-        }
+        made = {"candidate": self._found.get((Need.CANDIDATE,)), "champion": self._found.get((Need.CHAMPION,))}
+        scores = {who: sample.predictions for who, sample in made.items() if isinstance(sample, Sample)}
         return (self._whole.holdout, scores) if scores else None
 
     def _ask(self, need: Need, make: Callable[[Evidence], T], *arguments: object) -> T:
@@ -153,7 +151,3 @@ class Evidence:
             except Unusable as reason:
                 self._found[key] = reason
         return cast(ModelPackage | Unusable, self._found[key])
-
-
-def _failed(made: object) -> bool:
-    return isinstance(made, Unusable)
