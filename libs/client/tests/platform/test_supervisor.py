@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from capstan_client.platform.home import Home, Record
-from capstan_client.platform.processes import descendants, same_process, started_at
+from capstan_client.platform.processes import descendants, end, same_process, started_at
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")
 
@@ -31,6 +31,9 @@ supervisor.SERVICES = ("registry",)
 supervisor.READY_LIMIT_S = 2
 plan.LOCAL_PORTS, plan.BROKER_PORT, plan.MODEL_SERVER_PORT = dict.fromkeys(plan.SERVICES, 0), 0, 0
 supervisor._preload = lambda: None
+
+if way == "slow to say":
+    supervisor._held = lambda pid: time.sleep(0.3) or 1.0
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -145,6 +148,20 @@ def test_stopping_ends_everything_and_keeps_the_record(home: Home) -> None:
     assert stopped is not None and (stopped.state, stopped.processes) == ("stopped", {})
     assert stopped.services == record.services, "the next start asks for the same ports"
     assert "model server" in out and f"State in {home.folder}" in out
+
+
+def test_who_waits_for_it_in_the_background_is_told_everything(home: Home) -> None:
+    code = (
+        "import sys; from pathlib import Path; from capstan_client.cli.platform import Home, start_in_background; "
+        "start_in_background(Home(Path(sys.argv[2])), [sys.executable, '-c', *sys.argv[1:]])"
+    )
+    command = [sys.executable, "-c", code, TOY, str(home.folder), "slow to say"]
+    try:
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True).stdout.splitlines()
+        assert [line.split()[0] for line in lines if line] == ["broker", "registry", "model", "ready"]
+    finally:
+        if (record := home.record()) is not None:
+            end(record.supervisor, record.supervisor_started)
 
 
 def test_a_second_one_is_told_which_process_runs(home: Home) -> None:

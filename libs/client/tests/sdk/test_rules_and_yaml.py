@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field, ValidationError, model_validator
@@ -28,7 +28,18 @@ class Share(Spec):
     max_drop: float
 
 
+class Upload(Spec):
+    kind: Literal["upload"]
+    max_bytes: int = 0
+
+
+class Pull(Spec):
+    kind: Literal["http"]
+    url: str
+
+
 class Document(Spec):
+    sources: list[Annotated[Upload | Pull, Field(discriminator="kind")]] = Field(default_factory=list)
     name: str = Field(pattern="^[a-z]+$")
     gates: list[Bound | Share] = Field(default_factory=list)
     labels: dict[str, int] = Field(default_factory=dict)
@@ -43,7 +54,7 @@ def said(raw: Any) -> list[str]:
 
 def test_an_unknown_field_is_answered_with_the_nearest() -> None:
     assert said({"name": "a", "gate": []}) == ["gate: no such field; did you mean gates?"]
-    assert said({"name": "a", "zzz": 1}) == ["zzz: no such field; there are: name, gates, labels, inner"]
+    assert said({"name": "a", "zzz": 1}) == ["zzz: no such field; there are: sources, name, gates, labels, inner"]
 
 
 def test_fields_are_named_as_in_yaml() -> None:
@@ -60,6 +71,14 @@ def test_of_a_union_the_member_that_fits_best_is_meant() -> None:
     assert said({"name": "a", "gates": [good, {"sliceOf": "carrier", "maxDrop": "much"}]}) == [
         "gates[1].maxDrop: input should be a valid number, unable to parse string as a number"
     ]
+
+
+def test_of_a_union_with_kinds_the_kind_is_no_part_of_the_place() -> None:
+    assert said({"name": "a", "sources": [{"kind": "http", "ulr": "x"}]}) == [
+        "sources[0].url: is missing", "sources[0].ulr: no such field; did you mean url?",
+    ]  # fmt: skip
+    (line,) = said({"name": "a", "sources": [{"kind": "htpt"}]})
+    assert line.startswith("sources[0]: ") and "'htpt'" in line and "'http'" in line
 
 
 def test_a_rule_of_ours_is_said_in_its_own_words() -> None:

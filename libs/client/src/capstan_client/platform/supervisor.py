@@ -240,8 +240,8 @@ class Supervisor:
             time.sleep(0.05)
         if not self._stopping:
             self._record.ready_s = round(time.monotonic() - self._begun, 2)
+            self._announce()  # before the record says so: who waits for that reads these lines then
             self._write("ready")
-            self._announce()
         return 0
 
     def _announce(self) -> None:

@@ -109,8 +109,16 @@ def _member(kind: Any, part: int | str) -> Any:
     if get_origin(kind) in _UNIONS and isinstance(part, str):
         # pydantic writes `dict[str,any]`, and `function-after[check(), Name]` for a model with a validator.
         name = part.rstrip("]").rpartition(", ")[2] if part.startswith("function-") else part.partition("[")[0]
-        return next((one for one in get_args(kind) if getattr(_plain(one), "__name__", "") == name), None)
+        return next((one for one in get_args(kind) if name in _tags(_plain(one))), None)
     return None
+
+
+def _tags(member: Any) -> set[str]:
+    """How locations name a member of a union: by its class, or by its `kind` where that tells them apart."""
+    names = {getattr(member, "__name__", "")}
+    if isinstance(member, type) and issubclass(member, BaseModel) and "kind" in member.model_fields:
+        names.update(str(one) for one in get_args(member.model_fields["kind"].annotation))
+    return names
 
 
 def _below(kind: Any, part: int | str) -> Any:
