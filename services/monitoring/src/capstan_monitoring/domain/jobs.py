@@ -22,27 +22,3 @@ class ReadLabels:
     labels: int
     unlabelled: int
     keyless: int
-
-
-@dataclass(frozen=True)
-class ReportToRender:
-    """A window (from `start_us`, before `end_us`) of one version against its training set, `rows` of each at most."""
-
-    package: str
-    training_set: str
-    segments: list[str]
-    start_us: int
-    end_us: int
-    version: int
-    rows: int
-    floor: float
-    seasonal: list[str]
-    ignore: list[str]
-
-
-@dataclass(frozen=True)
-class RenderedReport:
-    """`report.html` lies in scratch. Columns are left out that are empty or unknown on a side."""
-
-    shown: list[str]
-    left_out: list[str]
