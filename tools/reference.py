@@ -155,7 +155,9 @@ def _fields(prefix: str, fields: Mapping[str, FieldInfo]) -> str:
 def errors_page() -> str:
     """Every error that a caller may meet: its code, status and title."""
     kinds = sorted(_subclasses(errors.CapstanError), key=lambda kind: (kind.code.status, kind.code))
-    rows = [f"| `{kind.code.value}` | {kind.code.status} | {kind.code.summary} | {_first_line(kind)} |\n" for kind in kinds]
+    rows = [
+        f"| `{kind.code.value}` | {kind.code.status} | {kind.code.summary} | {_first_line(kind)} |\n" for kind in kinds
+    ]
     head = "# Errors\n\nEvery error is problem+json (RFC 9457) with a stable `code`, what happened and what to do.\n\n"
     return head + "| code | status | title | |\n|---|---|---|---|\n" + "".join(rows)
 

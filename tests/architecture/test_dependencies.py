@@ -73,7 +73,11 @@ def imported(folder: str) -> Iterator[tuple[str, str, bool]]:
                 continue
             owner = THROUGH.get(one.top) or OUTSIDE_THE_PLATFORM.get(one.top)
             name = owner or (owners.get(one.top) or [one.top])[0]
-            yield f"{module.at(one.line)} {one.top}", canonicalize_name(name), module.room in {"jobs", "domain"}
+            yield (
+                f"{module.at(one.line)} {one.top}",
+                canonicalize_name(name),
+                module.room in {"jobs", "domain", "statistics"},
+            )
 
 
 @pytest.mark.parametrize("folder", (*LIBS, *SERVICES))

@@ -10,7 +10,11 @@ from source_tree import files, modules, package_of
 REQUIRED = {"__init__.py", "__main__.py", "settings.py", "app.py", "tables.py", "subscriptions.py", "py.typed"}
 REQUIRED_FOLDERS = {"domain", "actions", "routes", "migrations"}
 OPTIONAL_FOLDERS = {"adapters", "jobs"}
-ONLY_IN = {"services/inference": {"dataplane"}}
+ONLY_IN = {
+    "services/inference": {"dataplane"},
+    "services/registry": {"gates"},
+    "services/monitoring": {"statistics"},
+}
 TEST_LANES = {"unit", "api", "integration"}
 
 

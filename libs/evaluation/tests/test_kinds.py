@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from capstan_contracts.loop import MetricGate
+from capstan_contracts.kinds.gates import MetricGate
 from capstan_contracts.metrics import METRICS, METRICS_BY_TASK
 from capstan_evaluation.errors import UnknownMetric
 from capstan_evaluation.kinds import InstalledMetrics, find, installed, metrics_of

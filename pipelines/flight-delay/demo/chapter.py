@@ -48,7 +48,6 @@ class Seen:
     links: dict[str, str] = field(default_factory=dict)
     months_played: list[str] = field(default_factory=list)
     predictions: int = 0
-    floor: float | None = None
 
 
 class Chapter:
@@ -112,7 +111,10 @@ def window_figures(window: Window) -> dict[str, Any]:
         "start": window.start.isoformat(), "end": window.end.isoformat(), "rows": window.rows, "state": window.state,
         "version": window.model_version,
         "columns": {
-            figure.column: {"psi": round(figure.effect, 4), "p": figure.adjusted_p, "seasonal": figure.seasonal}
+            figure.column: {
+                "statistic": figure.statistic, "effect": round(figure.effect, 4), "p": figure.adjusted_p,
+                "seasonal": figure.seasonal,
+            }
             for figure in window.columns
         },
     }  # fmt: skip

@@ -16,7 +16,6 @@ class DataChapter(Chapter):
 
     async def apply(self, step: Step) -> None:
         file = self.plan.recipe / "loop.yaml"
-        self.seen.floor = self.resolved.loop.spec.monitoring.drift.floor
         first = await hand_in(self.capstan, file)
         second = await hand_in(self.capstan, file)
         changes = [change for part in second.parts for change in part.changes]

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from capstan_contracts.events import DriftFigure
 from capstan_contracts.rest.monitoring import QualityWindow
 from demo.chapter import Seen
 from demo.pictures import Line, chart
@@ -85,19 +86,24 @@ def _steps(steps: list[dict[str, Any]]) -> str:
 
 def _drift(seen: Seen) -> str:
     windows = [window for window in seen.windows if window.columns]
+    judged = [figure for window in windows for figure in window.columns if not figure.seasonal]
+    scales = {(figure.statistic, figure.floor) for figure in judged}
+    # One statistic is drawn in its own unit; several have no common one but their floors.
+    statistic, floor = next(iter(scales)) if len(scales) == 1 else ("times each statistic's own", 1.0)
     strongest: dict[str, float] = {}
-    for window in windows:
-        for figure in window.columns:
-            if not figure.seasonal:
-                strongest[figure.column] = max(strongest.get(figure.column, 0.0), figure.effect)
+    for figure in judged:
+        strongest[figure.column] = max(strongest.get(figure.column, 0.0), figure.strength)
     top = sorted(strongest, key=lambda name: -strongest[name])[:5]
+
+    def height(figure: DriftFigure) -> float:
+        return figure.effect if len(scales) == 1 else figure.strength
+
     lines = [
-        Line(name, [next((f.effect for f in window.columns if f.column == name), None) for window in windows])
+        Line(name, [next((height(f) for f in window.columns if f.column == name), None) for window in windows])
         for name in top
     ]
-    return chart(
-        [f"{window.start:%d %b}" for window in windows], lines, bound=seen.floor, bound_name="alarm floor (PSI)"
-    )
+    labels = [f"{window.start:%d %b}" for window in windows]
+    return chart(labels, lines, bound=floor, bound_name=f"alarm floor ({statistic})")
 
 
 def _quality(seen: Seen) -> str:

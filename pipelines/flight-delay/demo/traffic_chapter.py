@@ -68,7 +68,7 @@ class TrafficChapter(Chapter):
         self.seen.links["report"] = shown.report or ""
         step.check("the window names its report", bool(shown.report))
         step.figures = {"window": window_figures(window), "report_bytes": len(report)}
-        named = ", ".join(f"{figure.column} (PSI {figure.effect:.2f})" for figure in alarmed[:4])
+        named = ", ".join(f"{figure.column} ({figure.statistic} {figure.effect:.2f})" for figure in alarmed[:4])
         step.observed = f"window {window.start:%d %b} to {window.end:%d %b}: {named}"
 
     async def after(self, step: Step) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from capstan_client.sdk.recipe import resolve
-from capstan_contracts.loop import ResolvedLoop, SliceGate
+from capstan_contracts.kinds.gates import SliceGate
+from capstan_contracts.loop import ResolvedLoop
 
 
 @pytest.fixture(scope="module")

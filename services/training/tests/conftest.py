@@ -84,7 +84,7 @@ def make_part() -> PartMaker:
             ],
             "features": {"service": "tiny_v1"},
             "training": {"pipeline": "pipeline.py:train", "label": "late", "holdout": {"days": 4}, **training},
-            "gates": [{"format": "native"}],
+            "gates": [{"metric": "auc", "min": 0.6}],
         }
         definitions = {
             "service": {

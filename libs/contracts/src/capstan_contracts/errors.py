@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import Field
@@ -9,7 +10,15 @@ from pydantic import Field
 from capstan_contracts.base import Lenient
 from capstan_contracts.codes import Code
 
-__all__ = ["Code", "FieldError", "Problem"]
+__all__ = ["Code", "FieldError", "Problem", "place_of"]
+
+
+def place_of(location: Iterable[int | str]) -> str:
+    """A place as people read it: `spec.gates[0].metric`."""
+    found = ""
+    for part in location:
+        found += f"[{part}]" if isinstance(part, int) else f".{part}" if found else part
+    return found
 
 
 class FieldError(Lenient):

@@ -147,14 +147,32 @@ class VersionRegistered(Event):
 
 
 class GateFigure(Lenient):
-    """One gate's judgement: figures, bound and a sentence. `passed` is None where it could not be judged."""
+    """One gate's judgement: figures, bound and a sentence.
+
+    `passed` is None where it could not be judged; `not_judged` then says what that means for the promotion. `figures`
+    have the shape that the gate's kind documents (capstan_contracts.kinds.gate_figures).
+    """
 
     gate: str
+    kind: str = ""
     passed: bool | None
+    not_judged: Literal["allows", "refuses", "waits"] = Field(
+        default="allows", description="what it means that `passed` is null; `waits`: a person has not answered yet"
+    )
     observed: float | None = None
     bound: float | None = None
     figures: dict[str, Any] = Field(default_factory=dict)
     sentence: str
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the version may not become champion because of this gate."""
+        return self.passed is False or (self.passed is None and self.not_judged == "refuses")
+
+    @property
+    def waits(self) -> bool:
+        """Whether the promotion waits for somebody because of this gate."""
+        return self.passed is None and self.not_judged == "waits"
 
 
 class GatesDecided(Event):
@@ -223,16 +241,23 @@ class LabelsReceived(Event):
 
 
 class DriftFigure(Lenient):
-    """Drift of one column in one window."""
+    """Drift of one column in one window: `effect` in the statistic's `unit`, and the `floor` it is held against."""
 
     column: str
     role: Literal["feature", "prediction", "label"]
     statistic: str
+    unit: str = ""
     effect: float
+    floor: float | None = None
     p_value: float
     adjusted_p: float
     seasonal: bool = False
     drifted: bool
+
+    @property
+    def strength(self) -> float:
+        """The effect in floors, which compares across statistics of different scales."""
+        return self.effect / self.floor if self.floor else self.effect
 
 
 class DriftDetected(Event):

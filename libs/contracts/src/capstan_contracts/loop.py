@@ -10,12 +10,13 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasGenerator, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from capstan_contracts.base import Instant, Wire
+from capstan_contracts.base import Instant
 from capstan_contracts.ids import Digest, Identifier, Name
-from capstan_contracts.metrics import Metric
+from capstan_contracts.kinds.gates import Gate, MetricGate
+from capstan_contracts.kinds.spec import Column, Spec, mistake
+from capstan_contracts.kinds.statistics import Sort, StatisticChoice
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -39,16 +40,6 @@ def _print_duration(value: timedelta) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration), PlainSerializer(_print_duration, return_type=str)]
 """A length of event time: `90s`, `15m`, `3h`, `30d`."""
-
-Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
-
-
-class Spec(Wire):
-    """Base of the parts: camelCase in YAML."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, alias_generator=AliasGenerator(alias=to_camel)
-    )
 
 
 class SourceSpec(Spec):
@@ -118,52 +109,6 @@ class TrainingSpec(Spec):
     schedule: str | None = None
 
 
-class MetricGate(Spec):
-    """A metric on the pinned holdout must reach `min` (or stay under `max`)."""
-
-    metric: Metric
-    min: float | None = None
-    max: float | None = None
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> Self:
-        if (self.min is None) == (self.max is None):
-            raise ValueError("a metric gate has exactly one of min and max")
-        return self
-
-
-class ChampionRule(Spec):
-    """Metric and confidence of the paired bootstrap against the champion."""
-
-    metric: Metric
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    margin: float = Field(default=0.0, ge=0, description="how much worse is still as good")
-
-
-class ChampionGate(Spec):
-    """No worse than the champion on the same holdout."""
-
-    no_worse_than_champion: ChampionRule
-
-
-class SliceGate(Spec):
-    """No slice may drop by more than `max_drop` against the champion; slices under `min_rows` are not judged."""
-
-    slice: Column
-    metric: Metric
-    max_drop: float = Field(gt=0)
-    min_rows: int = Field(default=500, ge=1)
-
-
-class FormatGate(Spec):
-    """The package is of a format that runs no code when loaded."""
-
-    format: Literal["native"] = "native"
-
-
-Gate = MetricGate | ChampionGate | SliceGate | FormatGate
-
-
 class ServingSpec(Spec):
     """How a champion is served."""
 
@@ -175,8 +120,10 @@ class ServingSpec(Spec):
 class DriftSpec(Spec):
     """The drift alarm: statistic with an effect floor, corrected p-values, persistence of k of n windows."""
 
-    statistic: Literal["psi"] = "psi"
-    floor: float = Field(default=0.2, gt=0, description="effect under which nothing is called drift")
+    statistic: StatisticChoice = StatisticChoice()
+    floor: float | None = Field(
+        default=None, gt=0, description="effect under which nothing is called drift; by default the statistic's own"
+    )
     alpha: float = Field(
         default=0.01, gt=0, lt=1, description="false discovery rate over the columns (Benjamini-Hochberg)"
     )
@@ -193,6 +140,21 @@ class DriftSpec(Spec):
         if not 1 <= k <= n:
             raise ValueError(f"persistence [{k}, {n}] must be k of n with 1 <= k <= n")
         return self
+
+    @model_validator(mode="after")
+    def _one_scale_per_floor(self) -> Self:
+        numeric, categorical = self.statistic.numeric, self.statistic.categorical
+        if self.floor is not None and numeric.kind != categorical.kind:
+            kinds = f"{numeric.kind} and {categorical.kind}"
+            raise mistake(
+                ("floor",), f"{kinds} have different scales: write a floor in each, `numeric: {{kind:, floor:}}`"
+            )
+        return self
+
+    def floor_of(self, sort: Sort) -> float | None:
+        """The floor that the loop gives a sort of columns; None leaves it to the statistic."""
+        own = self.statistic.of(sort).floor
+        return own if own is not None else self.floor
 
 
 class LabelsSpec(Spec):
@@ -238,6 +200,9 @@ class LoopSpec(Spec):
     features: FeaturesSpec
     training: TrainingSpec
     gates: list[Gate] = Field(min_length=1)
+    quality: Literal["none"] | None = Field(
+        default=None, description="`none`: no gate looks at quality, and that is meant; shown with every decision"
+    )
     serving: ServingSpec = ServingSpec()
     monitoring: MonitoringSpec = MonitoringSpec()
 
@@ -247,6 +212,19 @@ class LoopSpec(Spec):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"dataset names must be unique in a loop; twice: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_looks_at_quality(self) -> Self:
+        looks = any(gate.quality for gate in self.gates)
+        if not looks and self.quality is None:
+            raise mistake(
+                ("gates",),
+                "no gate looks at quality, so any candidate would become champion: add a gate of kind metric, champion "
+                "or slice, or write `quality: none` into the spec",
+            )
+        if looks and self.quality is not None:
+            raise mistake(("quality",), "`none`, and yet a gate looks at quality: leave one of the two out")
         return self
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from capstan_contracts.kinds.family import Family
 
 
 def install_distribution(
@@ -17,10 +20,12 @@ def install_distribution(
     name: str,
     modules: Mapping[str, str],
     entry_points: Mapping[str, Mapping[str, str]],
+    families: Iterable[Family[Any]] = (),
 ) -> Path:
     """Write modules and the metadata that an installer would, and put both on the path until the test ends.
 
-    `modules`: module name to source. `entry_points`: group to name of the kind to `module:object`. Returns the folder.
+    `modules`: module name to source. `entry_points`: group to name of the kind to `module:object`. `families`: those of
+    the process that may have looked already, and look again now and after the test. Returns the folder.
     """
     site = folder / f"site-{name}"
     metadata = site / f"{name}-1.0.dist-info"
@@ -37,4 +42,6 @@ def install_distribution(
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.syspath_prepend(str(site))
     importlib.invalidate_caches()
+    for family in families:
+        monkeypatch.setattr(family, "__dict__", vars(Family(family.group)))
     return site

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from capstan_monitoring.actions.advance_watermark import AdvanceWatermark
 from capstan_monitoring.actions.apply_part import MonitorParts
+from capstan_monitoring.actions.check_statistics import NameBrokenStatistics
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
 from capstan_monitoring.actions.follow_versions import FollowVersions
 from capstan_monitoring.actions.ingest_segment import IngestSegment
@@ -57,4 +58,5 @@ def compose(kit: Kit, settings: Settings) -> Service:
             MeasureQuality(database, outbox, jobs),
             RenderReport(database, jobs, objects, settings.report_rows),
         ],
+        tasks=(NameBrokenStatistics(jobs).run,),
     )

@@ -37,11 +37,13 @@ def test_no_columns_no_p_values() -> None:
 
 
 def column(name: str, effect: float, p_value: float, role: Any = "feature") -> ColumnStatistic:
-    return ColumnStatistic(column=name, role=role, effect=effect, p_value=p_value)
+    return ColumnStatistic(
+        column=name, role=role, statistic="psi", unit="nats", effect=effect, floor=0.2, p_value=p_value
+    )
 
 
 def test_drift_needs_significance_and_effect() -> None:
-    policy = DriftSpec(floor=0.2, alpha=0.01, seasonal=["temp"], ignore=["id"])
+    policy = DriftSpec(alpha=0.01, seasonal=["temp"], ignore=["id"])
     figures = judge_columns(
         [
             column("a", 0.5, 1e-9), column("small", 0.1, 1e-9), column("noisy", 0.5, 0.02), column("temp", 0.9, 1e-9),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 from scipy.stats import binom
 
 from capstan_contracts.loop import DriftSpec
-from capstan_formats.sketches import CategorySketch, NumericSketch, chi_square, psi
+from capstan_formats.sketches import CategorySketch, NumericSketch
 from capstan_monitoring.domain.drift import ColumnStatistic, judge_columns, verdict
+from capstan_monitoring.statistics.installed import STATISTICS
+from capstan_monitoring.statistics.sorts import sort_of
 
 WORDS = np.array(["AA", "B6", "DL", "EV", "UA"])
 Columns = dict[str, np.ndarray]
@@ -32,9 +37,12 @@ def alarmed(baseline: dict[str, NumericSketch | CategorySketch], window: Columns
     for name, values in window.items():
         sketch = baseline[name].empty_like()
         sketch.update(values)
-        statistics.append(
-            ColumnStatistic(name, "feature", psi(baseline[name], sketch), chi_square(baseline[name], sketch).p_value)
-        )
+        sort = sort_of(sketch)
+        spec, floor = policy.statistic.of(sort), policy.floor_of(sort)
+        kind = STATISTICS.get(spec.kind)
+        found = kind.measure(baseline[name], sketch, spec)
+        floor = kind.floor if floor is None else floor
+        statistics.append(ColumnStatistic(name, "feature", spec.kind, kind.unit, found.effect, floor, found.p_value))
     return verdict(judge_columns(statistics, policy), rows, [], policy)[0] == "drifted"
 
 
@@ -56,11 +64,17 @@ def test_false_alarms_stay_at_the_nominal_rate_even_without_the_floor() -> None:
     assert alarms(policy, windows, 800) <= binom.ppf(0.999, windows, nominal)
 
 
-def test_with_the_floor_there_are_none() -> None:
-    assert alarms(DriftSpec(min_rows=500), 300, 500) == 0
+CHOICES: list[Any] = ["psi", "jensen-shannon", "chi-square", {"numeric": "wasserstein", "categorical": "new-category"}]
 
 
-def test_drift_is_seen() -> None:
+@pytest.mark.parametrize("statistic", CHOICES)
+def test_with_its_own_floor_each_statistic_raises_none(statistic: Any) -> None:
+    policy = DriftSpec.model_validate({"minRows": 500, "statistic": statistic})
+    assert alarms(policy, 300, 500) == 0
+
+
+@pytest.mark.parametrize("statistic", CHOICES)
+def test_drift_is_seen(statistic: Any) -> None:
     random = np.random.default_rng(5)
-    baseline = sketches(draw(random, 3000))
-    assert all(alarmed(baseline, draw(random, 500, shift=0.8), 500, DriftSpec()) for _ in range(20))
+    baseline, policy = sketches(draw(random, 3000)), DriftSpec.model_validate({"statistic": statistic})
+    assert all(alarmed(baseline, draw(random, 500, shift=0.8), 500, policy) for _ in range(20))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from capstan_registry.actions.apply_loop import ApplyLoop
+from capstan_registry.actions.check_gates import NameBrokenGates
 from capstan_registry.actions.decide_promotion import DecidePromotion
 from capstan_registry.actions.distribute_loop import DistributeLoop, FinishDistribution
 from capstan_registry.actions.ports import CatalogueServer, ModelCatalogue
@@ -63,7 +64,7 @@ def compose(
             ProjectAlias(database, catalogue),
             WarmMlflow(server),
         ],
-        tasks=[reconcile.run, process.idle_stopper()],
+        tasks=[reconcile.run, process.idle_stopper(), NameBrokenGates(kit.jobs).run],
         closers=[process.close],
         uploads=UPLOADS,
     )  # fmt: skip

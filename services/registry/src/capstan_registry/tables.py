@@ -53,7 +53,10 @@ class VersionRow(Base):
 
 
 class PromotionRow(Base):
-    """A request for promotion and its decision; its state is that of the work item `decide`."""
+    """A request for promotion and its decision; its state is that of the work item `decide`.
+
+    Undecided with figures it waits for a person; `approval` (ApprovalGiven) is the answer, and a second item decides.
+    """
 
     __tablename__ = "promotions"
     __table_args__ = (
@@ -69,6 +72,7 @@ class PromotionRow(Base):
     requested_by: Mapped[str] = mapped_column(String(200))
     approved: Mapped[bool | None] = mapped_column(Boolean)
     gates: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    approval: Mapped[dict[str, Any] | None] = mapped_column(Json)
     ledger_sequence: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(InstantColumn)
 
@@ -102,6 +106,14 @@ class ChampionRow(Base):
     version: Mapped[int] = mapped_column(Integer)
     ledger_sequence: Mapped[int] = mapped_column(Integer)
     alias_sequence: Mapped[int] = mapped_column(Integer)
+
+
+async def promotion_row(session: ReadSession, project: str, promotion: str) -> PromotionRow:
+    """A request for promotion; NotFound."""
+    row = await session.get(PromotionRow, promotion)
+    if row is None or row.project != project:
+        raise NotFound(f"no promotion {promotion} in project {project!r}")
+    return row
 
 
 async def version_row(session: ReadSession, project: str, model: str, version: int) -> VersionRow:

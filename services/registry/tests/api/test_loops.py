@@ -72,7 +72,7 @@ async def test_a_service_that_goes_away_in_the_middle_gets_its_part_later(
             return original(self, request)
 
     peers.__class__, peers.gone = Leaves, True
-    half = (await h.admin.put(PATH, json=loop_body(gates=[{"format": "native"}]))).json()
+    half = (await h.admin.put(PATH, json=loop_body(gates=[{"metric": "auc", "min": 0.5}]))).json()
     assert half["applied"] is False
     training = next(part for part in half["parts"] if part["service"] == "training")
     assert "not taken yet" in training["changes"][0]

@@ -12,6 +12,7 @@ from capstan_client.sdk.capstan import Capstan
 from capstan_client.sdk.transport import poll
 from capstan_contracts.ids import short
 from capstan_contracts.rest.registry import LedgerEntry, Promotion
+from capstan_contracts.work import State
 
 app = typer.Typer(help="Model versions, gates, champion.", no_args_is_help=True)
 ledger = typer.Typer(help="The ledger of decisions.", no_args_is_help=True)
@@ -27,17 +28,76 @@ def versions(model: str, as_json: AsJson = False, project: Project = "default") 
 
 @app.command()
 def promote(model: str, version: int, as_json: AsJson = False, project: Project = "default") -> None:
-    """Ask for promotion. The gates decide; exit status 2 when they refuse."""
+    """Ask for promotion. The gates decide, or wait for a person; exit status 2 when they refuse."""
 
     async def go(capstan: Capstan) -> Promotion:
         asked = await capstan.registry.promote(model, version)
-        return await poll(lambda: capstan.registry.promotion(asked.id), lambda p: p.state.finished, timeout_s=180)
+        return await _judged(capstan, asked.id)
 
-    decided = run(go, project)
-    lines = [(g.gate, g.passed, g.observed, g.bound, g.sentence) for g in decided.gates]
-    title = f"{model} {version}: {'approved' if decided.approved else 'refused'}"
-    show(decided, as_json, lambda: rows(title, ("gate", "passed", "observed", "bound", "what"), lines))
-    if not decided.approved:
+    _show(run(go, project), as_json)
+
+
+@app.command()
+def promotions(
+    model: Annotated[str | None, typer.Argument()] = None, as_json: AsJson = False, project: Project = "default"
+) -> None:
+    """Promotions, newest first, and whom a waiting one waits for."""
+    found = run(lambda capstan: capstan.registry.promotions(model), project)
+    lines = [(p.id, p.model, p.version, _outcome(p), p.requested_by, p.created_at, p.progress.message) for p in found]
+    names = ("promotion", "model", "version", "state", "asked for by", "at", "what")
+    show(found, as_json, lambda: rows("Promotions", names, lines))
+
+
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it goes into the ledger.")]
+
+
+@app.command()
+def approve(promotion: str, reason: Reason, as_json: AsJson = False, project: Project = "default") -> None:
+    """Approve a promotion that waits for a person; not for whoever asked for it."""
+    _answer(promotion, approve=True, reason=reason, as_json=as_json, project=project)
+
+
+@app.command()
+def reject(promotion: str, reason: Reason, as_json: AsJson = False, project: Project = "default") -> None:
+    """Reject a promotion that waits for a person. Exit status 2, as for every refusal."""
+    _answer(promotion, approve=False, reason=reason, as_json=as_json, project=project)
+
+
+def _answer(promotion: str, *, approve: bool, reason: str, as_json: bool, project: str) -> None:
+    async def go(capstan: Capstan) -> Promotion:
+        await capstan.registry.answer(promotion, approve=approve, reason=reason)
+        return await _judged(capstan, promotion)
+
+    _show(run(go, project), as_json)
+
+
+async def _judged(capstan: Capstan, promotion: str) -> Promotion:
+    """The promotion once it is decided, or waits for a person."""
+    return await poll(
+        lambda: capstan.registry.promotion(promotion),
+        lambda found: found.state.finished or found.state is State.WAITING,
+        timeout_s=180,
+    )
+
+
+def _outcome(found: Promotion) -> str:
+    return {None: found.state.value, True: "approved", False: "refused"}[found.approved]
+
+
+def _show(found: Promotion, as_json: bool) -> None:
+    outcome = _outcome(found)
+    lines = [(g.gate, g.passed, g.observed, g.bound, g.sentence) for g in found.gates]
+
+    def table() -> None:
+        title = f"{found.model} {found.version}: {outcome}"
+        rows(title, ("gate", "passed", "observed", "bound", "what"), lines, empty=title)
+        if found.state is State.WAITING:
+            say(f"Promotion {found.id} waits: {found.progress.message}")
+
+    show(found, as_json, table)
+    if found.problem is not None:
+        fail(found.problem.detail or found.problem.title)
+    if found.approved is False:
         raise typer.Exit(2)
 
 
@@ -56,7 +116,8 @@ def champion(
         f"since {found.since:%Y-%m-%d %H:%M:%S}, "
         f"ledger entry {found.ledger_sequence}"
     )
-    show(found, as_json, lambda: say(sentence))
+    unlooked = [f"\n{gate['sentence']}" for gate in found.gates if gate.get("kind") == "quality"]
+    show(found, as_json, lambda: say(sentence + "".join(unlooked)))
 
 
 @ledger.command("list")

@@ -16,10 +16,10 @@ def windows(loop: str, as_json: AsJson = False, project: Project = "default") ->
     lines = []
     for window in found:
         judged = [figure for figure in window.columns if not figure.seasonal]
-        top = max(judged, key=lambda figure: figure.effect, default=None)
-        strongest = f"{top.column} {top.effect:.3f}" if top else None
+        top = max(judged, key=lambda figure: figure.strength, default=None)
+        strongest = f"{top.column} {top.effect:.3f} ({top.statistic})" if top else None
         lines.append((window.start, window.end, window.model_version, window.rows, window.state, strongest))
-    show(found, as_json, lambda: rows(loop, ("from", "to", "version", "rows", "state", "strongest PSI"), lines))
+    show(found, as_json, lambda: rows(loop, ("from", "to", "version", "rows", "state", "strongest drift"), lines))
 
 
 @app.command()

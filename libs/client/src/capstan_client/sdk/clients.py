@@ -34,6 +34,7 @@ from capstan_contracts.rest.monitoring import (
     Window,
 )
 from capstan_contracts.rest.registry import (
+    Approval,
     Champion,
     LedgerEntry,
     LedgerVerification,
@@ -240,6 +241,15 @@ class Registry(ServiceClient):
     async def promotion(self, promotion: str) -> Promotion:
         """One promotion."""
         return await self.http.get(f"/promotions/{promotion}", Promotion)
+
+    async def promotions(self, model: str | None = None) -> list[Promotion]:
+        """Promotions, newest first."""
+        return (await self.http.get("/promotions", Page[Promotion], model=model)).items
+
+    async def answer(self, promotion: str, *, approve: bool, reason: str) -> Promotion:
+        """Approve or reject a promotion that waits for a person."""
+        answer = Approval(approve=approve, reason=reason)
+        return await self.http.put(f"/promotions/{promotion}/approval", answer, Promotion)
 
     async def champion(self, model: str, at: datetime | None = None) -> Champion:
         """Which version is production, or was at a time."""

@@ -60,6 +60,13 @@ class Family(Generic[T]):
         """The names of all kinds, sorted; also of those that cannot be imported."""
         return tuple(sorted(self._entries))
 
+    @property
+    def from_outside(self) -> tuple[str, ...]:
+        """The kinds that another distribution than Capstan's own has, sorted."""
+        return tuple(
+            name for name in self.names if any(not one.value.startswith("capstan_") for one in self._entries[name])
+        )
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 

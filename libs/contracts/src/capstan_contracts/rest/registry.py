@@ -4,7 +4,9 @@ PUT  /loops/{loop}?dry_run=                     ResolvedLoop -> LoopStatus      
 GET  /loops, /loops/{loop}                                                         viewer
 GET  /models, /models/{model}/versions, /models/{model}/versions/{version}         viewer
 POST /models/{model}/versions/{version}/promotions    -> 202 Promotion             operator
+GET  /promotions?model=                                                            viewer
 GET  /promotions/{id}                                                              viewer
+PUT  /promotions/{id}/approval                  Approval -> Promotion              operator, a person, not who asked
 GET  /models/{model}/champion?at=               Champion                           viewer
 GET  /ledger?model=, /ledger/verify                                                viewer
 *    /mlflow/...  (outside /v1: MLflow's REST and UI; writes that would move a protected alias are refused)
@@ -16,7 +18,7 @@ from typing import Any
 
 from pydantic import Field
 
-from capstan_contracts.base import Instant, Lenient
+from capstan_contracts.base import Instant, Lenient, Wire
 from capstan_contracts.events import GateFigure
 from capstan_contracts.ids import Digest, Uuid7
 from capstan_contracts.loop import ResolvedLoop
@@ -59,8 +61,24 @@ class ModelVersion(Lenient):
     created_at: Instant
 
 
+class Approval(Wire):
+    """A person's answer to a promotion that waits for one."""
+
+    approve: bool
+    reason: str = Field(min_length=1, max_length=2000, description="why; it goes into the ledger")
+
+
+class ApprovalGiven(Lenient):
+    """Who answered what, when, and why."""
+
+    approve: bool
+    reason: str
+    by: str
+    at: Instant
+
+
 class Promotion(WorkStatus):
-    """A request for promotion, and its decision."""
+    """A request for promotion, and its decision. With state `waiting` its progress says who has to do what."""
 
     id: Uuid7
     model: str
@@ -68,6 +86,7 @@ class Promotion(WorkStatus):
     requested_by: str
     approved: bool | None = None
     gates: list[GateFigure] = Field(default_factory=list)
+    approval: ApprovalGiven | None = None
     ledger_sequence: int | None = None
     created_at: Instant
 

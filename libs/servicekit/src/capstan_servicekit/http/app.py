@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from capstan_contracts.errors import Code, FieldError, Problem
+from capstan_contracts.errors import Code, FieldError, Problem, place_of
 from capstan_servicekit.errors import CapstanError, TooLarge, Unauthenticated
 from capstan_servicekit.http.kit_routes import kit_router
 from capstan_servicekit.http.routing import declared_routes
@@ -158,7 +158,7 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
         )
         return _response(problem)
     code = Code.INVALID_NAME if all(item["loc"][0] == "path" for item in found) else Code.INVALID_BODY
-    errors = [FieldError(place=".".join(str(part) for part in item["loc"]), rule=item["msg"]) for item in found[:50]]
+    errors = [FieldError(place=place_of(item["loc"]), rule=item["msg"]) for item in found[:50]]
     problem = Problem(
         title=code.summary,
         status=code.status,

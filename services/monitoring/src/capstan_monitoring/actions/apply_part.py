@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import select
 
 from capstan_contracts.loop import ResolvedLoop
+from capstan_monitoring.actions.check_statistics import not_installed
 from capstan_monitoring.domain.part import MonitorPart, broken_rules, changes
 from capstan_monitoring.tables import MonitorRow, PackageRow
 from capstan_servicekit.db.session import ReadSession, WriteSession
@@ -25,8 +26,8 @@ class MonitorParts(PartStore[MonitorPart, None]):
         return MonitorPart.of(resolved)
 
     def rules(self, part: MonitorPart, resolved: ResolvedLoop) -> Iterable[Rule]:
-        """Windows within bounds."""
-        return broken_rules(part)
+        """Windows within bounds, statistics that are installed."""
+        return [*broken_rules(part), *not_installed(part.monitoring.drift)]
 
     async def prepare(self, project: str, part: MonitorPart) -> None:
         """Nothing needs preparing."""

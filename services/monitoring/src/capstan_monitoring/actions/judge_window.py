@@ -15,7 +15,7 @@ from capstan_contracts.events import DriftCleared, DriftDetected, DriftFigure
 from capstan_contracts.ids import Urn
 from capstan_monitoring.actions.close_windows import close_windows
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
-from capstan_monitoring.domain.drift import ColumnStatistic, evidence, judge_columns, verdict
+from capstan_monitoring.domain.drift import ColumnStatistic, evidence, judge_columns, strongest, verdict
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.window import JUDGED, WINDOW, WindowState
 from capstan_monitoring.domain.windows import report_path
@@ -52,11 +52,13 @@ class JudgeWindow(Work[WindowToJudge]):
         """Measure, then decide in one transaction."""
         async with self._database.read() as session:
             window = await window_of(session, item.project, item.payload)
+            drift = MonitorPart.from_json((await monitor_row(session, item.project, window.loop)).part).monitoring.drift
         package = await self._objects.local_path(item.project, window.package)
         async with self._jobs.scratch() as folder:
             partials = folder / "partials.jsonl"
             rows = await self._write_partials(window, partials)
-            given = {"package": str(package), "partials": str(partials)}
+            policy = drift.model_dump(mode="json", by_alias=True)
+            given = {"package": str(package), "partials": str(partials), "drift": policy}
             found = await self._jobs.run("platform", "capstan_monitoring.jobs.judge:run", given, scratch=folder)
         async with lease.finish() as session:
             window = await window_of(session, item.project, item.payload)
@@ -101,7 +103,7 @@ class JudgeWindow(Work[WindowToJudge]):
         window.figures = [figure.model_dump(mode="json") for figure in figures]
         notes = []
         if found["absent"]:
-            notes.append(f"not in the log, hence not judged: {', '.join(sorted(found['absent']))}")
+            notes.append(f"nothing to compare in the log, hence not judged: {', '.join(sorted(found['absent']))}")
         if state is WindowState.TOO_FEW_ROWS:
             notes.append(f"{rows} rows, {policy.min_rows} are needed for a verdict")
         else:
@@ -151,10 +153,9 @@ class JudgeWindow(Work[WindowToJudge]):
         )  # fmt: skip
         self._outbox.add(session, detected, project=window.project, subject=_subject(window))
         effects = dict(evidence(figures, [figure.column for figure in figures]))
-        strongest = ", ".join(f"{column} {effect:.2f}" for column, effect in list(effects.items())[:3])
         await self._retrain.after_drift(
             session, window.project, window.loop, part, window.end,
-            f"drift in {len(figures)} column(s): {strongest} (PSI)",
+            f"drift in {len(figures)} column(s): {strongest(figures)}",
             {
                 "window_start": window.start.isoformat(), "window_end": window.end.isoformat(),
                 "model_version": window.version, "effects": effects, "report": report,

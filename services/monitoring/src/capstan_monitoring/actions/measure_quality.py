@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from capstan_contracts.errors import Problem
 from capstan_contracts.events import QualityDegraded
 from capstan_contracts.ids import Urn
-from capstan_contracts.loop import MetricGate
+from capstan_contracts.kinds.gates import MetricGate
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.work import WindowToMeasure
 from capstan_monitoring.tables import QualityRow, ScoredRow, WindowRow, monitor_row

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Select, select
 
 from capstan_contracts.errors import Problem
-from capstan_monitoring.domain.instants import micros
+from capstan_monitoring.domain.instants import micros_of
+from capstan_monitoring.domain.jobs import RenderedReport, ReportToRender
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.work import WindowToReport
 from capstan_monitoring.tables import PackageRow, PartialRow, WindowRow, monitor_row, window_of
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.errors import NotFound
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.work.kinds import Work, WorkItem
 from capstan_servicekit.work.lease import Lease
+
+RENDER_REPORT = JobKind("monitoring", "capstan_monitoring.jobs.report:run", ReportToRender, RenderedReport)
 
 
 class RenderReport(Work[WindowToReport]):
@@ -41,15 +43,16 @@ class RenderReport(Work[WindowToReport]):
             raise NotFound(f"the training set of version {window.version} is not known")
         async with self._jobs.scratch() as folder:
             given = await self._input(item.project, window, part, package.training_set, segments)
-            rendered = await self._jobs.run(
-                "monitoring", "capstan_monitoring.jobs.report:run", given, scratch=folder, progress=lease.progress
-            )
+            rendered = await self._jobs.call(RENDER_REPORT, given, scratch=folder, progress=lease.progress)
             digest = await self._objects.put_file(item.project, folder / "report.html")
         async with lease.finish() as session:
             window = await window_of(session, item.project, item.payload)
             window.report = digest
-            if rendered["left_out"]:
-                _note(window, f"not in the report: {', '.join(rendered['left_out'])}")
+            if rendered.left_out:
+                _note(window, f"not in the report: {', '.join(rendered.left_out)}")
+            if rendered.shown_as_psi:
+                no = " and no ".join(rendered.shown_as_psi)
+                _note(window, f"the report shows PSI, since Evidently has no {no}")
 
     async def failed(self, session: WriteSession, item: WorkItem[WindowToReport], problem: Problem) -> None:
         """The window says why it has no report."""
@@ -58,20 +61,18 @@ class RenderReport(Work[WindowToReport]):
 
     async def _input(
         self, project: str, window: WindowRow, part: MonitorPart, training_set: str, segments: list[str]
-    ) -> dict[str, Any]:
+    ) -> ReportToRender:
         path = self._objects.local_path
-        return {
-            "package": str(await path(project, window.package)),
-            "training_set": str(await path(project, training_set)),
-            "segments": [str(await path(project, segment)) for segment in segments],
-            "start_us": micros(window.start),
-            "end_us": micros(window.end),
-            "version": window.version,
-            "rows": self._rows,
-            "floor": part.monitoring.drift.floor,
-            "seasonal": list(part.monitoring.drift.seasonal),
-            "ignore": list(part.monitoring.drift.ignore),
-        }
+        return ReportToRender(
+            package=str(await path(project, window.package)),
+            training_set=str(await path(project, training_set)),
+            segments=[str(await path(project, segment)) for segment in segments],
+            start_us=micros_of(window.start),
+            end_us=micros_of(window.end),
+            version=window.version,
+            rows=self._rows,
+            drift=part.monitoring.drift.model_dump(mode="json", by_alias=True),
+        )
 
 
 def _segments(window: WindowRow) -> Select[tuple[str]]:

@@ -1,7 +1,7 @@
 """From statistics per column to a verdict on a window.
 
 A column has drifted when its p-value, corrected over all judged columns by Benjamini and Hochberg (1995), is under the
-false discovery rate AND its effect (PSI) reaches the floor: with many rows everything is significant, with few rows
+false discovery rate AND its effect reaches the floor: with many rows everything is significant, with few rows
 every effect is large. An alarm needs the same column to have drifted in k of the last n windows.
 """
 
@@ -18,11 +18,17 @@ from capstan_monitoring.domain.window import WindowState
 
 @dataclass(frozen=True)
 class ColumnStatistic:
-    """What a job measured of one column: effect (PSI) and the p-value of a chi-square test on the sketch's cells."""
+    """What a job measured of one column, under the name that the statistic gives itself.
+
+    `effect` and `floor` are in `unit`; `p_value` is that of the statistic's test.
+    """
 
     column: str
     role: Literal["feature", "prediction", "label"]
+    statistic: str
+    unit: str
     effect: float
+    floor: float
     p_value: float
 
 
@@ -38,7 +44,7 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
 
 
 def judge_columns(statistics: Sequence[ColumnStatistic], policy: DriftSpec) -> list[DriftFigure]:
-    """A figure per column that is not ignored, largest effect first. Labels and seasonal columns are never drifted.
+    """A figure per column that is not ignored, the most floors first. Labels and seasonal columns are never drifted.
 
     Seasonal columns are reported, and left out of the correction: they are not tests that could raise an alarm.
     """
@@ -47,13 +53,14 @@ def judge_columns(statistics: Sequence[ColumnStatistic], policy: DriftSpec) -> l
     corrected = dict(zip((one.column for one in judged), adjusted([one.p_value for one in judged]), strict=True))
     figures = [
         DriftFigure(
-            column=one.column, role=one.role, statistic=policy.statistic, effect=one.effect, p_value=one.p_value,
+            column=one.column, role=one.role, statistic=one.statistic, unit=one.unit, effect=one.effect,
+            floor=one.floor, p_value=one.p_value,
             adjusted_p=corrected.get(one.column, one.p_value), seasonal=one.column in policy.seasonal,
-            drifted=one.column in corrected and corrected[one.column] < policy.alpha and one.effect >= policy.floor,
+            drifted=one.column in corrected and corrected[one.column] < policy.alpha and one.effect >= one.floor,
         )
         for one in shown
     ]  # fmt: skip
-    return sorted(figures, key=lambda figure: -figure.effect)
+    return sorted(figures, key=lambda figure: -figure.strength)
 
 
 def verdict(
@@ -72,6 +79,11 @@ def verdict(
     if persistent:
         return WindowState.DRIFTED, persistent
     return (WindowState.SUSPECT if drifted else WindowState.QUIET), []
+
+
+def strongest(figures: Sequence[DriftFigure], count: int = 3) -> str:
+    """The first figures in words: `delay 5.12 (psi), prediction 0.90 (psi)`."""
+    return ", ".join(f"{figure.column} {figure.effect:.2f} ({figure.statistic})" for figure in figures[:count])
 
 
 def evidence(figures: Sequence[DriftFigure], columns: Sequence[str]) -> Mapping[str, float]:

@@ -21,9 +21,7 @@ def micros(value: Any) -> int | None:
         return int(value) if math.isfinite(value) else None
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        if not isinstance(moment, datetime):
-            return None
-        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC) - _EPOCH) // _MICROSECOND
+        return micros_of(moment) if isinstance(moment, datetime) else None
     except (ValueError, OverflowError):
         return None
 
@@ -31,3 +29,8 @@ def micros(value: Any) -> int | None:
 def instant(us: int) -> datetime:
     """Epoch microseconds as a UTC datetime."""
     return _EPOCH + timedelta(microseconds=us)
+
+
+def micros_of(moment: datetime) -> int:
+    """A datetime (UTC where no zone is given) as epoch microseconds."""
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC) - _EPOCH) // _MICROSECOND

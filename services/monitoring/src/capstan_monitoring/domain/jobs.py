@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -22,3 +23,30 @@ class ReadLabels:
     labels: int
     unlabelled: int
     keyless: int
+
+
+@dataclass(frozen=True)
+class ReportToRender:
+    """A window (from `start_us`, before `end_us`) of one version against its training set, `rows` of each at most."""
+
+    package: str
+    training_set: str
+    segments: list[str]
+    start_us: int
+    end_us: int
+    version: int
+    rows: int
+    drift: dict[str, Any]
+    """The DriftSpec as JSON."""
+
+
+@dataclass(frozen=True)
+class RenderedReport:
+    """`report.html` lies in scratch. Columns are left out that are empty or unknown on a side.
+
+    `shown_as_psi`: statistics of the loop that Evidently does not have, for which the page shows PSI.
+    """
+
+    shown: list[str]
+    left_out: list[str]
+    shown_as_psi: list[str]

@@ -8,27 +8,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from capstan_contracts.kinds.statistics import Sort
+from capstan_contracts.loop import DriftSpec
 from capstan_formats.segments import read_segment
 from capstan_formats.sketches import CategorySketch, NumericSketch
 from capstan_monitoring.domain.columns import find
+from capstan_monitoring.domain.jobs import RenderedReport, ReportToRender
 from capstan_monitoring.jobs.baselines import ABSENT, RowReader, baseline_of, number
+from capstan_monitoring.statistics.installed import STATISTICS
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Input: package, training_set, segments (paths), start_us, end_us, version, rows, floor, seasonal, ignore.
-
-    `report.html` in the scratch folder. Output: columns shown and columns left out (empty or unknown on a side).
-    """
+def run(job: Job) -> RenderedReport:
+    """JobRefused when no column has values on both sides."""
     import pandas as pd
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
     from evidently.presets import DataDriftPreset
 
-    given, baseline = job.input, baseline_of(job.input["package"])
-    names = [name for name in baseline if name not in given["ignore"]]
+    given = job.read(ReportToRender)
+    baseline = baseline_of(given.package)
+    drift = DriftSpec.model_validate(given.drift)
+    names = [name for name in baseline if name not in drift.ignore]
     current = _window(given, RowReader(baseline), names)
-    reference = _training_set(Path(given["training_set"]), names, given["rows"])
+    reference = _training_set(Path(given.training_set), names, given.rows)
     shown = [name for name in names if _has_values(current.get(name)) and _has_values(reference.get(name))]
     if not shown:
         raise JobRefused("no column has values both in the window and in the training set")
@@ -41,29 +44,42 @@ def run(job: Job) -> dict[str, Any]:
         made |= {name: pd.Series([_word(value) for value in columns[name]], dtype="object") for name in words}
         return Dataset.from_pandas(pd.DataFrame(made), data_definition=definition)
 
-    floor, judged = given["floor"], [name for name in shown if name not in given["seasonal"]]
-    psi: dict[str, Any] = {"num_method": "psi", "num_threshold": floor, "cat_method": "psi", "cat_threshold": floor}
+    judged = [name for name in shown if name not in drift.seasonal]
+    numbers, others = _method(drift, "numeric"), _method(drift, "categorical")
+    methods: dict[str, Any] = {
+        "num_method": numbers[0], "num_threshold": numbers[1], "cat_method": others[0], "cat_threshold": others[1]
+    }  # fmt: skip
     # One column is enough for an alarm, so one is enough for the page; seasonal ones are shown apart.
-    parts: list[Any] = [DataDriftPreset(columns=judged, drift_share=1 / len(judged), **psi)] if judged else []
-    parts += [ValueDrift(column=name, method="psi", threshold=floor) for name in shown if name not in judged]
+    parts: list[Any] = [DataDriftPreset(columns=judged, drift_share=1 / len(judged), **methods)] if judged else []
+    for name in shown:
+        if name not in judged:
+            method, threshold = numbers if name in numeric else others
+            parts.append(ValueDrift(column=name, method=method, threshold=threshold))
     job.progress(1, 2, "rendering")
     snapshot = Report(parts, include_tests=True).run(current_data=frame(current), reference_data=frame(reference))
     snapshot.save_html(str(job.scratch / "report.html"))
-    return {"shown": shown, "left_out": [name for name in names if name not in shown]}
+    kinds = {spec.kind for spec in (drift.statistic.numeric, drift.statistic.categorical)}
+    absent = sorted(kind for kind in kinds if STATISTICS.get(kind).in_report(1.0) is None)
+    left_out = [name for name in names if name not in shown]
+    return RenderedReport(shown=shown, left_out=left_out, shown_as_psi=absent)
 
 
-def _rows(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for segment in given["segments"]:
+def _method(drift: DriftSpec, sort: Sort) -> tuple[str, float]:
+    """Evidently's method and threshold for a sort of columns; PSI with its own floor where it has none like ours."""
+    kind, floor = STATISTICS.get(drift.statistic.of(sort).kind), drift.floor_of(sort)
+    return kind.in_report(kind.floor if floor is None else floor) or ("psi", STATISTICS.get("psi").floor)
+
+
+def _rows(given: ReportToRender) -> Iterator[dict[str, Any]]:
+    for segment in given.segments:
         for record in read_segment(Path(segment)):
-            if record.get("version") == given["version"]:
-                yield from (
-                    dict(row) for row in record["rows"] if given["start_us"] <= row["event_time"] < given["end_us"]
-                )
+            if record.get("version") == given.version:
+                yield from (dict(row) for row in record["rows"] if given.start_us <= row["event_time"] < given.end_us)
 
 
-def _window(given: dict[str, Any], reader: RowReader, names: list[str]) -> dict[str, list[Any]]:
+def _window(given: ReportToRender, reader: RowReader, names: list[str]) -> dict[str, list[Any]]:
     """A sample that is the same each time: the rows whose ids have the smallest hashes."""
-    rows = heapq.nsmallest(given["rows"], _rows(given), key=_place)
+    rows = heapq.nsmallest(given.rows, _rows(given), key=_place)
     columns: dict[str, list[Any]] = {}
     for name in names:
         values = [reader.value(row, name) for row in rows]

@@ -10,6 +10,7 @@ from capstan_contracts.ids import SERVICES
 from capstan_contracts.loop import LoopPart, ResolvedLoop
 from capstan_contracts.rest.common import PartStatus
 from capstan_contracts.rest.registry import LoopStatus
+from capstan_registry.actions.check_gates import not_installed
 from capstan_registry.actions.distribute_loop import DistributeLoop, add_distribution
 from capstan_registry.domain.loop_changes import document, next_generation, own_changes
 from capstan_registry.tables import LoopRow
@@ -107,7 +108,7 @@ def _check(project: str, loop: str, resolved: ResolvedLoop) -> None:
     """What every service checks, and here for all stations, so that nobody is asked about a loop that cannot be."""
     check_name(resolved.loop, project, loop)
     check_built(resolved.loop, ("spec",))
-    check_rules(common_rules(resolved))
+    check_rules([*common_rules(resolved), *not_installed(resolved.loop.spec.gates)])
 
 
 def _refusal(refusals: list[tuple[str, CapstanError]]) -> CapstanError:

@@ -14,8 +14,8 @@ from capstan_contracts.events import GateFigure, GatesDecided, VersionPromoted
 from capstan_contracts.ids import Urn
 from capstan_contracts.loop import ResolvedLoop
 from capstan_registry.actions.project_alias import add_projection
-from capstan_registry.domain import gates
 from capstan_registry.domain.ledger import APPROVED, GENESIS, REFUSED, Decision, canonical
+from capstan_registry.domain.verdict import Verdict, no_quality, verdict
 from capstan_registry.domain.work import PromotionToDecide
 from capstan_registry.tables import ChampionRow, LedgerRow, LoopRow, PromotionRow, VersionRow
 from capstan_servicekit.bus.outbox import Outbox
@@ -30,7 +30,7 @@ from capstan_servicekit.work.lease import Lease
 from capstan_servicekit.work.queue import WorkQueue
 
 log = logger(__name__)
-JOB = "capstan_registry.jobs.gates:decide"
+JOB = "capstan_registry.gates.decide:decide"
 
 
 class ChampionMoved(Exception):
@@ -44,7 +44,18 @@ class _Case:
     promotion: PromotionRow
     candidate: VersionRow
     champion: VersionRow | None
-    plan: list[dict[str, Any]]
+    loop: ResolvedLoop
+
+    def job_input(self, resamples: int) -> dict[str, Any]:
+        """What the job is given besides files."""
+        spec = self.loop.loop.spec
+        return {
+            "gates": [gate.model_dump(mode="json", by_alias=True) for gate in spec.gates],
+            "definitions": self.loop.definitions.model_dump(mode="json", by_alias=True),
+            "requested_by": self.promotion.requested_by,
+            "approval": self.promotion.approval,
+            "resamples": resamples,
+        }
 
 
 class DecidePromotion(Work[PromotionToDecide]):
@@ -109,7 +120,7 @@ async def _load(session: ReadSession, project: str, promotion: str) -> _Case:
             f"no loop {row.model!r} in project {project!r}, so there are no gates to decide by",
             hint="Apply the loop, then ask for the promotion again.",
         )
-    return _Case(row, candidate, champion, gates.plan(ResolvedLoop.model_validate(loop.resolved).loop.spec.gates))
+    return _Case(row, candidate, champion, ResolvedLoop.model_validate(loop.resolved))
 
 
 async def _judge(
@@ -126,8 +137,7 @@ async def _judge(
                 "candidate": await path_of(case.candidate.package),
                 "champion": await path_of(case.champion.package if case.champion else None),
                 "holdout": await path_of(case.candidate.holdout),
-                "gates": case.plan,
-                "resamples": resamples,
+                **case.job_input(resamples),
             },
             scratch=scratch,
             timeout_s=timeout_s,
@@ -135,6 +145,8 @@ async def _judge(
         )
         evaluation = await objects.put_file(project, Path(scratch) / result["items"]) if result["items"] else None
     figures = [GateFigure.model_validate(figure) for figure in result["figures"]]
+    if case.loop.loop.spec.quality == "none":
+        figures.append(no_quality(case.candidate.version))
     if evaluation is None:
         return figures
     return [figure.model_copy(update={"figures": figure.figures | {"evaluation": evaluation}}) for figure in figures]
@@ -148,12 +160,14 @@ async def _record(
     champion = await session.get(ChampionRow, (project, candidate.model))
     if (champion.version if champion else None) != before:
         raise ChampionMoved(candidate.model)
-    approved = gates.approved(figures)
-    row = await _append(session, clock, case, figures, APPROVED if approved else REFUSED)
     promotion = await session.get(PromotionRow, case.promotion.id)
     assert promotion is not None
-    promotion.approved, promotion.ledger_sequence = approved, row.sequence
     promotion.gates = [figure.model_dump(mode="json") for figure in figures]
+    if (decision := verdict(figures)) is Verdict.WAITING:
+        return
+    approved = decision is Verdict.APPROVED
+    row = await _append(session, clock, case, figures, APPROVED if approved else REFUSED)
+    promotion.approved, promotion.ledger_sequence = approved, row.sequence
     subject = Urn(project, "model", candidate.model, str(candidate.version))
     decided = GatesDecided(
         model=candidate.model,

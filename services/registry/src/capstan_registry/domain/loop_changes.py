@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from capstan_contracts.loop import ResolvedLoop
-from capstan_registry.domain import gates
 from capstan_registry.domain.ledger import canonical
 
 
@@ -23,11 +22,13 @@ def next_generation(stored: dict[str, Any] | None, generation: int, wanted: dict
 
 def own_changes(stored: dict[str, Any] | None, wanted: ResolvedLoop) -> list[str]:
     """One sentence per change of the gates."""
-    now = [gates.name(gate) for gate in wanted.loop.spec.gates]
+    now = [gate.title for gate in wanted.loop.spec.gates]
+    unlooked = ["nobody looks at quality (`quality: none`)"] if wanted.loop.spec.quality == "none" else []
     if stored is None:
-        return [f"the loop is created with {len(now)} gates", *(f"gate is added: {name}" for name in now)]
-    before_specs = ResolvedLoop.model_validate(stored).loop.spec.gates
-    before = [gates.name(gate) for gate in before_specs]
+        return [f"the loop is created with {len(now)} gates", *(f"gate is added: {name}" for name in now), *unlooked]
+    old_spec = ResolvedLoop.model_validate(stored).loop.spec
+    before_specs = old_spec.gates
+    before = [gate.title for gate in before_specs]
     changes = [f"gate is added: {name}" for name in now if name not in before]
     changes += [f"gate is removed: {name}" for name in before if name not in now]
     old = dict(zip(before, before_specs, strict=True))
@@ -36,4 +37,4 @@ def own_changes(stored: dict[str, Any] | None, wanted: ResolvedLoop) -> list[str
         for name, gate in zip(now, wanted.loop.spec.gates, strict=True)
         if name in old and old[name] != gate
     ]
-    return changes
+    return changes if old_spec.quality == wanted.loop.spec.quality else [*changes, *unlooked]

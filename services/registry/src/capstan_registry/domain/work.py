@@ -29,15 +29,19 @@ class RunToRegister:
 
 @dataclass(frozen=True)
 class PromotionToDecide:
-    """A request for promotion."""
+    """A request for promotion; `answered`: a person has approved or rejected it, and the gates judge again.
+
+    Meanwhile there may be another champion, and the loop other gates.
+    """
 
     KIND: ClassVar[str] = "decide"
     promotion: str
+    answered: bool = False
 
     @property
     def key(self) -> str:
-        """Once per request."""
-        return self.promotion
+        """Once per request, and once more when it is answered."""
+        return self.promotion + (".answered" if self.answered else "")
 
 
 @dataclass(frozen=True)

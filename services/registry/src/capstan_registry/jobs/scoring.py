@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capstan_evaluation.arrays import Floats
+from capstan_evaluation.sample import Sample
+from capstan_evaluation.tasks import binary
 from capstan_formats.lightgbm_engine import Booster, EngineError
 from capstan_formats.manifest import DType
 from capstan_formats.package import ModelPackage, PackageError, read_package
@@ -88,7 +90,7 @@ def score(package: ModelPackage, holdout: Holdout, who: str) -> Floats:
     if missing:
         raise Unusable(f"the holdout lacks the column {missing[0]!r}, which the {who} reads")
     try:
-        columns = {field.name: _cells(holdout.table.column(field.name), field.dtype) for field in manifest.inputs}
+        columns = {field.name: cells(holdout.table.column(field.name), field.dtype) for field in manifest.inputs}
         matrix = manifest.preprocessor().transform(columns, holdout.rows)
         with Booster(package.booster_bytes, checked=True) as booster:
             scores = booster.predict(matrix)
@@ -102,7 +104,12 @@ def score(package: ModelPackage, holdout: Holdout, who: str) -> Floats:
     return scores
 
 
-def _cells(column: pa.ChunkedArray, dtype: DType) -> Any:
+def scored(package: ModelPackage, holdout: Holdout, who: str) -> Sample:
+    """The labels of the holdout and what the package predicts for its rows. Unusable."""
+    return binary.sample(holdout.labels, score(package, holdout, who))
+
+
+def cells(column: pa.ChunkedArray, dtype: DType) -> Any:
     """A column as the preprocessor takes it."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)

@@ -9,7 +9,7 @@ from fastapi import Header, Path, Query
 from capstan_contracts.base import Instant
 from capstan_contracts.ids import NAME_PATTERN, UUID_PATTERN
 from capstan_contracts.rest.common import Page
-from capstan_contracts.rest.registry import Champion, Model, ModelVersion, Promotion
+from capstan_contracts.rest.registry import Approval, Champion, Model, ModelVersion, Promotion
 from capstan_registry.actions.read_models import ReadModels
 from capstan_registry.actions.request_promotion import Promotions
 from capstan_servicekit.http.routing import Router
@@ -20,7 +20,7 @@ VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
 PromotionId = Annotated[str, Path(pattern=UUID_PATTERN)]
 
 
-def models_router(read: ReadModels, promotions: Promotions) -> Router:
+def models_router(read: ReadModels, requests: Promotions) -> Router:
     """Models and what became of their versions."""
     router = Router(prefix="/v1/projects/{project}", tags=["models"])
 
@@ -55,11 +55,25 @@ def models_router(read: ReadModels, promotions: Promotions) -> Router:
         idempotency_key: Annotated[str | None, Header()] = None,
     ) -> Promotion:
         """Ask for the version to become champion; its gates decide."""
-        return await promotions.request(project, model, version, by=principal.id, key=idempotency_key)
+        return await requests.request(project, model, version, by=principal.id, key=idempotency_key)
+
+    @router.get("/promotions")
+    async def promotions(
+        project: ProjectName,
+        _: Viewer,
+        model: Annotated[str | None, Query(pattern=NAME_PATTERN, max_length=63)] = None,
+    ) -> Page[Promotion]:
+        """Requests for promotion, newest first."""
+        return await requests.newest(project, model)
 
     @router.get("/promotions/{promotion}")
     async def promotion(project: ProjectName, promotion: PromotionId, _: Viewer) -> Promotion:
         """A request for promotion and its decision."""
-        return await promotions.get(project, promotion)
+        return await requests.get(project, promotion)
+
+    @router.put("/promotions/{promotion}/approval")
+    async def answer(project: ProjectName, promotion: PromotionId, body: Approval, principal: Operator) -> Promotion:
+        """Approve or reject a promotion that waits for a person; not for whoever asked for it."""
+        return await requests.answer(project, promotion, body, by=principal)
 
     return router

@@ -1,0 +1,145 @@
+"""All statistics, and one from outside, under one suite; what is in the schema and what is in code are the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capstan_contracts.kinds.statistics import STATISTIC_SPECS
+from capstan_contracts.loop import DriftSpec, MonitoringSpec
+from capstan_formats.sketches import Baseline, BaselineColumn, CategorySketch, NumericSketch, Role
+from capstan_monitoring.actions.check_statistics import not_installed
+from capstan_monitoring.jobs import judge
+from capstan_monitoring.statistics.installed import STATISTICS
+from capstan_servicekit.jobs.api import Job
+from capstan_testkit.distributions import install_distribution
+from capstan_testkit.suites.statistics import StatisticBehaviour
+
+OURS = ("chi-square", "jensen-shannon", "new-category", "psi", "wasserstein")
+
+FOREIGN = """
+from typing import ClassVar, Literal
+from capstan_contracts.kinds.statistics import StatisticSpec
+from capstan_formats.sketches import chi_square
+from capstan_monitoring.statistics.port import Measured
+
+
+class MeanShiftSpec(StatisticSpec):
+    takes: ClassVar[frozenset] = frozenset(("numeric",))
+    kind: Literal["mean-shift"] = "mean-shift"
+    absolute: bool = True
+
+
+class MeanShift:
+    spec, unit, floor = MeanShiftSpec, "sd", 0.45
+
+    def measure(self, baseline, window, spec):
+        shift = abs(window.mean - baseline.mean) / max(baseline.std, 1e-3)
+        return Measured(shift, chi_square(baseline, window).p_value)
+
+    def in_report(self, floor):
+        return None
+
+
+MEAN_SHIFT = MeanShift()
+"""
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A distribution that adds `mean-shift`, and one kind that fails on import."""
+    install_distribution(
+        tmp_path, monkeypatch, name="foreign-statistics",
+        modules={"foreign_statistics": FOREIGN, "foreign_broken": "raise RuntimeError('no licence file')"},
+        entry_points={
+            "capstan.specs.statistics": {"mean-shift": "foreign_statistics:MeanShiftSpec"},
+            "capstan.statistics": {"mean-shift": "foreign_statistics:MEAN_SHIFT", "other": "foreign_broken:KIND"},
+        },
+        families=(STATISTIC_SPECS, STATISTICS),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OURS)
+class TestOurs(StatisticBehaviour):
+    @pytest.fixture
+    def statistic(self, kind: str) -> Any:
+        return STATISTICS.get(kind)
+
+
+@pytest.mark.usefixtures("foreign")
+@pytest.mark.parametrize("kind", ["mean-shift"])
+class TestForeign(StatisticBehaviour):
+    @pytest.fixture
+    def statistic(self, kind: str, foreign: None) -> Any:
+        return STATISTICS.get(kind)
+
+
+def test_what_a_loop_may_write_is_what_the_service_measures() -> None:
+    assert STATISTIC_SPECS.names == STATISTICS.names == OURS
+    assert STATISTIC_SPECS.broken() == STATISTICS.broken() == []
+    assert all(STATISTICS.get(kind).spec is STATISTIC_SPECS.get(kind) for kind in OURS)
+
+
+def judged(folder: Path, drift: DriftSpec, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """The job on a window whose number moved by a deviation and whose word is new in a third of the rows."""
+    baseline = Baseline({
+        "delay": BaselineColumn(Role.FEATURE, NumericSketch.build([float(n % 100) for n in range(2000)])),
+        "carrier": BaselineColumn(Role.FEATURE, CategorySketch.build(["AA", "B6"] * 1000)),
+    })  # fmt: skip
+    window = baseline.empty_window()
+    window["delay"].update([float(n % 100) + 29 for n in range(600)])
+    window["carrier"].update(["AA", "B6", "ZZ"] * 200)
+    (folder / "partials.jsonl").write_text(json.dumps(window.to_json()) + "\n")
+    monkeypatch.setattr(judge, "baseline_of", lambda path: baseline)
+    given = {
+        "package": "unused", "partials": str(folder / "partials.jsonl"),
+        "drift": drift.model_dump(mode="json", by_alias=True),
+    }  # fmt: skip
+    found = judge.run(Job(given, folder))
+    assert found["absent"] == []
+    return {one["column"]: one for one in found["statistics"]}
+
+
+def test_each_value_comes_under_the_name_of_what_measured_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drift = DriftSpec.model_validate({"statistic": {"numeric": "wasserstein", "categorical": "new-category"}})
+    found = judged(tmp_path, drift, monkeypatch)
+    delay, carrier = found["delay"], found["carrier"]
+    assert (delay["statistic"], delay["unit"], delay["floor"]) == ("wasserstein", "sd", 0.45)
+    assert delay["effect"] == pytest.approx(1.0, abs=0.3)
+    assert (carrier["statistic"], carrier["unit"], carrier["floor"]) == ("new-category", "share", 0.05)
+    assert carrier["effect"] == pytest.approx(1 / 3)
+    plain = judged(tmp_path, DriftSpec(floor=0.4), monkeypatch)
+    assert {(one["statistic"], one["floor"]) for one in plain.values()} == {("psi", 0.4)}
+    own = DriftSpec.model_validate({"statistic": {"kind": "psi", "floor": 0.3}})
+    assert {one["floor"] for one in judged(tmp_path, own, monkeypatch).values()} == {0.3}
+
+
+def test_a_statistic_from_outside_is_parsed_and_measured(
+    foreign: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"drift": {"statistic": {"numeric": {"kind": "mean-shift", "absolute": False}}}}
+    drift = MonitoringSpec.model_validate(given).drift
+    found = judged(tmp_path, drift, monkeypatch)
+    assert (found["delay"]["statistic"], found["delay"]["floor"]) == ("mean-shift", 0.45)
+    assert found["delay"]["effect"] == pytest.approx(1.0, abs=0.02)
+    assert found["carrier"]["statistic"] == "psi"
+    broken = judge.broken_kinds(Job({}, tmp_path))["broken"]
+    assert len(broken) == 1 and "'other' cannot be used: foreign_broken:KIND fails on import" in broken[0]
+    assert STATISTICS.from_outside == ("mean-shift", "other")
+
+
+def test_one_that_is_known_and_not_in_code_is_refused_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_distribution(
+        tmp_path, monkeypatch, name="half", modules={"half_statistic": FOREIGN},
+        entry_points={"capstan.specs.statistics": {"mean-shift": "half_statistic:MeanShiftSpec"}},
+        families=(STATISTIC_SPECS, STATISTICS),
+    )  # fmt: skip
+    drift = DriftSpec.model_validate({"statistic": {"numeric": "mean-shift"}})
+    ((place, rule),) = not_installed(drift)
+    assert place == "spec.monitoring.drift.statistic.numeric"
+    assert rule == "one that is installed here: 'mean-shift' is known, and nothing measures it"

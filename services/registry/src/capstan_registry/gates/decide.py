@@ -1,0 +1,68 @@
+"""The job: let every gate judge, on evidence that is made when the first gate needs it.
+
+Input: candidate and champion (paths of packages; champion may be null), holdout (path or null), gates (specs as in the
+loop), definitions (the loop's features), requested_by, approval (ApprovalGiven or null), resamples. Output: `figures`,
+and `items`, the file of item-level scores (null when nothing was scored).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from capstan_contracts.events import GateFigure
+from capstan_contracts.kinds.family import BrokenKind, UnknownKind
+from capstan_contracts.kinds.gates import GATE_KINDS, GateSpec
+from capstan_evaluation.errors import EvaluationError
+from capstan_registry.gates.evidence.case import Case
+from capstan_registry.gates.evidence.evidence import Evidence
+from capstan_registry.gates.installed import GATES
+from capstan_registry.jobs.scoring import Unusable, write_items
+from capstan_servicekit.jobs.api import Job
+
+ITEMS = "items.parquet"
+
+
+def decide(job: Job) -> dict[str, Any]:
+    """Figures of every gate, in their order."""
+    specs = [GATE_KINDS.parse(gate) for gate in job.input["gates"]]
+    job.progress(0, len(specs), "scoring the holdout")
+    evidence = Evidence(Case.of(job, _columns(specs)))
+    figures = []
+    for number, spec in enumerate(specs, start=1):
+        figures.append(judge(evidence, spec).model_dump(mode="json"))
+        job.progress(number, len(specs), spec.title)
+    return {"figures": figures, "items": _write_items(job.scratch, evidence)}
+
+
+def broken_kinds(job: Job) -> dict[str, Any]:
+    """A sentence for each installed gate that cannot be imported. Here, since importing them all costs memory."""
+    return {"broken": [str(error) for error in GATES.broken()]}
+
+
+def judge(evidence: Evidence, spec: GateSpec) -> GateFigure:
+    """One gate's figure. What cannot be computed refuses, with the reason."""
+    try:
+        kind = GATES.get(spec.kind)
+        return kind.judge(evidence.limited(kind.needs(spec)), spec)
+    except (Unusable, EvaluationError, UnknownKind, BrokenKind) as reason:
+        return GateFigure(gate=spec.title, kind=spec.kind, passed=False, sentence=f"Not passed: {reason}.")
+
+
+def _columns(specs: list[GateSpec]) -> frozenset[str]:
+    """What the gates read of the holdout; one that cannot be used says so when it is asked to judge."""
+    wanted: set[str] = set()
+    for spec in specs:
+        try:
+            wanted |= GATES.get(spec.kind).columns(spec)
+        except (UnknownKind, BrokenKind):
+            continue
+    return frozenset(wanted)
+
+
+def _write_items(scratch: Path, evidence: Evidence) -> str | None:
+    scores = evidence.scores()
+    if scores is None:
+        return None
+    write_items(scratch / ITEMS, *scores)
+    return ITEMS

@@ -1,0 +1,1 @@
+"""What gates judge by, one file per source, asked only when a gate needs it."""

@@ -1,0 +1,159 @@
+"""The evidence of one promotion: made when it is first asked for, once, and only for gates that declared the need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from typing import TypeVar, cast
+
+from capstan_contracts.loop import FeatureDefinitions
+from capstan_contracts.rest.registry import ApprovalGiven
+from capstan_evaluation.arrays import Floats
+from capstan_evaluation.sample import Sample
+from capstan_formats.package import ModelPackage
+from capstan_registry.gates.evidence.case import Case
+from capstan_registry.gates.evidence.holdout import read_holdout
+from capstan_registry.gates.evidence.latency import LatencyRun, measure_latency
+from capstan_registry.jobs.scoring import Holdout, Unusable, open_package, scored
+
+T = TypeVar("T")
+
+
+class Need(StrEnum):
+    """The names of the evidence that there is."""
+
+    PACKAGE = "package"
+    PACKAGE_BYTES = "package-bytes"
+    HOLDOUT = "holdout"
+    CANDIDATE = "candidate-scores"
+    CHAMPION = "champion-scores"
+    LATENCY = "latency"
+    FEATURES = "features"
+    APPROVAL = "approval"
+
+
+class UndeclaredNeed(Exception):
+    """A gate reads evidence that its `needs` do not name: a mistake in the gate."""
+
+
+class Evidence:
+    """What gates judge by. What cannot be made raises `Unusable` with the reason, each time it is asked for."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._whole = self
+        self._allowed: Collection[Need] = frozenset(Need)
+        self._found: dict[tuple[object, ...], object] = {}
+
+    def limited(self, needs: Collection[Need]) -> Evidence:
+        """The same evidence for one gate: anything but `needs` is an UndeclaredNeed."""
+        view = Evidence(self._case)
+        view._whole, view._allowed, view._found = self._whole, needs, self._found
+        return view
+
+    @property
+    def package(self) -> ModelPackage:
+        """The candidate's package."""
+        return self._ask(Need.PACKAGE, lambda whole: open_package(self._case.candidate, "candidate"))
+
+    @property
+    def package_bytes(self) -> int:
+        """The size of the candidate's package."""
+        return self._ask(Need.PACKAGE_BYTES, lambda whole: self._case.candidate.stat().st_size)
+
+    @property
+    def holdout(self) -> Holdout:
+        """The pinned holdout."""
+        return self._ask(Need.HOLDOUT, lambda whole: whole._read_holdout())
+
+    @property
+    def candidate(self) -> Sample:
+        """The labels of the holdout and what the candidate predicts for its rows."""
+        return self._ask(Need.CANDIDATE, lambda whole: scored(whole.package, whole.holdout, "candidate"))
+
+    @property
+    def champion(self) -> Sample | None:
+        """The same of the champion, on the same rows; None while there is no champion."""
+        return self._ask(Need.CHAMPION, lambda whole: whole._score_champion())
+
+    @property
+    def features(self) -> FeatureDefinitions:
+        """The feature service that the loop serves, with its views."""
+        return self._ask(Need.FEATURES, lambda whole: self._case.definitions)
+
+    @property
+    def requested_by(self) -> str:
+        """Who asked for the promotion."""
+        return self._ask(Need.APPROVAL, lambda whole: self._case.requested_by, "requested by")
+
+    @property
+    def approval(self) -> ApprovalGiven | None:
+        """What a person answered; None while nobody has."""
+        return self._ask(Need.APPROVAL, lambda whole: self._case.approval)
+
+    def latency(self, predictions: int, warm_up: int) -> LatencyRun:
+        """Single predictions of the candidate on this machine."""
+        return self._ask(
+            Need.LATENCY,
+            lambda whole: measure_latency(whole.package, whole.holdout, predictions, warm_up),
+            predictions, warm_up,
+        )  # fmt: skip
+
+    @property
+    def resamples(self) -> int:
+        """How many resamples a bootstrap takes."""
+        return self._case.resamples
+
+    def progress(self, done: int, total: int, message: str) -> None:
+        """Tell the service how far a long judgement is."""
+        self._case.progress(done, total, message)
+
+    def scores(self) -> tuple[Holdout, dict[str, Floats]] | None:
+        """The holdout and the predictions that were made on it so far; None when nothing was scored."""
+        found = {"candidate": self._found.get((Need.CANDIDATE,)), "champion": self._found.get((Need.CHAMPION,))}
+        scores = {
+            who: cast(Sample, made).predictions for who, made in found.items() if made is not None and not _failed(made)
+        }
+        return (self._whole.holdout, scores) if scores else None
+
+    def _ask(self, need: Need, make: Callable[[Evidence], T], *arguments: object) -> T:
+        if need not in self._allowed:
+            raise UndeclaredNeed(f"the gate reads {need.value!r}, which its needs do not name")
+        key = (need, *arguments)
+        if key not in self._found:
+            try:
+                self._found[key] = make(self._whole)
+            except Unusable as reason:
+                self._found[key] = reason
+        made = self._found[key]
+        if isinstance(made, Unusable):
+            raise made
+        return cast(T, made)
+
+    def _read_holdout(self) -> Holdout:
+        champions = [] if self._case.champion is None else [self._champion_package()]
+        readable = [package for package in champions if not isinstance(package, Unusable)]
+        return read_holdout(self._case.holdout, self.package, readable, self._case.columns)
+
+    def _score_champion(self) -> Sample | None:
+        if self._case.champion is None:
+            return None
+        package = self._champion_package()
+        if isinstance(package, Unusable):
+            raise package
+        return scored(package, self.holdout, "champion")
+
+    def _champion_package(self) -> ModelPackage | Unusable:
+        """Of the champion, read once; the reason when it cannot be read."""
+        key = ("champion package",)
+        if key not in self._found:
+            assert self._case.champion is not None
+            try:
+                self._found[key] = open_package(self._case.champion, "champion")
+            except Unusable as reason:
+                self._found[key] = reason
+        return cast(ModelPackage | Unusable, self._found[key])
+
+
+def _failed(made: object) -> bool:
+    return isinstance(made, Unusable)

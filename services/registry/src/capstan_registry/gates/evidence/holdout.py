@@ -1,0 +1,18 @@
+"""The holdout that the candidate's run pinned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from capstan_formats.package import ModelPackage
+from capstan_registry.jobs.scoring import Holdout, Unusable, open_holdout
+
+
+def read_holdout(
+    path: Path | None, candidate: ModelPackage, others: list[ModelPackage], extra: frozenset[str]
+) -> Holdout:
+    """The label and every column that a package or a gate reads, as far as they are there. Unusable."""
+    if path is None:
+        raise Unusable("the run pinned no holdout")
+    read = {field.name for package in (candidate, *others) for field in package.manifest.inputs}
+    return open_holdout(path, candidate.manifest.label, read | extra)

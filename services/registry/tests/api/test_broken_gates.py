@@ -1,0 +1,70 @@
+"""A gate from outside that fails on import is named when the registry starts; everything else works."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from capstan_contracts.kinds.gates import GATE_SPECS
+from capstan_registry.actions.check_gates import NameBrokenGates
+from capstan_registry.gates.decide import broken_kinds
+from capstan_registry.gates.installed import GATES
+from capstan_servicekit.jobs.api import Job
+from capstan_testkit.distributions import install_distribution
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_distribution(
+        tmp_path, monkeypatch, name="broken-gates",
+        modules={"broken_gate_spec": "import nowhere_to_be_found", "broken_gate": "raise RuntimeError('no licence')"},
+        entry_points={
+            "capstan.specs.gates": {"odd": "broken_gate_spec:Odd"},
+            "capstan.gates": {"odd": "broken_gate:ODD"},
+        },
+        families=(GATE_SPECS, GATES),
+    )  # fmt: skip
+
+
+async def test_a_broken_spec_is_named_at_the_start_and_the_registry_serves(
+    broken: None, start: Callable[..., Any], loop_body: Callable[..., Any]
+) -> None:
+    with capture_logs() as logs:
+        async with start() as h:
+
+            async def named() -> Any:
+                return [entry for entry in logs if entry["event"] == "gates.broken"]
+
+            found = await h.until(named)
+            assert "'odd' cannot be used: broken_gate_spec:Odd fails on import" in found[0]["what"]
+            assert found[0]["log_level"] == "warning"
+            assert (await h.anonymous.get("/readyz")).status_code == 200
+            path = "/v1/projects/default/loops/flight-delay"
+            assert (await h.admin.put(path, json=loop_body())).status_code == 200
+            gates = [{"metric": "auc", "min": 0.6}, {"kind": "odd"}]
+            refused = await h.admin.put(path, json=loop_body(gates=gates))
+            ((error),) = refused.json()["errors"]
+            assert error["place"] == "body.loop.spec.gates[1].kind"
+            assert "'odd' cannot be used" in error["rule"]
+            assert (await h.viewer.get("/openapi.json")).status_code == 200
+
+
+async def test_a_broken_judge_is_named_by_the_worker_that_would_import_it(broken: None, tmp_path: Path) -> None:
+    class Jobs:
+        @asynccontextmanager
+        async def scratch(self) -> AsyncIterator[Path]:
+            yield tmp_path
+
+        async def run(self, group: str, function: str, given: dict[str, Any], *, scratch: Path) -> dict[str, Any]:
+            assert (group, function) == ("platform", "capstan_registry.gates.decide:broken_kinds")
+            return broken_kinds(Job(given, scratch))
+
+    jobs: Any = Jobs()
+    with capture_logs() as logs:
+        await NameBrokenGates(jobs).run()
+    assert sum("broken_gate:ODD fails on import: RuntimeError: no licence" in entry["what"] for entry in logs) == 1
