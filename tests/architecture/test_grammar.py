@@ -100,6 +100,19 @@ def test_transactions_are_opened_by_actions_only(folder: str) -> None:
     assert outside == []
 
 
+@pytest.mark.parametrize("folder", SERVICES)
+def test_what_opens_a_session_is_a_class_that_names_its_database(folder: str) -> None:
+    loose = [
+        f"{module.name}.{part.name}"
+        for module in modules(folder)
+        if module.room == "actions"
+        for part in module.tree.body
+        if isinstance(part, ast.AsyncFunctionDef)
+        and list(sessions_opened(Module(module.path, module.name, ast.Module([part], []))))
+    ]
+    assert loose == []
+
+
 def states_by_hand(module: Module) -> Iterator[str]:
     """Places where a row's state becomes a text instead of what a table of states allows."""
     for node in ast.walk(module.tree):

@@ -144,3 +144,12 @@ async def views_at(session: ReadSession, project: str, versions: dict[str, str])
             raise NotFound(f"no view {name!r} of version {version[:12]} in project {project!r}")
         specs[name] = ViewSpec.model_validate(row.spec)
     return specs
+
+
+async def newest_known(session: ReadSession, project: str, dataset: str) -> DatasetVersionRow | None:
+    """The newest dataset version that ingestion told of: no other one's parent, whatever the order of the events."""
+    query = select(DatasetVersionRow).where(DatasetVersionRow.project == project, DatasetVersionRow.dataset == dataset)
+    rows = list(await session.scalars(query.order_by(DatasetVersionRow.ordinal.desc())))
+    parents = {row.parent for row in rows}
+    heads = [row for row in rows if row.version not in parents]
+    return next(iter(heads or rows), None)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Protocol
 
 from capstan_contracts.ids import uuid7
 from capstan_inference.actions.apply_part import ServingParts
-from capstan_inference.actions.converge import Converge, placements
+from capstan_inference.actions.converge import Converge, Placements
 from capstan_inference.actions.find_prediction import FindPrediction
 from capstan_inference.actions.flush_servers import FlushServers
 from capstan_inference.actions.follow_registry import FollowRegistry
@@ -51,7 +50,7 @@ def compose(kit: Kit, settings: Settings, server: ModelServer | None = None) -> 
     reconcile = Reconcile(kit.database, kit.peers, kit.work)
     ship = ShipSegments(kit.database, kit.objects, kit.outbox, spool, server)
     find = FindPrediction(kit.database, kit.objects, spool, flush)
-    converge = Converge(kit.database, server, kit.work, occasion=uuid7())
+    converge = Converge(kit.database, Placements(kit.database), server, kit.work, occasion=uuid7())
     reports = TakeReport(kit.database, kit.clock)
     watch = WatchServers(kit.database, server, reports, kit.metrics.registry, settings.model_silent_s)
     tasks: list[Callable[[], Awaitable[None]]] = [converge.run, ship.run, watch.run]
@@ -88,7 +87,7 @@ class _OwnModelServer(ModelServer, Protocol):
 
 def _model_server(kit: Kit, settings: Settings, flush: FlushServers) -> _OwnModelServer:
     if settings.model_servers == "child":
-        return ChildModelServer(settings, kit.objects, partial(placements, kit.database))
+        return ChildModelServer(settings, kit.objects, Placements(kit.database))
     # Only where it is used: the client of the Kubernetes API is a third of what this process imports.
     from capstan_inference.adapters.kubernetes.cluster import LightkubeCluster  # noqa: PLC0415
     from capstan_inference.adapters.kubernetes.server import KubernetesModelServer  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Rows of the inference service, and how several actions look them up."""
+"""Rows of the inference service, and what several actions do with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from capstan_servicekit.db.session import ReadSession
+from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
 from capstan_servicekit.errors import NotFound
 
@@ -116,3 +116,8 @@ async def deployment_row(session: ReadSession, project: str, name: str) -> Deplo
     if row is None:
         raise NotFound(f"no deployment {name} in project {project}", hint="A deployment is made by applying a loop.")
     return row
+
+
+async def remember_run(session: WriteSession, project: str, model: str, version: int, package: str, run: str) -> None:
+    """Keep which run made a version, from wherever it is known."""
+    await session.merge(ModelVersionRow(project=project, model=model, version=version, package=package, run=run))

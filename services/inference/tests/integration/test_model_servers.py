@@ -10,7 +10,6 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import uvicorn
 from capstan_contracts.events import PredictionsLogged, RolloutChanged, VersionPromoted
 from capstan_contracts.ids import Urn
 from capstan_formats.segments import read_segment
-from capstan_inference.actions.converge import placements
+from capstan_inference.actions.converge import Placements
 from capstan_inference.actions.flush_servers import FlushServers
 from capstan_inference.actions.ports import ModelServer
 from capstan_inference.adapters.kubernetes.manifests import name_of
@@ -140,7 +139,7 @@ async def laptop(home: Path, registry: Any, part: Any, **fields: Any) -> AsyncIt
     servers: list[ChildModelServer] = []
 
     def composed(kit: Kit, settings: Settings) -> Service:
-        server = ChildModelServer(settings, kit.objects, partial(placements, kit.database))
+        server = ChildModelServer(settings, kit.objects, Placements(kit.database))
         servers.append(server)
         service = _with(compose(kit, settings, server=server), server)
         service.closers = [server.close]

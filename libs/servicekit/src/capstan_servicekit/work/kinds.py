@@ -1,16 +1,23 @@
 """The one shape of leased work: a payload that is written where work is added and read where it is done, and its work.
 
-@dataclass(frozen=True)
-class BatchToCheck:                      # in the service's domain/work.py
-    KIND: ClassVar[str] = "check-batch"
-    batch: str
+Where to put which half, by the example of ingestion:
 
-class CheckBatch(Work[BatchToCheck]):    # in actions/check_batch.py
-    Payload = BatchToCheck
-    max_attempts = 3
-    async def run(...); async def failed(...)
+    @dataclass(frozen=True)
+    class BatchToCheck:                      # domain/work.py
+        KIND: ClassVar[str] = "check-batch"
+        batch: str
 
-await work.add(session, BatchToCheck(row.id), project=row.project)
+        @property
+        def key(self) -> str:                # the same key again adds nothing
+            return self.batch
+
+    class CheckBatch(Work[BatchToCheck]):    # actions/check_batch.py
+        Payload = BatchToCheck
+        max_attempts = 3
+        async def run(...): ...
+        async def failed(...): ...
+
+    await work.add(session, BatchToCheck(row.id), project=row.project)
 """
 
 from __future__ import annotations

@@ -72,15 +72,22 @@ class Outcomes:
         with suppress(LeaseLost):
             async with self._database.write() as session:
                 await claim.lease.end(session, state, problem=problem.model_dump(mode="json"))
-                # A payload that nobody can read names nothing of ours that could be told of the failure.
-                with suppress(PayloadError):
-                    await work.failed(session, item_of(claim, work), problem)
+                if (item := _readable(claim, work)) is not None:
+                    await work.failed(session, item, problem)
         self._metrics.work.labels(claim.kind, state.value).inc()
 
 
 def item_of(claim: Claim, work: AnyWork) -> WorkItem[Any]:
     """The item as its work sees it; PayloadError when the stored payload is not of its kind's shape."""
     return WorkItem(claim.id, claim.key, claim.project, claim.attempt, decode(work.Payload, claim.stored))
+
+
+def _readable(claim: Claim, work: AnyWork) -> WorkItem[Any] | None:
+    """The item; None for a payload that nobody can read: it names nothing of ours that could be told of the end."""
+    try:
+        return item_of(claim, work)
+    except PayloadError:
+        return None
 
 
 _CANCELLED = Problem(title="Cancelled", status=409, code=Code.CONFLICT, detail="The work was cancelled on request.")

@@ -1,6 +1,7 @@
 """Payloads of work as JSON and back, with their types checked at both ends.
 
-Fields may be str, int, float, bool, datetime, None, and tuples, dicts and frozen dataclasses of these.
+Fields may be str, int, float, bool, datetime, None, and tuples, dicts and frozen dataclasses of these. A field that is
+added later needs a default as long as items of the release before may wait.
 """
 
 from __future__ import annotations
@@ -9,14 +10,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from capstan_servicekit.work.kinds import Payload
-
-P = TypeVar("P", bound=Payload)
+from capstan_servicekit.work.kinds import P, Payload
 
 
 class PayloadError(ValueError):

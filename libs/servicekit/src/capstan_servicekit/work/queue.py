@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TypeVar
 
 from sqlalchemy import CursorResult, select, update
 
@@ -14,10 +13,9 @@ from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.db.tables import WorkRow
 from capstan_servicekit.telemetry.trace import traceparent
-from capstan_servicekit.work.kinds import Payload
+from capstan_servicekit.work.kinds import P, Payload
 from capstan_servicekit.work.payloads import decode, encode
 
-P = TypeVar("P", bound=Payload)
 _OPEN = (State.QUEUED, State.RUNNING)
 
 

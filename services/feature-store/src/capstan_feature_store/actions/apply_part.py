@@ -9,12 +9,12 @@ from sqlalchemy import select, update
 from capstan_contracts.ids import short
 from capstan_contracts.loop import FeatureDefinitions, ResolvedLoop, ViewSpec
 from capstan_feature_store.actions.ports import Datasets, JobLimits
-from capstan_feature_store.actions.queue_materialization import QueueMaterialization, newest_known
+from capstan_feature_store.actions.queue_materialization import QueueMaterialization
 from capstan_feature_store.domain.definitions import breaches
 from capstan_feature_store.domain.jobs import CheckedViews, ViewsToCheck
 from capstan_feature_store.domain.plans import view_plan
 from capstan_feature_store.domain.versions import digest_of, service_digest, view_version
-from capstan_feature_store.tables import FeatureServiceRow, LoopRow, ViewRow
+from capstan_feature_store.tables import FeatureServiceRow, LoopRow, ViewRow, newest_known
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.errors import Conflict

@@ -11,7 +11,7 @@ from capstan_contracts.ids import uuid7
 from capstan_contracts.work import State
 from capstan_feature_store.domain.work import ViewToMaterialize
 from capstan_feature_store.tables import DatasetVersionRow, MaterializationRow, ViewRow
-from capstan_servicekit.db.session import ReadSession, WriteSession
+from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.work.queue import WorkQueue
 
 ON_REQUEST = -1
@@ -81,12 +81,3 @@ class QueueMaterialization:
         query = select(ViewRow).where(ViewRow.project == project, ViewRow.dataset == event.dataset, ViewRow.current)
         for view in list(await session.scalars(query.order_by(ViewRow.name))):
             await self.for_view(session, view, event.version, ordinal=noted.ordinal, now=now)
-
-
-async def newest_known(session: ReadSession, project: str, dataset: str) -> DatasetVersionRow | None:
-    """The newest dataset version that ingestion told of: no other one's parent, whatever the order of the events."""
-    query = select(DatasetVersionRow).where(DatasetVersionRow.project == project, DatasetVersionRow.dataset == dataset)
-    rows = list(await session.scalars(query.order_by(DatasetVersionRow.ordinal.desc())))
-    parents = {row.parent for row in rows}
-    heads = [row for row in rows if row.version not in parents]
-    return next(iter(heads or rows), None)

@@ -21,29 +21,39 @@ EVERY_S = 2.0
 AGAIN_AFTER_S = 30.0
 
 
-async def placements(database: Database) -> list[Placement]:
+class Placements:
     """Every version that should be in memory."""
-    async with database.read() as session:
-        rows = (await session.scalars(select(DeploymentRow).where(DeploymentRow.model_version.is_not(None)))).all()
-    return [
-        Placement(
-            project=row.project,
-            deployment=row.name,
-            version=row.model_version,
-            revision=row.revision,
-            package=row.package,
-            part=ServingPart.from_json(row.config),
-        )
-        for row in rows
-        if row.model_version is not None and row.package is not None
-    ]
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __call__(self) -> list[Placement]:
+        """As the database has them now."""
+        serving = select(DeploymentRow).where(DeploymentRow.model_version.is_not(None))
+        async with self._database.read() as session:
+            rows = (await session.scalars(serving)).all()
+        return [
+            Placement(
+                project=row.project,
+                deployment=row.name,
+                version=row.model_version,
+                revision=row.revision,
+                package=row.package,
+                part=ServingPart.from_json(row.config),
+            )
+            for row in rows
+            if row.model_version is not None and row.package is not None
+        ]
 
 
 class Converge:
     """A background task: reconcile once at the start, then compare what serves with what should."""
 
-    def __init__(self, database: Database, server: ModelServer, work: WorkQueue, occasion: str) -> None:
-        self._database, self._server, self._work, self._occasion = database, server, work, occasion
+    def __init__(
+        self, database: Database, placements: Placements, server: ModelServer, work: WorkQueue, occasion: str
+    ) -> None:
+        self._database, self._placements, self._server, self._work = database, placements, server, work
+        self._occasion = occasion
         self._not_before: dict[Placement, float] = {}
         self._under_way: set[tuple[str, str]] = set()
 
@@ -63,7 +73,7 @@ class Converge:
         Nothing is waited for: a version that takes minutes, or never comes up, keeps no other from being repaired.
         """
         now = asyncio.get_running_loop().time()
-        for wanted in await placements(self._database):
+        for wanted in await self._placements():
             key = (wanted.project, wanted.deployment)
             if key not in self._under_way and self._is_stale(wanted, now):
                 self._under_way.add(key)

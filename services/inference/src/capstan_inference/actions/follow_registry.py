@@ -5,7 +5,7 @@ from __future__ import annotations
 from capstan_contracts.events import VersionPromoted, VersionRegistered
 from capstan_inference.domain.parts import follows
 from capstan_inference.domain.work import PromotionToRollOut
-from capstan_inference.tables import DeploymentRow, ModelVersionRow
+from capstan_inference.tables import DeploymentRow, remember_run
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.work.queue import WorkQueue
 
@@ -27,8 +27,3 @@ class FollowRegistry:
             return
         promotion = PromotionToRollOut(event.model, event.to_version, event.package, event.ledger_sequence)
         await self._work.add(session, promotion, project=project)
-
-
-async def remember_run(session: WriteSession, project: str, model: str, version: int, package: str, run: str) -> None:
-    """Keep which run made a version, from wherever it is known."""
-    await session.merge(ModelVersionRow(project=project, model=model, version=version, package=package, run=run))

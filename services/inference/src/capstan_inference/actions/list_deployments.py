@@ -7,7 +7,6 @@ from sqlalchemy import select
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.inference import Deployment, ModelService
 from capstan_inference.actions.ports import ModelServer
-from capstan_inference.actions.watch_servers import shortfall
 from capstan_inference.domain.deployment import DEGRADED, DeploymentState
 from capstan_inference.tables import LOST, DeploymentRow, ModelServerRow, deployment_row
 from capstan_servicekit.db.session import Database, ReadSession
@@ -43,7 +42,7 @@ class ListDeployments:
             and replica_status.available < replica_status.wanted
         ):
             state = DEGRADED
-            sentences.append(shortfall(replica_status))
+            sentences.append(replica_status.shortfall)
         sentences.append(await _lost(session, row))
         service = address.service
         return Deployment(

@@ -40,6 +40,12 @@ class ReplicaStatus:
     wanted: int
     diagnosis: str = ""
 
+    @property
+    def shortfall(self) -> str:
+        """A sentence on a deployment that lacks servers."""
+        sentence = f"{self.available} of {self.wanted} model servers can answer"
+        return f"{sentence}: {self.diagnosis}" if self.diagnosis else sentence
+
 
 @dataclass(frozen=True)
 class Flushed:

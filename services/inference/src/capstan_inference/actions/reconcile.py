@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from capstan_contracts.errors import Problem
 from capstan_contracts.rest.registry import Champion, ModelVersion
-from capstan_inference.actions.follow_registry import remember_run
 from capstan_inference.domain.parts import follows
 from capstan_inference.domain.work import ModelToReconcile, PromotionToRollOut
-from capstan_inference.tables import DeploymentRow, ModelVersionRow
+from capstan_inference.tables import DeploymentRow, ModelVersionRow, remember_run
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.errors import CapstanError, NotFound
 from capstan_servicekit.peers import Peers

@@ -72,7 +72,7 @@ class WatchServers:
         for key, replica_status in below.items():
             if key not in self._degraded and await self._serves(key):
                 self._degraded.add(key)
-                log.error("deployment.degraded", project=key[0], deployment=key[1], message=shortfall(replica_status))
+                log.error("deployment.degraded", project=key[0], deployment=key[1], message=replica_status.shortfall)
 
     async def _serves(self, key: tuple[str, str]) -> bool:
         """One whose first version is still being loaded lacks nothing yet."""
@@ -113,9 +113,3 @@ class WatchServers:
             server=row.server,
             records=row.records,
         )
-
-
-def shortfall(replica_status: ReplicaStatus) -> str:
-    """A sentence on a deployment that lacks servers."""
-    sentence = f"{replica_status.available} of {replica_status.wanted} model servers can answer"
-    return f"{sentence}: {replica_status.diagnosis}" if replica_status.diagnosis else sentence

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import select
 
 from capstan_monitoring.domain.window import WINDOW, WindowState
+from capstan_monitoring.domain.windows import watermark
 from capstan_monitoring.domain.work import SegmentToIngest, WindowToJudge
 from capstan_monitoring.tables import MonitorRow, WindowRow
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.work.queue import WorkQueue
-
-
-def watermark(row: MonitorRow, lateness: timedelta) -> datetime | None:
-    """The event time before which no more predictions are awaited."""
-    seen = row.newest - lateness if row.newest is not None else None
-    return max((moment for moment in (seen, row.declared) if moment is not None), default=None)
 
 
 async def close_windows(session: WriteSession, work: WorkQueue, row: MonitorRow, lateness: timedelta) -> None:
@@ -24,7 +19,7 @@ async def close_windows(session: WriteSession, work: WorkQueue, row: MonitorRow,
 
     Not while one of this loop is being judged, or a segment of it waits to be taken in: their ends call this again.
     """
-    until = watermark(row, lateness)
+    until = watermark(row.newest, row.declared, lateness)
     if until is None:
         return
     await session.flush()

@@ -62,7 +62,7 @@ class MeasureQuality(Work[WindowToMeasure]):
         self, project: str, loop: str, start: datetime, version: int, target: Path
     ) -> tuple[MonitorPart, int, int]:
         """Write pairs of prediction and label as float64; the part, all rows of the window, labelled ones."""
-        of_window = (
+        mine = (
             ScoredRow.project == project,
             ScoredRow.loop == loop,
             ScoredRow.window_start == start,
@@ -71,8 +71,8 @@ class MeasureQuality(Work[WindowToMeasure]):
         pairs = array("d")
         async with self._database.read() as session:
             part = MonitorPart.from_json((await monitor_row(session, project, loop)).part)
-            rows = int(await session.scalar(select(func.count()).select_from(ScoredRow).where(*of_window)) or 0)
-            query = select(ScoredRow.prediction, ScoredRow.label).where(*of_window, ScoredRow.state == "labelled")
+            rows = int(await session.scalar(select(func.count()).select_from(ScoredRow).where(*mine)) or 0)
+            query = select(ScoredRow.prediction, ScoredRow.label).where(*mine, ScoredRow.state == "labelled")
             async for prediction, label in await session.stream(query.execution_options(yield_per=5000)):
                 pairs.extend((prediction, label))
         await asyncio.to_thread(target.write_bytes, pairs.tobytes())

@@ -9,11 +9,10 @@ from sqlalchemy import func, select
 
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.monitoring import Monitor, QualityWindow, Retrain, Window
-from capstan_monitoring.actions.close_windows import watermark
-from capstan_monitoring.actions.render_report import report_digest
-from capstan_monitoring.domain.windows import report_path
+from capstan_monitoring.domain.windows import report_path, watermark
 from capstan_monitoring.tables import MonitorRow, QualityRow, RetrainRow, ScoredRow, WindowRow, monitor_row
 from capstan_servicekit.db.session import Database, ReadSession
+from capstan_servicekit.errors import NotFound
 from capstan_servicekit.objects.port import ObjectStore
 
 Cursor = tuple[datetime, int]
@@ -60,7 +59,7 @@ class ReadMonitors:
         """The HTML of a window's report; NotFound."""
         async with self._database.read() as session:
             await monitor_row(session, project, loop)
-            digest = await report_digest(session, project, loop, start, version)
+            digest = await _report_digest(session, project, loop, start, version)
         return await self._objects.read(project, digest)
 
     async def quality(self, project: str, loop: str) -> list[QualityWindow]:
@@ -98,7 +97,8 @@ class ReadMonitors:
         )
         counts: dict[str, int] = {state: count for state, count in counted}
         return Monitor(
-            loop=row.loop, model_version=row.model_version, watermark=watermark(row, self._lateness), alarm=row.alarm,
+            loop=row.loop, model_version=row.model_version,
+            watermark=watermark(row.newest, row.declared, self._lateness), alarm=row.alarm,
             predictions=sum(counts.values()), labelled=counts.get("labelled", 0), unlabelled=counts.get("never", 0),
         )  # fmt: skip
 
@@ -122,3 +122,20 @@ def _retrain(row: RetrainRow) -> Retrain:
         id=row.id, loop=row.loop, reason=row.reason, why=row.why, dataset_version=row.dataset_version, run=row.run,
         at=row.at, event_time=row.event_time, evidence=row.evidence, **fields,
     )  # fmt: skip
+
+
+async def _report_digest(session: ReadSession, project: str, loop: str, start: datetime, version: int | None) -> str:
+    """The report's object; of the newest version in that window that has one, when none is named. NotFound."""
+    query = select(WindowRow).where(WindowRow.project == project, WindowRow.loop == loop, WindowRow.start == start)
+    if version is not None:
+        query = query.where(WindowRow.version == version)
+    windows = list((await session.scalars(query.order_by(WindowRow.version.desc()))).all())
+    if not windows:
+        raise NotFound(f"no window of {loop} begins at {start:%Y-%m-%d %H:%M:%S}")
+    for window in windows:
+        if window.report is not None:
+            return str(window.report)
+    raise NotFound(
+        f"the window has no report: it is {windows[0].state}{'; ' + windows[0].message if windows[0].message else ''}",
+        hint="A report is made soon after a window is judged.",
+    )

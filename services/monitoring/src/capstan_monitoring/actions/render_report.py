@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import Select, select
 
 from capstan_contracts.errors import Problem
@@ -12,7 +10,7 @@ from capstan_monitoring.domain.jobs import RenderedReport, ReportToRender
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.work import WindowToReport
 from capstan_monitoring.tables import PackageRow, PartialRow, WindowRow, monitor_row, window_of
-from capstan_servicekit.db.session import Database, ReadSession, WriteSession
+from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.errors import NotFound
 from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
@@ -92,20 +90,3 @@ def _segments(window: WindowRow) -> Select[tuple[str]]:
 
 def _note(window: WindowRow, sentence: str) -> None:
     window.message = f"{window.message}; {sentence}" if window.message else sentence
-
-
-async def report_digest(session: ReadSession, project: str, loop: str, start: datetime, version: int | None) -> str:
-    """The report's object; of the newest version in that window that has one, when none is named. NotFound."""
-    query = select(WindowRow).where(WindowRow.project == project, WindowRow.loop == loop, WindowRow.start == start)
-    if version is not None:
-        query = query.where(WindowRow.version == version)
-    windows = list((await session.scalars(query.order_by(WindowRow.version.desc()))).all())
-    if not windows:
-        raise NotFound(f"no window of {loop} begins at {start:%Y-%m-%d %H:%M:%S}")
-    for window in windows:
-        if window.report is not None:
-            return str(window.report)
-    raise NotFound(
-        f"the window has no report: it is {windows[0].state}{'; ' + windows[0].message if windows[0].message else ''}",
-        hint="A report is made soon after a window is judged.",
-    )

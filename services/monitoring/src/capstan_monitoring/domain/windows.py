@@ -26,6 +26,12 @@ class Grid:
         return start + self.length
 
 
+def watermark(newest: datetime | None, declared: datetime | None, lateness: timedelta) -> datetime | None:
+    """The event time before which no more predictions are awaited: `lateness` behind the newest one, or as declared."""
+    seen = newest - lateness if newest is not None else None
+    return max((moment for moment in (seen, declared) if moment is not None), default=None)
+
+
 def report_path(project: str, loop: str, start: datetime) -> str:
     """Where the HTML report of a window is served."""
     moment = start.astimezone(UTC).isoformat().replace("+00:00", "Z")
