@@ -11,7 +11,7 @@ from capstan_packages.errors import PackageError
 from capstan_packages.header import MODEL_JSON
 from capstan_packages.kinds.model import ModelHeader
 from capstan_packages.models import ModelContents
-from capstan_packages.signature import Signature, outputs_of
+from capstan_packages.signature import PREDICTION, Signature, outputs_of
 
 ENGINES: Final = Family[Engine]("capstan.engines")
 
@@ -60,10 +60,12 @@ def check_declared(engine: Engine, header: ModelHeader) -> None:
         raise _header("members", f"engine {engine.name!r} reads {', '.join(engine.members)}; the header lists {listed}")
     if header.requires:
         raise _header("requires", f"engine {engine.name!r} loads no package on top of another one")
+    if not any(one.name == PREDICTION and one.width == 1 for one in header.signature.outputs):
+        raise _header("outputs", f"signature.outputs must have {PREDICTION!r}, one value per row")
     try:
         wanted = outputs_of(header.task, header.signature.classes or 2)
     except KeyError:
-        return  # a task that only this engine knows: its check compares the outputs
+        return  # a task that only this engine knows: its check compares the other outputs
     if header.signature.outputs != wanted:
         shown = ", ".join(f"{one.name} ({one.dtype}, width {one.width})" for one in wanted)
         raise _header("outputs", f"signature.outputs must be {shown} for the task {header.task!r}")

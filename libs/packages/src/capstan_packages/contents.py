@@ -19,7 +19,7 @@ H_co = TypeVar("H_co", bound=Header, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where the bytes of a member lie. `sha256` is what they had when the package was checked; None: not yet checked."""
+    """Where the bytes of a member lie. `sha256` is theirs when the package was checked; None: not checked yet."""
 
     name: str
     path: Path

@@ -53,7 +53,7 @@ class Pins:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """Another package that this one is of no use without: its part in it, its kind, and the sha256 in hex of its tar."""
+    """A package that this one needs: the role it has in it, its kind, and its digest (sha256 in hex)."""
 
     role: str
     kind: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from capstan_packages.contents import Contents, Package
@@ -11,7 +12,11 @@ from capstan_packages.kinds.model import ModelHeader
 from capstan_packages.reader import read_package
 
 ModelContents = Contents[ModelHeader]
-ModelPackage = Package[ModelHeader]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPackage(Package[ModelHeader]):
+    """A package of kind `model` that has passed every check of its archive and header."""
 
 
 def read_model(path: Path) -> ModelPackage:
@@ -20,4 +25,4 @@ def read_model(path: Path) -> ModelPackage:
     header = package.header
     if not isinstance(header, ModelHeader):
         raise PackageError(MODEL_JSON, "kind", f"a package of kind 'model' is needed, not {header.kind!r}")
-    return Package(header, package.members, package.baseline, package.digest, package.path)
+    return ModelPackage(header, package.members, package.baseline, package.digest, package.path)

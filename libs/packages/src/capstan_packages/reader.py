@@ -92,8 +92,8 @@ def _open(file: BinaryIO, size: int, place: str) -> _Opened:
     header, kind = _read_header(data)
     refuse_large(size, kind.total_bytes, place)
     check_files(header, set(entries))
-    for name in header.members:
-        refuse_large(entries[name].size, kind.member_bytes, name)
+    for name in header.files[1:]:
+        refuse_large(entries[name].size, BASELINE_BYTES if name == BASELINE else kind.member_bytes, name)
     if tuple(entries) != header.files:
         raise PackageError(place, "canonical", "not in canonical form: the files are not in order")
     return _Opened(header, data, entries)
@@ -121,4 +121,3 @@ def _baseline(members: Mapping[str, Member]) -> Baseline | None:
         return Baseline.from_bytes(members[BASELINE].read(BASELINE_BYTES))
     except SketchError as error:
         raise PackageError(BASELINE, "baseline", str(error)) from None
-

@@ -105,7 +105,7 @@ def _tree(index: int, threshold: float, height: float) -> str:
 def onnx_model(
     columns: Sequence[str], *, task: str = "binary", classes: int = 2, shift: float = 0.0, opset: int = 17
 ) -> bytes:
-    """A linear ONNX model [rows, columns] -> scores: sigmoid, value or softmax by task; the sum of the row is the logit.
+    """A linear ONNX model [rows, columns] -> scores: the sum of a row, through what the task asks for.
 
     Needs the `onnx` package, which only the environment of the developers has.
     """

@@ -69,7 +69,8 @@ def _classes(header: Members) -> int:
     """One output per row, or one per class with a tree each; what lies between would be read beyond its end."""
     classes = _whole(header, "num_class", "header")
     if classes < 1 or _whole(header, "num_tree_per_iteration", "header") != classes:
-        raise BoosterTextError("header: num_class must be above 0 and equal num_tree_per_iteration: one tree per output")
+        rule = "num_class must be above 0 and equal num_tree_per_iteration: one tree per output"
+        raise BoosterTextError(f"header: {rule}")
     return classes
 
 

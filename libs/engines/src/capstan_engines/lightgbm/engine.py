@@ -16,8 +16,8 @@ from capstan_packages.signature import BINARY, MULTICLASS, REGRESSION, Signature
 MODEL_TXT: Final = "model.txt"
 MAX_BYTES: Final = 512 * 1024 * 1024
 
-#: LightGBM's objectives (https://lightgbm.readthedocs.io/en/v4.6.0/Parameters.html#objective) whose answers are those of
-#: a task. Not among them: rankings, `multiclassova` (its answers do not sum to 1), `cross_entropy_lambda` (no
+#: LightGBM's objectives (https://lightgbm.readthedocs.io/en/stable/Parameters.html#objective) whose answers are those
+#: of a task. Not among them: rankings, `multiclassova` (its answers do not sum to 1), `cross_entropy_lambda` (no
 #: probability), and objectives of the caller's own, whose answers are raw scores.
 TASK_OF_OBJECTIVE: Final = {
     **dict.fromkeys(("binary", "cross_entropy"), BINARY),
@@ -81,7 +81,8 @@ def _checked_text(package: ModelContents) -> bytes:
         raise PackageError(MODEL_TXT, "booster-text", str(error)) from None
     columns = len(header.features)
     if found.columns != columns:
-        raise PackageError(MODEL_TXT, "signature", f"reads {found.columns} columns, the header's features make {columns}")
+        detail = f"reads {found.columns} columns, the header's features make {columns}"
+        raise PackageError(MODEL_TXT, "signature", detail)
     task = TASK_OF_OBJECTIVE.get(found.objective)
     if task is None:
         known = ", ".join(sorted(TASK_OF_OBJECTIVE))

@@ -51,33 +51,36 @@ def check_model(data: bytes) -> None:
 def _walk(kind: str, message: memoryview, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise OnnxModelError("onnx", f"graphs nested deeper than {MAX_DEPTH} messages")
-    inside = _INSIDE[kind]
-    domain, op_type, version = "", "", None
+    inside, found = _INSIDE[kind], dict[int, int | memoryview]()
     for number, value in fields(message):
         if number in inside and isinstance(value, memoryview):
             _walk(inside[number], value, depth + 1)
         elif kind == "tensor":
             _refuse_external(number, value)
-        elif kind == "node" and number == 7:
-            domain = _text(value)
-        elif kind == "node" and number == 4:
-            op_type = _text(value)
-        elif kind == "opset" and number == 1:
-            domain = _text(value)
-        elif kind == "opset" and number == 2:
-            version = value
+        else:
+            found[number] = value
+    if kind == "node":
+        _check_domain(_text(found.get(7, 0)), f"the operator {_text(found.get(4, 0))!r} of")
+    elif kind == "opset":
+        _check_domain(_text(found.get(1, 0)), "operators of")
+        _check_opset(_text(found.get(1, 0)), found.get(2, 0))
+
+
+def _check_domain(domain: str, what: str) -> None:
     if domain not in STANDARD:
-        what = f"the operator {op_type!r} of" if kind == "node" else "operators of"
         detail = f"{what} the domain {domain!r}; only standard operators are run, export the model without it"
         raise OnnxModelError("custom-operator", detail)
-    if isinstance(version, int) and domain in ("", "ai.onnx") and version < OLDEST_OPSET:
+
+
+def _check_opset(domain: str, version: int | memoryview) -> None:
+    if domain in ("", "ai.onnx") and isinstance(version, int) and version < OLDEST_OPSET:
         detail = f"opset {version} of ai.onnx; opsets from {OLDEST_OPSET} on are run, export the model with a newer one"
         raise OnnxModelError("opset", detail)
 
 
 def _refuse_external(number: int, value: int | memoryview) -> None:
     if number == 13 or (number == 14 and value == _EXTERNAL):
-        detail = "a tensor lies in another file; save the model with all its data in one file (save_as_external_data=False)"
+        detail = "a tensor lies in another file; save the model with all its data in one (save_as_external_data=False)"
         raise OnnxModelError("external-data", detail)
 
 

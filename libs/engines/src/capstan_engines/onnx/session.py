@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ _FLOATS: Final = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 #: Which of several outputs of floats is the score.
 _SCORES: Final = ("probabilities", "prediction")
 _ERRORS_ONLY: Final = 3
+_NOISE: Final = re.compile(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/\S+\.(?:h|cc):\d+ .*?\) (?=\S)")
 
 
 class SessionError(ValueError):
@@ -61,7 +63,7 @@ class Session:
             rows = np.ascontiguousarray(matrix, dtype=self._dtype)
         try:
             (scores,) = session.run([self._output], {self._input: rows})
-        except Exception as error:  # ONNX Runtime's own exceptions have no common base
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime's own exceptions have no common base
             raise EngineError(f"ONNX Runtime: {_sentence(error)}") from None
         return np.asarray(scores).astype(np.float64)
 
@@ -81,7 +83,7 @@ def _open(model: bytes) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # as above
+    except Exception as error:  # noqa: BLE001 - as above
         version, text = onnxruntime.__version__, _sentence(error)
         if "under development" in text:
             detail = f"its opset is newer than ONNX Runtime {version} runs; export the model with an older one ({text})"
@@ -114,6 +116,5 @@ def _score_output(session: onnxruntime.InferenceSession) -> str:
 
 
 def _sentence(error: Exception) -> str:
-    """What ONNX Runtime says, without the place in its sources and on one line."""
-    text = " ".join(str(error).split())
-    return text.rpartition("&) ")[2].rpartition("[ONNXRuntimeError] : ")[2][:500]
+    """What ONNX Runtime says, without codes and the place in its sources, on one line."""
+    return _NOISE.sub("", " ".join(str(error).split()))[:500]

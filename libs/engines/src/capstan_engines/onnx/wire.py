@@ -25,6 +25,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     while at < end:
         tag, at = _varint(message, at)
         number, kind = tag >> 3, tag & 7
+        if number == 0:
+            raise WireError(f"field 0 at byte {at}")
         if kind == _VARINT:
             value, at = _varint(message, at)
             yield number, value
@@ -35,7 +37,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             size = _FIXED[kind]
         else:
             raise WireError(f"wire type {kind} at byte {at}")
-        if number == 0 or size > end - at:
+        if size > end - at:
             raise WireError(f"a field of {size} bytes at byte {at} of {end}")
         yield number, message[at : at + size]
         at += size

@@ -12,8 +12,8 @@ from capstan_packages.header import Header
 class PackageKind(Protocol):
     """One kind of package. Stateless, so any thread may use it.
 
-    `name` is the `kind` of model.json. `member_bytes` is the most that one of the engine's files may have, `total_bytes`
-    the most that the whole archive may have. `baseline`: whether a package of this kind must have one.
+    `name` is the `kind` of model.json. `member_bytes` is the most that one of the engine's files may have,
+    `total_bytes` the most that the whole archive may have. `baseline`: whether a package of this kind must have one.
     """
 
     @property

@@ -24,7 +24,7 @@ ROWS = np.random.default_rng(5).normal(size=(40, len(FEATURES)))
 
 
 class EngineBehaviour:
-    """Inherit, say `tasks` of the engine, and give the fixtures `engines` (a family that has it), `engine_name`, `models`.
+    """Inherit, say the engine's `tasks`, and give the fixtures `engines` (a family with it), `engine_name`, `models`.
 
     `models`: for each task the bytes of the engine's member, a model of the two columns of `FEATURES`, with three
     classes where the task has classes, whose answers to `ROWS` are not all alike.

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from capstan_contracts.events import GateFigure
-from capstan_formats.package import ModelPackage
+from capstan_packages.models import ModelPackage
 from capstan_registry.domain import gates
 from capstan_registry.jobs.bootstrap import compare
 from capstan_registry.jobs.metrics import METRICS, Floats, oriented
@@ -183,12 +183,14 @@ def slice_gate(evidence: Evidence, name: str, spec: dict[str, Any]) -> GateFigur
 
 def format_gate(evidence: Evidence, name: str, spec: dict[str, Any]) -> GateFigure:
     """The package holds native formats only: reading it refuses everything else."""
-    engine = evidence.package.manifest.engine
-    sentence = f"The package holds a native {engine} booster and JSON; nothing in it runs code when it is loaded."
+    engine = evidence.package.header.engine
+    sentence = f"The package holds a native {engine} model and JSON; nothing in it runs code when it is loaded."
     return GateFigure(gate=name, passed=True, sentence=sentence)
 
 
 def _value(metric: str, labels: Floats, scores: Floats) -> float:
+    if scores.ndim != 1 or not np.isin(labels, (0.0, 1.0)).all():
+        raise Unusable(f"{metric} is a metric of binary models, and the package is of another task")
     value = METRICS[metric](labels, scores)
     if value is None:
         raise Unusable(f"{metric} is not defined: the label has one class only in {len(labels)} rows")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from capstan_formats.package import ModelPackage
+from capstan_packages.models import ModelPackage
 from capstan_registry.jobs.gate_kinds import Evidence, judge
 from capstan_registry.jobs.metrics import Floats
 from capstan_registry.jobs.scoring import Holdout, Unusable, open_holdout, open_package, score, write_items
@@ -38,7 +38,7 @@ def _evidence(job: Job, gates: list[dict[str, Any]]) -> Evidence:
     wanted = {gate["spec"]["slice"] for gate in gates if "slice" in gate["spec"]}
     for known in (package, champion):
         if isinstance(known, ModelPackage):
-            wanted |= {field.name for field in known.manifest.inputs}
+            wanted |= {field.name for field in known.header.signature.inputs}
     holdout = _holdout(job.input["holdout"], package, wanted)
     return Evidence(
         package_=package,
@@ -63,7 +63,7 @@ def _holdout(path: str | None, package: ModelPackage | Unusable, wanted: set[str
     if path is None:
         return Unusable("the run pinned no holdout")
     try:
-        return open_holdout(Path(path), package.manifest.label, wanted)
+        return open_holdout(Path(path), package.header, wanted)
     except Unusable as reason:
         return reason
 
