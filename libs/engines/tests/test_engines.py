@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from capstan_engines.port import Engine
 from capstan_packages.errors import PackageError
 from capstan_packages.fields import Requirement
 from capstan_packages.models import read_model
-from capstan_packages.signature import OutputField, Signature
+from capstan_packages.signature import DType, OutputField, Signature
 from capstan_testkit.distributions import install_distribution
 from capstan_testkit.packages import FEATURES, booster_text, build_package, columns_of, header_of, onnx_model
 from capstan_testkit.suites.engines import CLASSES, EngineBehaviour
@@ -132,21 +133,22 @@ def test_whatever_a_foreign_engine_raises_is_a_sentence(engines: Family[Engine],
             ask(package, engines)
 
 
+def answering(name: str, dtype: DType = "float64") -> Signature:
+    return Signature(header_of().signature.inputs, (OutputField(name, dtype),))
+
+
 @pytest.mark.parametrize(
     ("given", "rule", "says"),
     [
-        ({"task": "binry", "signature": None}, "task", "did you mean 'binary'"),
+        ({"task": "binry", "signature": answering("prediction")}, "task", "did you mean 'binary'"),
         ({"members": ("other.txt",)}, "members", "reads model.txt; the header lists other.txt"),
         ({"requires": (Requirement("base", "model", "ab" * 32),)}, "requires", "no package on top"),
-        ({"signature": ("late", "float64", 1)}, "outputs", "must have 'prediction', one value per row"),
-        ({"signature": ("prediction", "int64", 1)}, "outputs", r"must be prediction \(float64, width 1\)"),
-        ({"task": "multiclass", "signature": ("prediction", "float64", 1)}, "outputs", "probabilities .*width 2"),
+        ({"signature": answering("late")}, "outputs", "must have 'prediction', one value per row"),
+        ({"signature": answering("prediction", "int64")}, "outputs", r"must be prediction \(float64, width 1\)"),
+        ({"task": "multiclass", "signature": answering("prediction")}, "outputs", "probabilities .*width 2"),
     ],
 )
-def test_what_the_header_may_not_ask_for(given: dict[str, object], rule: str, says: str) -> None:
-    if "signature" in given:
-        name, dtype, width = given["signature"] or ("prediction", "float64", 1)
-        given = given | {"signature": Signature(header_of().signature.inputs, (OutputField(name, dtype, width),))}
+def test_what_the_header_may_not_ask_for(given: dict[str, Any], rule: str, says: str) -> None:
     with pytest.raises(PackageError, match=says) as refused:
         family.check_declared(family.ENGINES.get("lightgbm"), header_of(**given))
     assert (refused.value.place, refused.value.rule) == ("model.json", rule)

@@ -145,7 +145,7 @@ async def test_models_of_other_tasks_are_scored_and_a_metric_that_is_not_theirs_
 ) -> None:
     bands = np.arange(1500) % 3
     holdout = make_holdout(tmp_path / "holdout.parquet", band=bands)
-    given = {"task": task, "classes": 3, "label": label}
+    given: dict[str, Any] = {"task": task, "classes": 3, "label": label}
     ours = build_package(tmp_path / "a", **given)
     onnx = build_package(tmp_path / "b", engine="onnx", **given)
     figures, items = await decide(pool, tmp_path / "out", candidate=ours.path, champion=onnx.path, holdout=holdout)
