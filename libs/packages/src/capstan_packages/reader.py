@@ -9,6 +9,7 @@ from typing import BinaryIO, Final
 
 from capstan_contracts.kinds.family import BrokenKind, UnknownKind
 from capstan_formats.sketches import Baseline, SketchError
+from capstan_formats.strict_json import JsonRuleError
 from capstan_packages import archive
 from capstan_packages.archive import Entry
 from capstan_packages.contents import Member, Package
@@ -107,7 +108,7 @@ def _read_header(data: bytes) -> tuple[Header, PackageKind]:
             raise HeaderError("kind must be str")
         kind = kind_of(name)
         header = kind.read(source)
-    except HeaderError as error:
+    except (HeaderError, JsonRuleError) as error:
         raise PackageError(MODEL_JSON, "header", str(error)) from None
     if kind.baseline and not header.baseline:
         raise PackageError(MODEL_JSON, "header", f"a package of kind {name!r} must have a baseline")

@@ -30,7 +30,7 @@ TASK_OF_OBJECTIVE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class LightGBM:
-    """See `port.Engine`. Adds LightGBM's C library to a process (10 MB), and neither its Python package nor sklearn."""
+    """See `port.Engine`. Adds LightGBM's C library to a process (6 MB), and neither its Python package nor sklearn."""
 
     name: str = "lightgbm"
     members: tuple[str, ...] = (MODEL_TXT,)

@@ -31,7 +31,7 @@ class PackageKind(Protocol):
     def read(self, source: Mapping[str, Any]) -> Header:
         """The checked header out of the JSON object of model.json; `to_json` of it gives the same object.
 
-        HeaderError names the member that breaks a rule. Members that nobody knows are ignored.
+        HeaderError (or JsonRuleError) names the member that breaks a rule. Members that nobody knows are ignored.
         """
         ...
 
