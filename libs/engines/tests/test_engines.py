@@ -13,13 +13,14 @@ from capstan_contracts.kinds.family import Family
 from capstan_engines import family
 from capstan_engines.errors import EngineError
 from capstan_engines.port import Engine
+from capstan_packages.draft import unpacked
 from capstan_packages.errors import PackageError
 from capstan_packages.fields import Requirement
 from capstan_packages.models import read_model
 from capstan_packages.signature import DType, OutputField, Signature
 from capstan_testkit.distributions import install_distribution
 from capstan_testkit.packages import FEATURES, booster_text, build_package, columns_of, header_of, onnx_model
-from capstan_testkit.suites.engines import CLASSES, EngineBehaviour
+from capstan_testkit.suites.engines import CLASSES, ROWS, EngineBehaviour
 
 TASKS = ("binary", "regression", "multiclass")
 FOREIGN = '''
@@ -27,6 +28,7 @@ FOREIGN = '''
 import json
 import numpy as np
 from capstan_engines.errors import EngineError
+from capstan_packages.draft import unpacked
 from capstan_packages.errors import PackageError
 
 class Predictor:
@@ -111,6 +113,16 @@ class TestForeign(EngineBehaviour):
     @pytest.fixture
     def models(self) -> dict[str, bytes]:
         return {"regression": b"[2.0, " + b" " * 60 + b"0.5]"}
+
+
+def test_a_model_is_loaded_before_it_is_packed(tmp_path: Path) -> None:
+    """As a step of training does, which has the engine's file and no more."""
+    (tmp_path / "model.txt").write_bytes(booster_text(columns_of()))
+    contents = unpacked(header_of(), tmp_path)
+    assert family.check(contents) == contents.header.signature
+    model = family.load(contents)
+    assert model.predict(ROWS)["prediction"].shape == (len(ROWS),)
+    model.close()
 
 
 def test_an_engine_that_nobody_installed_names_the_nearest(engines: Family[Engine], tmp_path: Path) -> None:

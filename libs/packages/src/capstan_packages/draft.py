@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from capstan_formats.preprocess import Operation, Preprocessor
-from capstan_packages.contents import members_of
+from capstan_packages.contents import Contents, members_of
 from capstan_packages.fields import Metrics, Pins
 from capstan_packages.kinds.model import KIND, ModelHeader
 from capstan_packages.models import ModelContents
@@ -50,7 +50,7 @@ def unpacked(header: ModelHeader, folder: Path) -> ModelContents:
 
     Neither the header nor the baseline need lie there.
     """
-    return ModelContents(header, members_of(folder, header.members, KIND.member_bytes))
+    return Contents(header, members_of(folder, header.members, KIND.member_bytes))
 
 
 def _dtype(operation: Operation) -> DType:
