@@ -2,7 +2,7 @@
 
 KFP ships the source text of each component alone: what a step needs is imported inside it, and it calls nothing else of
 this file. It reads annotations as objects, so they are not postponed here. Only `train_booster` imports LightGBM (2 s);
-scoring goes through LightGBM's C library, as in serving.
+scoring goes through the engine that serves the model.
 """
 
 # ruff: noqa: PLC0415
@@ -130,20 +130,20 @@ def evaluate_booster(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from capstan_engines.family import load
     from capstan_evaluation.figures import figures
     from capstan_evaluation.items import ALL, ItemTable
     from capstan_evaluation.kinds import find
     from capstan_evaluation.tasks import binary
-    from capstan_formats.lightgbm_engine import Booster
-    from capstan_formats.preprocess import Preprocessor
+    from capstan_packages.draft import draft, unpacked
 
     folder = Path(booster.path)
-    preprocessor = Preprocessor.from_spec(json.loads((folder / "features.json").read_text()))
+    header = draft(json.loads((folder / "features.json").read_text()), engine="lightgbm", members=("model.txt",))
+    preprocessor, model = header.preprocessor(), load(unpacked(header, folder))
     words = {operation.column for operation in preprocessor.operations if operation.op == "category"}
     table = pq.read_table(holdout.path)
     columns = {n: table[n].to_pylist() if n in words else table[n].to_numpy() for n in preprocessor.inputs}
-    with Booster((folder / "model.txt").read_bytes()) as model:
-        scores = model.predict(preprocessor.transform(columns, table.num_rows))
+    scores = model.predict(preprocessor.transform(columns, table.num_rows))["prediction"]
     wanted = [find(name) for name in ("auc", "logloss", "brier")]
     judged = ItemTable.of(
         table["item_id"].to_pylist(),
@@ -224,12 +224,14 @@ def package_model(
     parameters: dict,  # type: ignore[type-arg]
     package: dsl.Output[dsl.Model],
 ) -> None:
-    """The folder of a model package: booster, drift baseline, and the manifest with signature, lookups and pins."""
+    """The folder of a model package: booster, drift baseline, and the header with signature, lookups and pins."""
     import json
     from pathlib import Path
 
-    from capstan_formats.manifest import EntityLookup, InputField, Metrics, ModelManifest, OutputField, Pins
     from capstan_formats.preprocess import KeySource
+    from capstan_packages.fields import EntityLookup, Metrics, Pins
+    from capstan_packages.kinds.model import ModelHeader
+    from capstan_packages.signature import InputField, Signature, outputs_of
 
     plan = json.loads(manifest)
 
@@ -249,10 +251,12 @@ def package_model(
         lookups.append(EntityLookup(view, lookup["version"], keys, tuple(names), None if ttl is None else int(ttl)))
     folder, pins, figures = Path(booster.path), plan["pins"], json.loads(Path(slices.path).read_text())
     settings = {**pins["parameters"], **parameters}
-    model = ModelManifest(
+    header = ModelHeader(
         name=plan["loop"],
-        inputs=tuple(inputs),
-        outputs=(OutputField("prediction", "float64"),),
+        engine="lightgbm",
+        task="binary",
+        members=("model.txt",),
+        signature=Signature(tuple(inputs), outputs_of("binary")),
         features=tuple(json.loads((folder / "features.json").read_text())),
         lookups=tuple(lookups),
         label=label,
@@ -262,7 +266,7 @@ def package_model(
     )
     target = Path(package.path)
     target.mkdir(parents=True)
-    (target / "model.json").write_bytes(model.to_bytes())
+    (target / "model.json").write_bytes(header.to_bytes())
     (target / "model.txt").write_bytes((folder / "model.txt").read_bytes())
     (target / "baseline.json").write_bytes(Path(baseline.path).read_bytes())
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from environments import ENVIRONMENTS, JOB_SERVICES, SERVICES
+from environments import ENVIRONMENTS, JOB_SERVICES, LIBS, PINNED_IN_JOBS, SERVICES
 from source_tree import modules, package_of
 
 CPU_S = 1.5
@@ -17,7 +17,11 @@ MEMORY_MB = 100
 YARDSTICK_S = 0.15
 """What the probe's yardstick takes on the processor that `CPU_S` is meant for. A shared machine can be three times
 slower from one minute to the next; the yardstick runs in the same process, before and after, and is as much slower."""
-HEAVY = {"evidently", "feast", "great_expectations", "kfp", "lightgbm", "mlflow", "pandas", "scipy", "sklearn"}
+HEAVY = {
+    *("evidently", "feast", "great_expectations", "kfp", "lightgbm", "mlflow", "onnxruntime", "pandas", "scipy"),
+    "sklearn",
+}
+ENGINE_LIBRARIES = {"lightgbm", "onnx", "onnxruntime"}
 THREADED = {"numpy", "duckdb", "pyarrow"}
 """Each starts a thread when imported, so the parent that the laptop's services are forked from must not have them."""
 
@@ -84,13 +88,39 @@ def test_what_the_laptop_parent_preloads_starts_no_thread() -> None:
     assert cost.threads == 1
 
 
+def test_only_an_engine_imports_the_library_that_runs_its_models() -> None:
+    """LightGBM is loaded as a C library, so no product code imports it; recipes train with it in their own steps."""
+    found = {
+        (one.top, module.name.rpartition(".")[0])
+        for folder in (*LIBS, *SERVICES)
+        for module in modules(folder)
+        for one in module.imports()
+        if one.top in ENGINE_LIBRARIES
+    }
+    assert found == {("onnxruntime", "capstan_engines.onnx"), ("onnx", "capstan_testkit")}
+
+
+def test_nothing_but_its_own_folder_imports_an_engine_by_name() -> None:
+    """A package names its engine, and `capstan_engines.family` finds it."""
+    engines = ("capstan_engines.lightgbm", "capstan_engines.onnx")
+    found = [
+        f"{module.at(one.line)} {one.target}"
+        for folder in (*LIBS, *SERVICES)
+        for module in modules(folder)
+        for one in module.imports()
+        for engine in engines
+        if one.target.startswith(engine) and not module.name.startswith(engine)
+    ]
+    assert found == []
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("service", JOB_SERVICES)
 def test_the_job_host_and_the_domain_import_in_the_job_environment(service: str) -> None:
     """Job environments have no framework: what jobs share with the service must do without."""
     names = ["capstan_servicekit.jobs.host"]
     names += [module.name for module in modules(f"services/{service}") if module.room == "domain"]
-    names += [module.name for lib in ("libs/contracts", "libs/formats", "libs/evaluation") for module in modules(lib)]
+    names += [module.name for lib in PINNED_IN_JOBS for module in modules(lib)]
     cost = cost_of(*names, python=str(ENVIRONMENTS[service].folder / "bin" / "python"))
     assert cost.packages & HEAVY == set()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kfp import compiler, components, local
 
-from capstan_formats.package import write_package
+from capstan_packages.writer import write_package
 
 
 def main() -> None:

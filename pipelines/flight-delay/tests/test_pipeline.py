@@ -16,9 +16,10 @@ import pytest
 import yaml
 
 from capstan_contracts.loop import FeatureServiceSpec, ViewSpec
+from capstan_engines.family import check
 from capstan_evaluation.kinds import find
 from capstan_evaluation.tasks import binary
-from capstan_formats.package import ModelPackage, read_package
+from capstan_packages.models import ModelPackage, read_model
 
 Join = Callable[[duckdb.DuckDBPyConnection], pa.Table]
 Run = Callable[..., dict[str, Any]]
@@ -108,10 +109,10 @@ def test_the_same_inputs_give_the_same_package(run: Run) -> None:
     assert first["package"].read_bytes() == second["package"].read_bytes()
     other = run("other", num_rounds=41)
     assert other["digest"] != first["digest"]
-    package = read_package(first["package"])
+    package = read_model(first["package"])
     _check_package(package)
     _check_holdout(pq.read_table(first["holdout"]), package)
-    assert first["metrics"]["auc"] == package.manifest.metrics.overall["auc"]
+    assert first["metrics"]["auc"] == package.header.metrics.overall["auc"]
     _check_items(next((first["package"].parent / "out").rglob("*/items")), package)
 
 
@@ -123,25 +124,26 @@ def test_a_model_of_shuffled_labels_has_learned_nothing(run: Run) -> None:
 
 
 def _check_package(package: ModelPackage) -> None:
-    manifest = package.manifest
-    assert manifest.name == "flight-delay" and manifest.label == "arr_delayed"
-    hour = next(lookup for lookup in manifest.lookups if lookup.view == "weather_hourly").keys["time_hour"]
+    header = package.header
+    assert package.baseline is not None and check(package) == header.signature
+    assert header.name == "flight-delay" and header.label == "arr_delayed"
+    hour = next(lookup for lookup in header.lookups if lookup.view == "weather_hourly").keys["time_hour"]
     assert (hour.op, hour.column) == ("floor_hour", "scheduled_departure")
-    assert {lookup.view: lookup.ttl_s for lookup in manifest.lookups} == {
+    assert {lookup.view: lookup.ttl_s for lookup in header.lookups} == {
         "weather_hourly": 3 * 3600,
         "plane": None,
         "route_recent": 45 * 86400,
         "flight_recent": 45 * 86400,
     }
-    read = {column for column in manifest.preprocessor().inputs if column != "scheduled_departure"}
+    read = {column for column in header.preprocessor().inputs if column != "scheduled_departure"}
     assert set(package.baseline) == read | {"prediction", "arr_delayed"}
     history = package.baseline["route_recent__late_share"]
     assert history.cell_counts()[-1] < 0.1 * history.total, "the time before any history is no baseline"
-    assert set(manifest.metrics.slices["carrier"]) >= {"B6", "UA"}
+    assert set(header.metrics.slices["carrier"]) >= {"B6", "UA"}
 
 
 def _check_holdout(holdout: pa.Table, package: ModelPackage) -> None:
-    inputs = {field.name for field in package.manifest.inputs}
+    inputs = {field.name for field in package.header.signature.inputs}
     assert inputs | {"item_id", "arr_delayed", "carrier"} <= set(holdout.column_names)
     days = pc.unique(pc.floor_temporal(holdout["scheduled_departure"], unit="day"))
     assert len(days) == 14
@@ -151,7 +153,7 @@ def _check_holdout(holdout: pa.Table, package: ModelPackage) -> None:
 
 def _check_items(path: Path, package: ModelPackage) -> None:
     """The figures in the package are those of the item-level table."""
-    table, figures = pq.read_table(path), package.manifest.metrics
+    table, figures = pq.read_table(path), package.header.metrics
     assert table.column_names == ["item_id", "slice", "metric", "value"]
 
     def column(metric: str, slice_: str) -> Any:

@@ -25,12 +25,12 @@ import lightgbm
 import numpy as np
 import uvloop
 
-from capstan_formats.manifest import EntityLookup, InputField, Metrics, ModelManifest, OutputField, Pins
 from capstan_formats.online import EntityRow, OnlineColumn, OnlineSchema, OnlineWriter
-from capstan_formats.package import write_package
 from capstan_formats.preprocess import KeySource
-from capstan_formats.sketches import Baseline, BaselineColumn, NumericSketch, Role
+from capstan_packages.fields import EntityLookup
+from capstan_packages.signature import InputField, Signature, outputs_of
 from capstan_servicekit.security.principals import new_token, token_digest, write_secret
+from capstan_testkit.packages import build_package
 
 CONNECTIONS, ENTITIES, BODIES = 16, 10_000, 128
 NUMBERS = [f"n{index}" for index in range(12)]
@@ -49,25 +49,16 @@ def package(folder: Path, lookups: bool) -> tuple[str, Path]:
     booster = lightgbm.train(settings, lightgbm.Dataset(matrix, label, feature_name=columns), num_boost_round=100)
     view = EntityLookup("v", "a" * 64, {"k": KeySource("k")}, tuple(LOOKED_UP), None)
     inputs = [InputField(name, "float64") for name in sent] + [InputField(name, "float64", "v") for name in read]
-    manifest = ModelManifest(
+    signature = Signature((*inputs, *([InputField("k", "int64")] if lookups else [])), outputs_of("binary"))
+    built = build_package(
+        folder / f"package-{lookups}",
+        [{"op": "numeric", "column": name} for name in columns],
+        model=booster.model_to_string().encode(),
         name="bench",
-        inputs=(*inputs, *([InputField("k", "int64")] if lookups else [])),
-        outputs=(OutputField("p", "float64"),),
-        features=tuple({"op": "numeric", "column": name} for name in columns),
+        signature=signature,
         lookups=(view,) if lookups else (),
-        label="y",
-        metrics=Metrics({}, {}),
-        pins=Pins("0" * 64, {}, "1" * 64, {}, 7),
-        license="Apache-2.0",
     )
-    content = folder / f"content-{lookups}"
-    content.mkdir()
-    sketch = BaselineColumn(Role.FEATURE, NumericSketch.build(matrix[:, 0]))
-    (content / "model.json").write_bytes(manifest.to_bytes())
-    (content / "model.txt").write_bytes(booster.model_to_string().encode())
-    (content / "baseline.json").write_bytes(Baseline({columns[0]: sketch}).to_bytes())
-    target = folder / f"package-{lookups}.tar"
-    return write_package(content, target), target
+    return built.digest, built.path
 
 
 def online(folder: Path) -> None:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from capstan_contracts.loop import LoopPart
-from capstan_formats.manifest import EntityLookup, InputField, Metrics, ModelManifest, OutputField, Pins
 from capstan_formats.online import EntityRow, OnlineColumn, OnlineSchema, OnlineWriter
-from capstan_formats.package import write_package
 from capstan_formats.preprocess import KeySource
-from capstan_formats.sketches import Baseline, BaselineColumn, NumericSketch, Role
+from capstan_packages.fields import EntityLookup, Metrics, Pins
+from capstan_packages.signature import InputField, Signature, outputs_of
+from capstan_testkit.packages import Built, build_package, columns_of
 
 HOUR = 3_600_000_000
 NOON = 1_357_041_600_000_000  # 2013-01-01T12:00:00Z
@@ -38,74 +38,55 @@ def booster_text(columns: list[str], shift: float) -> bytes:
     return text.encode()
 
 
-def manifest(name: str, lookups: bool) -> ModelManifest:
-    """Two plain columns, a time and, with `lookups`, the weather of the hour."""
-    view = (
-        EntityLookup(
-            "weather",
-            VIEW_VERSION,
-            {"origin": KeySource("origin"), "time_hour": KeySource("departure", "floor_hour")},
-            ("weather__temp", "weather__rain"),
-            3 * 3600,
-        ),
+def model_features(lookups: bool) -> list[dict[str, Any]]:
+    """Two plain columns, a word, an hour and, with `lookups`, the weather of the hour."""
+    views = ("weather__temp", "weather__rain") if lookups else ()
+    return [
+        {"op": "numeric", "column": "delay"},
+        {"op": "numeric", "column": "distance"},
+        {"op": "category", "column": "origin", "vocabulary": ["EWR", "JFK", "LGA"]},
+        {"op": "hour", "column": "departure", "tz": "America/New_York"},
+        *({"op": "numeric", "column": name} for name in views),
+    ]
+
+
+def header_fields(lookups: bool) -> dict[str, Any]:
+    """What model.json says of them."""
+    view = EntityLookup(
+        "weather",
+        VIEW_VERSION,
+        {"origin": KeySource("origin"), "time_hour": KeySource("departure", "floor_hour")},
+        ("weather__temp", "weather__rain"),
+        3 * 3600,
     )
     inputs = [
         InputField("delay", "float64"),
         InputField("distance", "int64"),
         InputField("origin", "string"),
         InputField("departure", "timestamp"),
+        *(InputField(name, "float64", "weather") for name in view.columns if lookups),
     ]
-    features: list[dict[str, Any]] = [
-        {"op": "numeric", "column": "delay"},
-        {"op": "numeric", "column": "distance"},
-        {"op": "category", "column": "origin", "vocabulary": ["EWR", "JFK", "LGA"]},
-        {"op": "hour", "column": "departure", "tz": "America/New_York"},
-    ]
-    if lookups:
-        inputs += [InputField(name, "float64", "weather") for name in ("weather__temp", "weather__rain")]
-        features += [{"op": "numeric", "column": name} for name in ("weather__temp", "weather__rain")]
-    return ModelManifest(
-        name=name,
-        inputs=tuple(inputs),
-        outputs=(OutputField("late", "float64"),),
-        features=tuple(features),
-        lookups=view if lookups else (),
-        label="arr_delayed",
-        metrics=Metrics({"auc": 0.7}, {}),
-        pins=Pins("0" * 64, {"weather": VIEW_VERSION}, "1" * 64, {}, 7),
-        license="Apache-2.0",
-    )
-
-
-@dataclass(frozen=True)
-class Package:
-    """A package file and its digest."""
-
-    path: Path
-    digest: str
+    return {
+        "signature": Signature(tuple(inputs), outputs_of("binary")),
+        "lookups": (view,) if lookups else (),
+        "label": "arr_delayed",
+        "metrics": Metrics({"auc": 0.7}, {}),
+        "pins": Pins("0" * 64, {"weather": VIEW_VERSION}, "1" * 64, {}, 7),
+    }
 
 
 @pytest.fixture(scope="session")
-def make_package(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Package]:
+def make_package(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Built]:
     """Builds packages, each once."""
-    made: dict[tuple[Any, ...], Package] = {}
+    made: dict[tuple[Any, ...], Built] = {}
 
-    def build(shift: float = 0.0, *, lookups: bool = False, name: str = "delay") -> Package:
+    def build(shift: float = 0.0, *, lookups: bool = False, name: str = "delay") -> Built:
         key = (shift, lookups, name)
         if key not in made:
+            features = model_features(lookups)
+            text = booster_text(columns_of(features), shift)
             folder = tmp_path_factory.mktemp("package")
-            content = folder / "content"
-            content.mkdir()
-            described = manifest(name, lookups)
-            columns = described.preprocessor().columns
-            baseline = Baseline(
-                {columns[0]: BaselineColumn(Role.FEATURE, NumericSketch.build(np.arange(100, dtype=np.float64)))}
-            )
-            (content / "model.json").write_bytes(described.to_bytes())
-            (content / "model.txt").write_bytes(booster_text(columns, shift))
-            (content / "baseline.json").write_bytes(baseline.to_bytes())
-            target = folder / "package.tar"
-            made[key] = Package(target, write_package(content, target))
+            made[key] = build_package(folder, features, model=text, name=name, **header_fields(lookups))
         return made[key]
 
     return build

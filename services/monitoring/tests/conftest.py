@@ -17,15 +17,21 @@ import pytest
 
 from capstan_contracts.ids import uuid7
 from capstan_contracts.loop import LoopPart
-from capstan_formats.manifest import EntityLookup, InputField, Metrics, ModelManifest, OutputField, Pins
-from capstan_formats.package import write_package
 from capstan_formats.preprocess import KeySource
 from capstan_formats.segments import SegmentWriter
-from capstan_formats.sketches import Baseline, BaselineColumn, CategorySketch, NumericSketch, Role
+from capstan_formats.sketches import BaselineColumn, CategorySketch, NumericSketch, Role
+from capstan_packages.fields import EntityLookup, Metrics, Pins
+from capstan_packages.signature import InputField, Signature, outputs_of
+from capstan_testkit.packages import build_package
 
 DAY = timedelta(days=1)
 START = datetime(2013, 3, 1, tzinfo=UTC)
 COLUMNS = ("delay", "origin", "weather__temp")
+FEATURES: list[dict[str, Any]] = [
+    {"op": "numeric", "column": "delay"},
+    {"op": "category", "column": "origin", "vocabulary": ["EWR", "JFK", "LGA"]},
+    {"op": "numeric", "column": "weather__temp"},
+]
 
 
 def us(moment: datetime) -> int:
@@ -62,10 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     label = (random.random(4000) < np.array(seen["prediction"])).astype(int)
     data = lightgbm.Dataset(matrix, label, feature_name=list(COLUMNS))
     settings = {"objective": "binary", "num_leaves": 7, "num_threads": 1, "verbosity": -1, "seed": 1}
-    content = folder / "content"
-    content.mkdir()
-    (content / "model.txt").write_bytes(lightgbm.train(settings, data, num_boost_round=5).model_to_string().encode())
-    (content / "model.json").write_bytes(_manifest().to_bytes())
+    text = lightgbm.train(settings, data, num_boost_round=5).model_to_string().encode()
     columns = {
         "delay": BaselineColumn(Role.FEATURE, NumericSketch.build(seen["delay"])),
         "origin": BaselineColumn(Role.FEATURE, CategorySketch.build(seen["origin"])),
@@ -73,34 +76,26 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         "prediction": BaselineColumn(Role.PREDICTION, NumericSketch.build(seen["prediction"])),
         "late": BaselineColumn(Role.LABEL, NumericSketch.build(label.tolist())),
     }
-    (content / "baseline.json").write_bytes(Baseline(columns).to_bytes())
-    write_package(content, folder / "package.tar")
+    built = build_package(folder, FEATURES, model=text, baseline=columns, **_header_fields())
     table = pa.table({name: seen[name] for name in COLUMNS} | {"label": label})
     pq.write_table(table, folder / "training_set.parquet")
-    return Made(folder / "package.tar", folder / "training_set.parquet")
+    return Made(built.path, folder / "training_set.parquet")
 
 
-def _manifest() -> ModelManifest:
-    return ModelManifest(
-        name="delay",
-        inputs=(
-            InputField("delay", "float64"),
-            InputField("origin", "string"),
-            InputField("departure", "timestamp"),
-            InputField("weather__temp", "float64", "weather"),
-        ),
-        outputs=(OutputField("prediction", "float64"),),
-        features=(
-            {"op": "numeric", "column": "delay"},
-            {"op": "category", "column": "origin", "vocabulary": ["EWR", "JFK", "LGA"]},
-            {"op": "numeric", "column": "weather__temp"},
-        ),
-        lookups=(EntityLookup("weather", "ab" * 32, {"origin": KeySource("origin")}, ("weather__temp",), 3600),),
-        label="late",
-        metrics=Metrics({"auc": 0.7}, {}),
-        pins=Pins("0" * 64, {"weather": "ab" * 32}, "1" * 64, {}, 7),
-        license="Apache-2.0",
+def _header_fields() -> dict[str, Any]:
+    inputs = (
+        InputField("delay", "float64"),
+        InputField("origin", "string"),
+        InputField("departure", "timestamp"),
+        InputField("weather__temp", "float64", "weather"),
     )
+    return {
+        "signature": Signature(inputs, outputs_of("binary")),
+        "lookups": (EntityLookup("weather", "ab" * 32, {"origin": KeySource("origin")}, ("weather__temp",), 3600),),
+        "label": "late",
+        "metrics": Metrics({"auc": 0.7}, {}),
+        "pins": Pins("0" * 64, {"weather": "ab" * 32}, "1" * 64, {}, 7),
+    }
 
 
 @dataclass

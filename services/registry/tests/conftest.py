@@ -17,11 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from capstan_contracts.loop import ResolvedLoop
-from capstan_formats.manifest import ModelManifest
-from capstan_formats.package import write_package
-from capstan_formats.sketches import Baseline, BaselineColumn, NumericSketch, Role
 from capstan_registry.actions.ports import Answer
 from capstan_servicekit.errors import NotReady
+from capstan_testkit.packages import build_package
 
 CARRIERS = ["AA", "B6", "UA", "ZZ"]
 
@@ -42,38 +40,12 @@ def rows_of(seed: int, rows: int) -> dict[str, Any]:
     }
 
 
-def manifest_of(**changes: Any) -> dict[str, Any]:
-    return {
-        "format": "capstan.model/1",
-        "kind": "model",
-        "engine": "lightgbm",
-        "name": "flight-delay",
-        "task": "binary",
-        "inputs": [
-            {"name": "distance", "dtype": "float64", "source": "request"},
-            {"name": "temp", "dtype": "float64", "source": "request"},
-            {"name": "carrier", "dtype": "string", "source": "request"},
-            {"name": "scheduled", "dtype": "timestamp", "source": "request"},
-        ],
-        "outputs": [{"name": "delayed", "dtype": "float64"}],
-        "features": [
-            {"op": "numeric", "column": "distance"},
-            {"op": "numeric", "column": "temp"},
-            {"op": "category", "column": "carrier", "vocabulary": CARRIERS},
-            {"op": "hour", "column": "scheduled"},
-        ],
-        "lookups": [],
-        "label": "arr_delayed",
-        "metrics": {"overall": {"auc": 0.99}, "slices": {}},
-        "pins": {
-            "dataset_version": "cd" * 32,
-            "feature_views": {},
-            "code_digest": "ef" * 32,
-            "parameters": {},
-            "seed": 1,
-        },
-        "license": "CC0-1.0",
-    } | changes
+FEATURES: list[dict[str, Any]] = [
+    {"op": "numeric", "column": "distance"},
+    {"op": "numeric", "column": "temp"},
+    {"op": "category", "column": "carrier", "vocabulary": CARRIERS},
+    {"op": "hour", "column": "scheduled"},
+]
 
 
 @pytest.fixture(scope="session")
@@ -90,14 +62,8 @@ def make_package() -> Callable[..., Path]:
         data = lightgbm.Dataset(matrix, label, categorical_feature=[2])
         settings = {"objective": "binary", "num_leaves": 7, "num_threads": 1, "verbosity": -1, "seed": 1}
         booster = lightgbm.train(settings, data, num_boost_round=rounds)
-        parts = folder / "parts"
-        parts.mkdir(parents=True)
-        (parts / "model.json").write_bytes(ModelManifest.from_json(manifest_of(**changes)).to_bytes())
-        (parts / "model.txt").write_bytes(booster.model_to_string().encode())
-        sketch = BaselineColumn(Role.FEATURE, NumericSketch.build([1.0, 2.0, None]))
-        (parts / "baseline.json").write_bytes(Baseline({"distance": sketch}).to_bytes())
-        write_package(parts, folder / "package.tar")
-        return folder / "package.tar"
+        given = {"name": "flight-delay", "label": "arr_delayed", "model": booster.model_to_string().encode()} | changes
+        return build_package(folder, FEATURES, **given).path
 
     return make
 

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import redis
 
-from capstan_formats.manifest import EntityLookup
 from capstan_formats.online import GenerationFile, ViewKeys
 from capstan_formats.preprocess import KeySource
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.lookups import Lookups
 from capstan_inference.dataplane.online import PROBE_S, TIMEOUT_S, Views, open_views
 from capstan_inference.dataplane.request_errors import RequestError
+from capstan_packages.fields import EntityLookup
 
 NOON = 1_357_041_600_000_000
 HOUR = 3_600_000_000

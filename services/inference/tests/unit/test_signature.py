@@ -7,26 +7,21 @@ from typing import Any
 
 import pytest
 
-from capstan_formats.manifest import InputField, Metrics, ModelManifest, OutputField, Pins
 from capstan_inference.dataplane.bodies import Batch
 from capstan_inference.dataplane.request_errors import RequestError
 from capstan_inference.dataplane.signature import Signature
+from capstan_packages import signature
+from capstan_packages.signature import InputField, outputs_of
+from capstan_testkit.packages import header_of
 
-MANIFEST = ModelManifest(
-    name="m",
-    inputs=(
-        InputField("x", "float64"),
-        InputField("n", "int64"),
-        InputField("s", "string"),
-        InputField("t", "timestamp"),
-    ),
-    outputs=(OutputField("p", "float64"),),
-    features=({"op": "numeric", "column": "x"},),
-    lookups=(),
-    label="y",
-    metrics=Metrics({}, {}),
-    pins=Pins("0" * 64, {}, "1" * 64, {}, 1),
-    license="",
+INPUTS = (
+    InputField("x", "float64"),
+    InputField("n", "int64"),
+    InputField("s", "string"),
+    InputField("t", "timestamp"),
+)
+HEADER = header_of(
+    [{"op": "numeric", "column": "x"}], signature=signature.Signature(INPUTS, outputs_of("binary")), label="y"
 )
 GOOD = {"x": 1.5, "n": 2, "s": "w", "t": "2013-01-01T00:00:00Z"}
 MIDNIGHT = 1_356_998_400_000_000
@@ -35,7 +30,7 @@ MIDNIGHT = 1_356_998_400_000_000
 def read(column: str | None = "t", **changes: Any) -> Any:
     batch = changes.pop("batch", {})
     row = {**GOOD, **changes}
-    return Signature(MANIFEST, column).read(Batch({name: [value] for name, value in row.items()}, 1, **batch))
+    return Signature(HEADER, column).read(Batch({name: [value] for name, value in row.items()}, 1, **batch))
 
 
 def test_good_rows_are_read_and_kept_as_they_were_sent() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_testkit.harness import job_pythons
+from capstan_testkit.packages import build_package
 
 pytestmark = pytest.mark.integration
 GATES: list[dict[str, Any]] = [
@@ -167,3 +168,64 @@ async def test_a_metric_of_another_task_fails_and_one_without_a_value_says_why(
     none = make_holdout(tmp_path / "none.parquet", arr_delayed=np.zeros(1500))
     figures, _ = await decide(pool, tmp_path / "none", candidate=package, holdout=none, gates=gates)
     assert "average_precision is not defined: no label is 1 in 1500 rows" in figures[1]["sentence"]
+
+
+@pytest.mark.parametrize(("task", "label"), [("regression", "distance"), ("multiclass", "band")])
+async def test_models_of_other_tasks_are_scored_and_a_metric_that_is_not_theirs_says_so(
+    pool: JobPool, tmp_path: Path, make_holdout: MakeFile, task: str, label: str
+) -> None:
+    bands = np.arange(1500) % 3
+    holdout = make_holdout(tmp_path / "holdout.parquet", band=bands)
+    given: dict[str, Any] = {"task": task, "classes": 3, "label": label}
+    ours = build_package(tmp_path / "a", **given)
+    onnx = build_package(tmp_path / "b", engine="onnx", **given)
+    figures, items = await decide(pool, tmp_path / "out", candidate=ours.path, champion=onnx.path, holdout=holdout)
+    assert figures[4]["passed"] is True
+    assert f"auc is a metric of binary, and the task here is {task}" in figures[0]["sentence"]
+    assert figures[0]["passed"] is False
+        f"auc is a metric of binary, and the task here is {task}" in figures[0]["sentence"]
+        and figures[0]["passed"] is False
+    )
+    assert items is not None
+    table = pq.read_table(items)
+    assert table.column_names == ["item_id", "label", "score_candidate", "score_champion"]
+    scores = np.array(table["score_candidate"].to_pylist())
+    if task == "multiclass":
+        assert scores.shape == (1500, 3) and np.allclose(scores.sum(axis=1), 1)
+        assert table["label"].to_pylist() == bands.tolist()
+    else:
+        assert scores.shape == (1500,)
+        assert table["label"].to_pylist() == pq.read_table(holdout)["distance"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "reason"),
+    [
+        ("multiclass", np.arange(1500) % 4, "values other than the classes 0 to 2"),
+        ("multiclass", np.arange(1500) % 3 + 0.5, "values other than the classes 0 to 2"),
+        ("regression", np.full(1500, np.inf), "values that are no finite number"),
+    ],
+)
+async def test_labels_of_another_task_fail_with_the_reason(
+    pool: JobPool, tmp_path: Path, make_holdout: MakeFile, task: str, labels: Any, reason: str
+) -> None:
+    holdout = make_holdout(tmp_path / "holdout.parquet", found=labels)
+    package = build_package(tmp_path / "a", task=task, classes=3, label="found")
+    figures, items = await decide(pool, tmp_path / "out", candidate=package.path, holdout=holdout)
+    assert items is None and reason in figures[0]["sentence"]
+
+
+async def test_a_champion_of_another_task_and_an_engine_that_is_not_there(
+    pool: JobPool, tmp_path: Path, make_package: MakeFile, make_holdout: MakeFile
+) -> None:
+    holdout, candidate = make_holdout(tmp_path / "holdout.parquet"), make_package(tmp_path / "a")
+    other = build_package(tmp_path / "b", task="regression", label="distance")
+    figures, _ = await decide(pool, tmp_path / "one", candidate=candidate, champion=other.path, holdout=holdout)
+    assert "the champion is a model of the task 'regression'" in figures[2]["sentence"]
+    alien = build_package(tmp_path / "c", engine="lightgmb")
+    figures, _ = await decide(pool, tmp_path / "two", candidate=alien.path, holdout=holdout)
+    assert [figure["passed"] for figure in figures] == [False] * 5
+    assert "no kind 'lightgmb'; did you mean 'lightgbm'" in figures[4]["sentence"]
+    broken = build_package(tmp_path / "d", model=b"tree\nversion=v4\n")
+    figures, _ = await decide(pool, tmp_path / "three", candidate=broken.path, holdout=holdout)
+    assert "the package of the candidate is refused: model.txt" in figures[4]["sentence"]

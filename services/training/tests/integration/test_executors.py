@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from capstan_contracts.loop import LoopPart
-from capstan_formats.package import parse_package
+from capstan_packages.models import read_model
 from capstan_training.tables import RunRow
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -33,8 +33,8 @@ async def test_the_same_pins_give_the_package_that_they_give_on_this_machine(
         assert there["state"] == "succeeded", there
         assert (there["package"], there["holdout"]) == (here["package"], here["holdout"])
         assert there["metrics"] == here["metrics"] and set(there["metrics"]) == {"accuracy"}
-        package = parse_package(await h.kit.objects.read("default", there["package"]))
-        assert package.manifest.pins.code_digest == recipe.digest
+        package = read_model(await h.kit.objects.local_path("default", there["package"]))
+        assert package.header.pins.code_digest == recipe.digest
         log = await call.log(run)
         assert "    fitted on 36 rows\n" in log and "cap_x" not in log and "\x1b" not in log
         assert await call.told(run) == (1, 1)

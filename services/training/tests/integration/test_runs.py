@@ -14,7 +14,7 @@ import pytest
 from capstan_contracts.events import DatasetCommitted, RetrainRequested, RunFinished, RunStarted
 from capstan_contracts.ids import Urn, uuid7
 from capstan_contracts.loop import LoopPart
-from capstan_formats.package import parse_package
+from capstan_packages.models import read_model
 from capstan_testkit.harness import Harness, running
 from capstan_training.app import build
 from capstan_training.settings import Settings
@@ -75,9 +75,9 @@ async def test_a_run_ends_in_a_package_and_the_same_pins_give_the_same(
     assert (run["stage"], run["dataset_version"], run["view_versions"]) == ("done", V1, {"weather": "4" * 64})
     assert run["dataset_versions"] == {"flights": V1, "weather": "3" * 64}
     assert set(run["metrics"]) == {"accuracy"}
-    package = parse_package(await h.kit.objects.read("default", run["package"]))
-    assert package.manifest.pins.code_digest == recipe.digest
-    assert package.manifest.pins.parameters == {"shift": 1}
+    package = read_model(await h.kit.objects.local_path("default", run["package"]))
+    assert package.header.pins.code_digest == recipe.digest
+    assert package.header.pins.parameters == {"shift": 1}
     assert (await h.kit.objects.read("default", run["holdout"]))[:4] == b"PAR1"
     again, other = await ended(h, second), await ended(h, third)
     assert again["package"] == run["package"] != other["package"]

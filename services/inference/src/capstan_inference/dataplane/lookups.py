@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 from capstan_formats.instants import datetime_of
-from capstan_formats.manifest import EntityLookup
 from capstan_formats.online import (
     Answer,
     Lookup,
@@ -24,6 +23,7 @@ from capstan_formats.preprocess import PreprocessError
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.online import Views
 from capstan_inference.dataplane.request_errors import RequestError, wrong
+from capstan_packages.fields import EntityLookup
 
 _MISSING = Lookup(Status.MISSING, None, None)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
-from capstan_formats.lightgbm_engine import Booster, EngineError
-from capstan_formats.package import ModelPackage, PackageError, read_package
+from capstan_engines.errors import EngineError
+from capstan_engines.family import load
+from capstan_engines.port import Outputs, Predictor
 from capstan_formats.preprocess import PreprocessError
 from capstan_inference.dataplane.bodies import Batch
 from capstan_inference.dataplane.config import Placement
@@ -18,6 +20,9 @@ from capstan_inference.dataplane.lookups import Found, Lookups
 from capstan_inference.dataplane.online import Views
 from capstan_inference.dataplane.request_errors import INVALID_DATA, UPSTREAM, RequestError, wrong
 from capstan_inference.dataplane.signature import Rows, Signature
+from capstan_packages.errors import PackageError
+from capstan_packages.models import read_model
+from capstan_packages.signature import PREDICTION
 
 #: Rows per log record: a large request becomes several records, so that none outgrows what a segment takes.
 ROWS_PER_RECORD: Final = 256
@@ -25,12 +30,16 @@ ROWS_PER_RECORD: Final = 256
 
 @dataclass(slots=True)
 class Scored:
-    """Predictions of one request before they have ids."""
+    """What the model answers to one request, before the answers have ids.
+
+    `outputs`: by name an array [rows], or [rows, width]. `predictions`: the output `prediction` as plain numbers.
+    """
 
     rows: Rows
     found: Found
     matrix: list[list[float]]
-    predictions: list[float]
+    outputs: Outputs
+    predictions: list[float] | list[int]
 
 
 class Served:
@@ -40,17 +49,19 @@ class Served:
         """Loads and warms. RequestError where the package cannot be read, loaded or run."""
         self.placement = placement
         try:
-            package: ModelPackage = read_package(placement.path)
+            package = read_model(placement.path)
             if package.digest != placement.package:
                 raise RequestError(INVALID_DATA, f"the object is not package {placement.package[:12]}")
-            self.manifest = package.manifest
-            self._booster = Booster(package.booster_bytes, checked=True)
+            self.header = package.header
+            self._model: Predictor = load(package)
         except (PackageError, EngineError, OSError) as error:
             raise RequestError(INVALID_DATA, f"package {placement.package[:12]} cannot be loaded: {error}") from None
-        self.signature = Signature(self.manifest, placement.event_time_column)
-        self.output = self.manifest.outputs[0].name
-        self._preprocessor = self.manifest.preprocessor()
-        self._lookups = Lookups(placement.project, self.manifest.lookups, views, counters)
+        # A swap drops this object while requests may still run on it; the last one to let go of it frees the model.
+        weakref.finalize(self, self._model.close).atexit = False
+        self.signature = Signature(self.header, placement.event_time_column)
+        self.output = PREDICTION
+        self._preprocessor = self.header.preprocessor()
+        self._lookups = Lookups(placement.project, self.header.lookups, views, counters)
         self._entity = tuple(dict.fromkeys((*self._lookups.key_columns, *placement.entity_columns)))
         self._warm()
 
@@ -65,7 +76,8 @@ class Served:
             if error.column in found.columns:
                 raise RequestError(UPSTREAM, f"a looked-up value does not fit the model: {error}") from None
             raise wrong(batch.place(error.column or "", error.row or 0), error.rule) from None
-        return Scored(rows, found, matrix.tolist(), self._booster.predict(matrix).tolist())
+        outputs = self._model.predict(matrix)
+        return Scored(rows, found, matrix.tolist(), outputs, outputs[PREDICTION].tolist())
 
     def records(self, scored: Scored, ids: IdSource) -> tuple[list[str], list[tuple[bytes, tuple[int, int]]]]:
         """Prediction ids, and the log records (payload, first and last event time) that hold them."""
@@ -87,7 +99,7 @@ class Served:
         return {
             "id": request,
             "ts": ts,
-            "model": self.manifest.name,
+            "model": self.header.name,
             "version": placement.version,
             "package": placement.package,
             "deployment": placement.deployment,
@@ -118,12 +130,23 @@ class Served:
     def _warm(self) -> None:
         """A row of nulls through every step, alone and in company; opens the views as well."""
         self._lookups.open()
-        names = [field.name for field in self.manifest.inputs]
-        for count in (1, 2):
-            try:
+        names = [field.name for field in self.header.signature.inputs]
+        try:
+            self._model.warm()
+            for count in (1, 2):
                 matrix = self._preprocessor.transform({name: [None] * count for name in names}, count)
-                answer = self._booster.predict(matrix)
-            except (PreprocessError, EngineError) as error:
-                raise RequestError(INVALID_DATA, f"the model does not answer a row of nulls: {error}") from None
-            if answer.shape != (count,):
-                raise RequestError(INVALID_DATA, f"the model answers {answer.shape} to {count} rows")
+                self._check_outputs(self._model.predict(matrix), count)
+        except (PreprocessError, EngineError) as error:
+            raise RequestError(INVALID_DATA, f"the model does not answer a row of nulls: {error}") from None
+
+    def _check_outputs(self, outputs: Outputs, rows: int) -> None:
+        """An engine is somebody's code: what it answers is compared with the signature before anybody relies on it."""
+        for field in self.header.signature.outputs:
+            wanted = (rows,) if field.width == 1 else (rows, field.width)
+            values = outputs.get(field.name)
+            if values is None or values.shape != wanted or str(values.dtype) != field.dtype:
+                shown = "nothing" if values is None else f"{values.dtype} {values.shape}"
+                detail = (
+                    f"the model answers {shown} as {field.name!r} to {rows} rows; {field.dtype} {wanted} is promised"
+                )
+                raise RequestError(INVALID_DATA, detail)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from capstan_formats.instants import BadValueError, instant_us, type_name
-from capstan_formats.manifest import REQUEST, ModelManifest
 from capstan_inference.dataplane.bodies import EVENT_TIME, Batch
 from capstan_inference.dataplane.request_errors import wrong
+from capstan_packages.kinds.model import ModelHeader
+from capstan_packages.signature import REQUEST
 
 _NONE: Final = type(None)
 _TYPES: Final[dict[str, frozenset[type]]] = {
@@ -42,8 +43,8 @@ class Rows:
 class Signature:
     """The request columns of one model, in order."""
 
-    def __init__(self, manifest: ModelManifest, event_time_column: str | None) -> None:
-        fields = [field for field in manifest.inputs if field.source == REQUEST]
+    def __init__(self, header: ModelHeader, event_time_column: str | None) -> None:
+        fields = [field for field in header.signature.inputs if field.source == REQUEST]
         self.names = tuple(field.name for field in fields)
         self._typed = [(f.name, f.dtype, _TYPES[f.dtype]) for f in fields]
         self._event_time_column = event_time_column

@@ -8,9 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from capstan_formats.package import PackageError, read_package
 from capstan_formats.sketches import Baseline, BaselineColumn, CategorySketch, NumericSketch, Role, SketchError
 from capstan_monitoring.domain.columns import find
+from capstan_packages.errors import PackageError
+from capstan_packages.reader import read_package
 from capstan_servicekit.jobs.api import JobRefused
 
 SECTIONS = ("inputs", "looked_up", "features")
@@ -25,6 +26,8 @@ def baseline_of(path: str) -> Baseline:
         baseline = read_package(Path(path)).baseline
     except (PackageError, OSError) as error:
         raise JobRefused(f"the package cannot be read: {error}", errors=[("package", str(error))]) from error
+    if baseline is None:
+        raise JobRefused("the package has no baseline to compare with", errors=[("package", "baseline is false")])
     return Baseline({name: column for name, column in baseline.columns.items() if column.role is not Role.LABEL})
 
 

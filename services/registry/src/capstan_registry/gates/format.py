@@ -22,8 +22,8 @@ class FormatKind:
 
     def judge(self, evidence: Evidence, spec: FormatGate) -> GateFigure:
         """No figures: it passes, or the package is unusable."""
-        engine = evidence.package.manifest.engine
-        sentence = f"The package holds a native {engine} booster and JSON; nothing in it runs code when it is loaded."
+        engine = evidence.package.header.engine
+        sentence = f"The package holds a native {engine} model and JSON; nothing in it runs code when it is loaded."
         return GateFigure(gate=spec.title, kind=spec.kind, passed=True, sentence=sentence)
 
 

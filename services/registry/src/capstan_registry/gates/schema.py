@@ -9,7 +9,7 @@ from capstan_contracts.kinds.family import nearest
 from capstan_contracts.kinds.gate_figures import SchemaFigures
 from capstan_contracts.kinds.gates import SchemaGate
 from capstan_contracts.loop import FeatureDefinitions
-from capstan_formats.manifest import REQUEST, InputField, ModelManifest
+from capstan_packages.signature import REQUEST, InputField, Signature
 from capstan_registry.gates.evidence.evidence import Evidence, Need
 
 SEPARATOR = "__"
@@ -31,11 +31,11 @@ class SchemaKind:
 
     def judge(self, evidence: Evidence, spec: SchemaGate) -> GateFigure:
         """Figures as in SchemaFigures."""
-        manifest = evidence.package.manifest
-        broken = misfits(manifest, evidence.features)
-        figures: SchemaFigures = {"inputs": len(manifest.inputs), "broken": broken}
+        signature = evidence.package.header.signature
+        broken = misfits(signature, evidence.features)
+        figures: SchemaFigures = {"inputs": len(signature.inputs), "broken": broken}
         more = f" And {len(broken) - 1} more." if len(broken) > 1 else ""
-        served = f"All {len(manifest.inputs)} inputs of the package are served, by name and dtype."
+        served = f"All {len(signature.inputs)} inputs of the package are served, by name and dtype."
         return GateFigure(
             gate=spec.title,
             kind=spec.kind,
@@ -45,7 +45,7 @@ class SchemaKind:
         )
 
 
-def misfits(manifest: ModelManifest, features: FeatureDefinitions) -> list[str]:
+def misfits(signature: Signature, features: FeatureDefinitions) -> list[str]:
     """A sentence per input that the features do not serve; empty when all fit."""
     served = {REQUEST: {column.name: column.dtype for column in features.service.request}}
     read = {lookup.view for lookup in features.service.lookups}
@@ -54,7 +54,7 @@ def misfits(manifest: ModelManifest, features: FeatureDefinitions) -> list[str]:
         for view in features.views
         if view.name in read
     }
-    found = [_misfit(field, served) for field in manifest.inputs]
+    found = [_misfit(field, served) for field in signature.inputs]
     return [sentence for sentence in found if sentence is not None]
 
 

@@ -11,13 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capstan_engines.errors import EngineError
+from capstan_engines.family import check, load
+from capstan_engines.port import Outputs
 from capstan_evaluation.arrays import Floats
 from capstan_evaluation.sample import Sample
-from capstan_evaluation.tasks import binary
-from capstan_formats.lightgbm_engine import Booster, EngineError
-from capstan_formats.manifest import DType
-from capstan_formats.package import ModelPackage, PackageError, read_package
+from capstan_evaluation.tasks import binary, multiclass, regression
 from capstan_formats.preprocess import PreprocessError
+from capstan_packages.errors import PackageError
+from capstan_packages.kinds.model import ModelHeader
+from capstan_packages.models import ModelPackage, read_model
+from capstan_packages.signature import BINARY, MULTICLASS, PREDICTION, PROBABILITIES, DType
 
 ITEM_ID = "item_id"
 
@@ -28,9 +32,13 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Holdout:
-    """The columns of the holdout that are needed, and its labels (0 or 1)."""
+    """The columns of the holdout that are needed, and its labels.
+
+    Labels by task: 0 or 1 (binary), the number of the class (multiclass), any finite number (regression).
+    """
 
     items: list[Any]
+    task: str
     labels: Floats
     table: pa.Table
 
@@ -41,17 +49,23 @@ class Holdout:
 
 
 def open_package(path: Path, who: str) -> ModelPackage:
-    """Read and check a package; Unusable with place and rule."""
+    """Read a package and have its engine check it; Unusable with place and rule."""
     try:
-        return read_package(path)
-    except PackageError as error:
+        package = read_model(path)
+        check(package)
+        return package
+    except (PackageError, EngineError) as error:
         raise Unusable(f"the package of the {who} is refused: {error}") from error
     except OSError as error:
         raise Unusable(f"the package of the {who} cannot be read: {error.strerror}") from error
 
 
-def open_holdout(path: Path, label: str, wanted: Iterable[str]) -> Holdout:
-    """Read the needed columns; columns that are not there are missed by whoever needs them. Unusable."""
+def open_holdout(path: Path, header: ModelHeader, wanted: Iterable[str]) -> Holdout:
+    """Read the needed columns, and labels of the header's task. Unusable.
+
+    Wanted columns that are not there are missed by whoever needs them.
+    """
+    label = header.label
     try:
         names = set(pq.read_schema(path).names)
         missing = [name for name in (ITEM_ID, label) if name not in names]
@@ -66,7 +80,9 @@ def open_holdout(path: Path, label: str, wanted: Iterable[str]) -> Holdout:
     items = table.column(ITEM_ID).to_pylist()
     if len(set(items)) != len(items):
         raise Unusable(f"the column {ITEM_ID!r} of the holdout repeats an item")
-    return Holdout(items, _labels(table.column(label), label), table)
+    labels = _labels(table.column(label), label)
+    _check_labels(labels, label, header)
+    return Holdout(items, header.task, labels, table)
 
 
 def _labels(column: pa.ChunkedArray, name: str) -> Floats:
@@ -76,37 +92,66 @@ def _labels(column: pa.ChunkedArray, name: str) -> Floats:
         labels = column.cast(pa.float64() if not pa.types.is_boolean(column.type) else pa.int8()).to_numpy()
     except pa.ArrowException as error:
         raise Unusable(f"the label {name!r} is not a number: {error}") from error
-    found = np.asarray(labels, dtype=np.float64)
-    if not np.isin(found, (0.0, 1.0)).all():
+    return np.asarray(labels, dtype=np.float64)
+
+
+def _check_labels(labels: Floats, name: str, header: ModelHeader) -> None:
+    classes = header.signature.classes or 0
+    if header.task == BINARY and not np.isin(labels, (0.0, 1.0)).all():
         raise Unusable(f"the label {name!r} has values other than 0 and 1")
-    return found
+    if header.task == MULTICLASS and not np.isin(labels, np.arange(classes)).all():
+        raise Unusable(f"the label {name!r} has values other than the classes 0 to {classes - 1}")
+    if not np.isfinite(labels).all():
+        raise Unusable(f"the label {name!r} has values that are no finite number")
 
 
 def score(package: ModelPackage, holdout: Holdout, who: str) -> Floats:
-    """The probability of each row; Unusable when a column is missing or a prediction is no probability."""
-    manifest = package.manifest
-    present = set(holdout.table.column_names)
-    missing = sorted({field.name for field in manifest.inputs} - present)
+    """What metrics compare with the labels, per row; Unusable where a column is missing or an answer is none.
+
+    binary: probability of class 1, [rows]. regression: value, [rows]. multiclass: probabilities, [rows, classes].
+    """
+    header = package.header
+    if header.task != holdout.task:
+        raise Unusable(f"the {who} is a model of the task {header.task!r}, the holdout is one of {holdout.task!r}")
+    inputs = header.signature.inputs
+    missing = sorted({field.name for field in inputs} - set(holdout.table.column_names))
     if missing:
         raise Unusable(f"the holdout lacks the column {missing[0]!r}, which the {who} reads")
     try:
-        columns = {field.name: cells(holdout.table.column(field.name), field.dtype) for field in manifest.inputs}
-        matrix = manifest.preprocessor().transform(columns, holdout.rows)
-        with Booster(package.booster_bytes, checked=True) as booster:
-            scores = booster.predict(matrix)
-    except (PreprocessError, EngineError, pa.ArrowException) as error:
+        columns = {field.name: cells(holdout.table.column(field.name), field.dtype) for field in inputs}
+        outputs = _predict(package, header.preprocessor().transform(columns, holdout.rows))
+    except (PreprocessError, PackageError, EngineError, pa.ArrowException) as error:
         raise Unusable(f"the {who} cannot score the holdout: {error}") from error
-    wrong = ~np.isfinite(scores) | (scores < 0) | (scores > 1)
+    scores = np.asarray(outputs[PROBABILITIES if header.task == MULTICLASS else PREDICTION], dtype=np.float64)
+    wrong, what = ~np.isfinite(scores), "no finite number"
+    if header.task in (BINARY, MULTICLASS):
+        wrong, what = wrong | (scores < 0) | (scores > 1), "no probability"
     if wrong.any():
-        raise Unusable(
-            f"the {who} answers {int(wrong.sum())} rows of the holdout with something that is no probability"
-        )
+        rows = int(wrong.reshape(len(scores), -1).any(axis=1).sum())
+        raise Unusable(f"the {who} answers {rows} rows of the holdout with something that is {what}")
     return scores
 
 
 def scored(package: ModelPackage, holdout: Holdout, who: str) -> Sample:
-    """The labels of the holdout and what the package predicts for its rows. Unusable."""
-    return binary.sample(holdout.labels, score(package, holdout, who))
+    """The labels of the holdout and what the package predicts for its rows, as the package's task has them. Unusable.
+
+    Classes of a multiclass model are called by their numbers.
+    """
+    predictions, classes = score(package, holdout, who), package.header.signature.classes or 0
+    if holdout.task == BINARY:
+        return binary.sample(holdout.labels, predictions)
+    if holdout.task == MULTICLASS:
+        numbers = holdout.labels.astype(np.int64).tolist()
+        return multiclass.sample(numbers, predictions, [str(number) for number in range(classes)])
+    return regression.sample(holdout.labels, predictions)
+
+
+def _predict(package: ModelPackage, matrix: Floats) -> Outputs:
+    model = load(package)
+    try:
+        return model.predict(matrix)
+    finally:
+        model.close()
 
 
 def cells(column: pa.ChunkedArray, dtype: DType) -> Any:
@@ -123,7 +168,14 @@ def cells(column: pa.ChunkedArray, dtype: DType) -> Any:
 
 
 def write_items(path: Path, holdout: Holdout, scores: Mapping[str, Floats]) -> None:
-    """The item-level table behind the figures: item, label, and a score per judged package."""
-    columns = {ITEM_ID: holdout.table.column(ITEM_ID), "label": pa.array(holdout.labels.astype(np.int8))}
-    columns |= {f"score_{who}": pa.array(values) for who, values in scores.items()}
+    """The item-level table behind the figures: item, label, and a score per judged package (of classes: a list)."""
+    label_type = {BINARY: np.int8, MULTICLASS: np.int64}.get(holdout.task, np.float64)
+    columns = {ITEM_ID: holdout.table.column(ITEM_ID), "label": pa.array(holdout.labels.astype(label_type))}
+    columns |= {f"score_{who}": _score_column(values) for who, values in scores.items()}
     pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def _score_column(values: Floats) -> pa.Array:
+    if values.ndim == 1:
+        return pa.array(values)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])

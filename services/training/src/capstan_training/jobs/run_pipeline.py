@@ -9,7 +9,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from capstan_formats.package import PackageError, read_package, write_package
+from capstan_packages.errors import PackageError
+from capstan_packages.reader import read_package
+from capstan_packages.writer import write_package
 from capstan_servicekit.jobs.api import Job, JobRefused
 from capstan_training.domain.pipelines import HOLDOUT, METRICS, PACKAGE
 from capstan_training.jobs.artifacts import check_holdout, find_artifact, read_metrics

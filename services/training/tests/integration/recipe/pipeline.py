@@ -27,8 +27,9 @@ def fit(
     import numpy as np
     import pyarrow.parquet as pq
 
-    from capstan_formats.manifest import ModelManifest
     from capstan_formats.sketches import Baseline, BaselineColumn, NumericSketch, Role
+    from capstan_packages.draft import draft
+    from capstan_packages.fields import Pins
 
     print(f"Authorization: Bearer cap_{'x' * 20} never reaches the log")
     if behave == "sleep":
@@ -70,30 +71,18 @@ def fit(
         "objective=binary sigmoid:1\nfeature_names=distance\nfeature_infos=[0:5000]\n"
         f"tree_sizes={len(tree)}\n\n{tree}end of trees\n\nparameters:\nend of parameters\n"
     )
-    model = {
-        "format": "capstan.model/1",
-        "kind": "model",
-        "engine": "lightgbm",
-        "name": pinned["loop"],
-        "task": "binary",
-        "inputs": [{"name": "distance", "dtype": "float64", "source": "request"}],
-        "outputs": [{"name": label, "dtype": "float64"}],
-        "features": [{"op": "numeric", "column": "distance"}],
-        "lookups": [],
-        "label": label,
-        "metrics": {"overall": {}, "slices": {}},
-        "pins": {
-            "dataset_version": pinned["pins"]["dataset_version"],
-            "feature_views": pinned["pins"]["view_versions"],
-            "code_digest": pinned["pins"]["code"],
-            "parameters": pinned["pins"]["parameters"],
-            "seed": seed,
-        },
-        "license": "CC0-1.0",
-    }
+    pins = pinned["pins"]
+    header = draft(
+        [{"op": "numeric", "column": "distance"}],
+        engine="lightgbm",
+        members=("model.txt",),
+        name=pinned["loop"],
+        label=label,
+        pins=Pins(pins["dataset_version"], pins["view_versions"], pins["code"], pins["parameters"], seed),
+    )
     folder = pathlib.Path(package.path)
     folder.mkdir(parents=True)
-    (folder / "model.json").write_bytes(ModelManifest.from_json(model).to_bytes())
+    (folder / "model.json").write_bytes(header.to_bytes())
     (folder / "model.txt").write_text(text)
     baseline = {"distance": BaselineColumn(Role.FEATURE, NumericSketch.build(distance.tolist()))}
     (folder / "baseline.json").write_bytes(Baseline(baseline).to_bytes())

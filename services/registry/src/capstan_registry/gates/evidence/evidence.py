@@ -10,7 +10,7 @@ from capstan_contracts.loop import FeatureDefinitions
 from capstan_contracts.rest.registry import ApprovalGiven
 from capstan_evaluation.arrays import Floats
 from capstan_evaluation.sample import Sample
-from capstan_formats.package import ModelPackage
+from capstan_packages.models import ModelPackage
 from capstan_registry.gates.evidence.case import Case
 from capstan_registry.gates.evidence.holdout import read_holdout
 from capstan_registry.gates.evidence.latency import LatencyRun, measure_latency

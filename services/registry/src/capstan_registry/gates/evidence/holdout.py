@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from capstan_formats.package import ModelPackage
+from capstan_packages.models import ModelPackage
 from capstan_registry.jobs.scoring import Holdout, Unusable, open_holdout
 
 
@@ -14,5 +14,5 @@ def read_holdout(
     """The label and every column that a package or a gate reads, as far as they are there. Unusable."""
     if path is None:
         raise Unusable("the run pinned no holdout")
-    read = {field.name for package in (candidate, *others) for field in package.manifest.inputs}
-    return open_holdout(path, candidate.manifest.label, read | extra)
+    read = {field.name for package in (candidate, *others) for field in package.header.signature.inputs}
+    return open_holdout(path, candidate.header, read | extra)

@@ -10,6 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -17,9 +18,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from capstan_formats.lightgbm_engine import Booster, EngineError
-from capstan_formats.package import ModelPackage
+from capstan_engines.errors import EngineError
+from capstan_engines.family import load
 from capstan_formats.preprocess import PreprocessError
+from capstan_packages.errors import PackageError
+from capstan_packages.models import ModelPackage
 from capstan_registry.jobs.scoring import Holdout, Unusable, cells
 
 ROWS: Final = 256
@@ -39,22 +42,22 @@ class LatencyRun:
 def measure_latency(package: ModelPackage, holdout: Holdout, predictions: int, warm_up: int) -> LatencyRun:
     """Time `predictions` after `warm_up` that are not timed. Unusable when a row cannot be answered."""
     rows = list(_rows(package, holdout))
-    preprocessor, took = package.manifest.preprocessor(), np.empty(predictions)
+    preprocessor, took = package.header.preprocessor(), np.empty(predictions)
     try:
-        with Booster(package.booster_bytes, checked=True) as booster:
+        with closing(load(package)) as model:
             for number, row in enumerate(islice(cycle(rows), warm_up + predictions)):
                 started = time.perf_counter_ns()
-                booster.predict(preprocessor.transform(row, 1))
+                model.predict(preprocessor.transform(row, 1))
                 if number >= warm_up:
                     took[number - warm_up] = time.perf_counter_ns() - started
-    except (PreprocessError, EngineError) as error:
+    except (PreprocessError, PackageError, EngineError) as error:
         raise Unusable(f"the candidate cannot answer single rows of the holdout: {error}") from error
     p50, p99 = np.percentile(took / 1e6, (50, 99))
     return LatencyRun(float(p50), float(p99), len(rows), machine())
 
 
 def _rows(package: ModelPackage, holdout: Holdout) -> Iterator[dict[str, Any]]:
-    inputs = package.manifest.inputs
+    inputs = package.header.signature.inputs
     missing = sorted({field.name for field in inputs} - set(holdout.table.column_names))
     if missing:
         raise Unusable(f"the holdout lacks the column {missing[0]!r}, which the candidate reads")

@@ -11,8 +11,9 @@ import lightgbm
 import numpy as np
 import pytest
 
-from capstan_formats.booster_text import BoosterTextError, check_booster_text
-from capstan_formats.lightgbm_engine import Booster, EngineError
+from capstan_engines.errors import EngineError
+from capstan_engines.lightgbm.booster import Booster
+from capstan_engines.lightgbm.booster_text import BoosterTextError, check_booster_text
 
 
 def test_same_answers_as_lightgbm(trained: Any) -> None:
@@ -88,7 +89,7 @@ def test_many_threads_and_a_close_in_between(trained: Any) -> None:
 
 def test_the_package_lightgbm_is_not_imported() -> None:
     code = (
-        "import sys, capstan_formats.lightgbm_engine as e; e._library();"
+        "import sys, capstan_engines.lightgbm.booster as e; e._library();"
         "assert not {'lightgbm', 'sklearn', 'scipy', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
@@ -99,7 +100,8 @@ def test_the_package_lightgbm_is_not_imported() -> None:
     [
         (b"tree\n", b"bush\n", "not a LightGBM model"),
         (b"version", b"ver\0ion", "not a LightGBM model"),
-        (b"num_class=1", b"num_class=3", "one output per row"),
+        (b"num_class=1", b"num_class=3", "one tree per output"),
+        (b"num_class=1", b"num_class=0", "num_class must be above 0"),
         (b"num_tree_per_iteration=1", b"num_tree_per_iteration=x", "whole number"),
         (b"max_feature_idx=3", b"max_feature_idx=4", "feature_names must have 5"),
         (b"max_feature_idx=3", b"", "max_feature_idx must be"),
@@ -166,5 +168,5 @@ def test_models_of_every_make_pass_the_check(trained: Any, settings: dict[str, A
     data = lightgbm.Dataset(trained.rows, label)
     model = lightgbm.train({"objective": "binary", "verbosity": -1, "num_threads": 1, **settings}, data, 5)
     text = model.model_to_string().encode()
-    assert check_booster_text(text) == 4
+    assert check_booster_text(text).columns == 4
     np.testing.assert_array_equal(Booster(text).predict(trained.rows), model.predict(trained.rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -24,8 +25,17 @@ class BoosterTextError(ValueError):
     """The text is not a LightGBM model that can be loaded; the message names the tree and the member."""
 
 
-def check_booster_text(text: bytes) -> int:
-    """Checks header and every tree; returns the number of features. BoosterTextError says what is wrong.
+@dataclass(frozen=True, slots=True)
+class BoosterText:
+    """What the header of a model says: columns of a row, outputs per row (1: no classes), and the objective's name."""
+
+    columns: int
+    classes: int
+    objective: str
+
+
+def check_booster_text(text: bytes) -> BoosterText:
+    """Checks header and every tree. BoosterTextError says what is wrong.
 
     Each tree must be one: every node but the root and every leaf is the child of exactly one node.
     """
@@ -36,13 +46,14 @@ def check_booster_text(text: bytes) -> int:
         raise BoosterTextError("the model has no tree")
     header = _members(text[:start])
     width = _whole(header, "max_feature_idx", "header") + 1
-    for member, only in (("num_class", 1), ("num_tree_per_iteration", 1)):
-        if _whole(header, member, "header") != only:
-            raise BoosterTextError(f"header: {member} must be {only}: one output per row")
+    classes = _classes(header)
     for member in ("feature_names", "feature_infos"):
         if len(header.get(member, b"").split()) != width:
             raise BoosterTextError(f"header: {member} must have {width} entries")
-    for index, size in enumerate(_integers(header, "tree_sizes", None, "header").tolist()):
+    sizes = _integers(header, "tree_sizes", None, "header").tolist()
+    if len(sizes) % classes:
+        raise BoosterTextError(f"header: tree_sizes must have a multiple of {classes} entries: one tree per class")
+    for index, size in enumerate(sizes):
         block = text[start : start + max(size, 0)]
         if len(block) != size or not block.startswith(b"Tree=%d\n" % index):
             raise BoosterTextError(f"tree {index}: does not begin or end where tree_sizes says")
@@ -50,7 +61,17 @@ def check_booster_text(text: bytes) -> int:
         start += size
     if not text[start:].lstrip(b"\n").startswith(b"end of trees"):
         raise BoosterTextError("the text does not end after the trees that tree_sizes lists")
-    return width
+    words = header.get("objective", b"").split()
+    return BoosterText(width, classes, words[0].decode("latin-1") if words else "")
+
+
+def _classes(header: Members) -> int:
+    """One output per row, or one per class with a tree each; what lies between would be read beyond its end."""
+    classes = _whole(header, "num_class", "header")
+    if classes < 1 or _whole(header, "num_tree_per_iteration", "header") != classes:
+        rule = "num_class must be above 0 and equal num_tree_per_iteration: one tree per output"
+        raise BoosterTextError(f"header: {rule}")
+    return classes
 
 
 def _check_tree(tree: Members, width: int, place: str) -> None:

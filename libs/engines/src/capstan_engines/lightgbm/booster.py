@@ -11,11 +11,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from capstan_formats.booster_text import BoosterTextError, check_booster_text
-
-Matrix = npt.NDArray[np.float64]
+from capstan_engines.errors import EngineError
+from capstan_engines.lightgbm.booster_text import BoosterTextError, check_booster_text
+from capstan_engines.port import Matrix
 
 # From LightGBM's include/LightGBM/c_api.h.
 _FLOAT64: Final = 1
@@ -26,26 +25,22 @@ _ALL_ITERATIONS: Final = -1
 _PARAMETERS: Final = b"num_threads=1 verbosity=-1"
 
 
-class EngineError(RuntimeError):
-    """LightGBM is not there, refused the model or the call, or the booster is closed."""
-
-
 class _SingleRow:
     """One prepared single-row call: LightGBM's configuration, and buffers whose addresses stay. For one at a time."""
 
-    def __init__(self, handle: ctypes.c_void_p, width: int) -> None:
+    def __init__(self, handle: ctypes.c_void_p, width: int, shape: tuple[int, ...]) -> None:
         self.handle = handle
         self.row = np.empty((1, width), dtype=np.float64)
-        self.answer = np.empty(1, dtype=np.float64)
+        self.answer = np.empty(shape, dtype=np.float64)
         self.length = ctypes.c_int64()
         self.arguments = (handle, self.row.ctypes.data, ctypes.addressof(self.length), self.answer.ctypes.data)
 
 
 class Booster:
-    """A loaded model with one output per row. Threads may share it; `close` waits for predictions under way.
+    """A loaded model. Threads may share it; `close` waits for predictions under way.
 
-    EngineError where the text is no LightGBM model with one output. `checked` skips that check for the bytes of a
-    package, which were checked when it was read; the library itself would end the process on a broken tree.
+    EngineError where the text is no LightGBM model. `checked` skips that check for bytes that have passed it; the
+    library itself would end the process on a broken tree.
     """
 
     def __init__(self, model: bytes, *, checked: bool = False) -> None:
@@ -69,12 +64,19 @@ class Booster:
         _check(self._library, self._library.LGBM_BoosterGetNumFeature(handle, ctypes.byref(width)))
         #: How many columns a row must have.
         self.num_features: int = width.value
+        classes = ctypes.c_int()
+        _check(self._library, self._library.LGBM_BoosterGetNumClasses(handle, ctypes.byref(classes)))
+        #: How many numbers it answers per row: 1, or one per class.
+        self.num_outputs: int = classes.value
         self._single_row = self._library.LGBM_BoosterPredictForMatSingleRowFast
         #: Names in column order, as training gave them.
         self.feature_names: list[str] = self._read_names()
 
     def predict(self, matrix: Matrix) -> Matrix:
-        """One answer per row of a float64 matrix [n, num_features]. EngineError for another shape or type."""
+        """Answers [n], or [n, num_outputs] where those are several, to a float64 matrix [n, num_features].
+
+        EngineError for another shape or type, and when the booster is closed.
+        """
         if matrix.ndim != 2 or matrix.shape[1] != self.num_features:
             raise EngineError(f"rows of {self.num_features} features are needed, not shape {matrix.shape}")
         if matrix.dtype != np.float64:
@@ -108,7 +110,7 @@ class Booster:
     def _many(self, handle: ctypes.c_void_p, matrix: Matrix) -> Matrix:
         matrix = np.ascontiguousarray(matrix)
         rows = matrix.shape[0]
-        result = np.empty(rows, dtype=np.float64)
+        result = np.empty(self._shape(rows), dtype=np.float64)
         if rows == 0:
             return result
         length = ctypes.c_int64()
@@ -142,7 +144,10 @@ class Booster:
             ctypes.byref(handle),
         )
         _check(self._library, code)
-        return _SingleRow(handle, self.num_features)
+        return _SingleRow(handle, self.num_features, self._shape(1))
+
+    def _shape(self, rows: int) -> tuple[int, ...]:
+        return (rows,) if self.num_outputs == 1 else (rows, self.num_outputs)
 
     def _read_names(self) -> list[str]:
         """Asks for the longest name first: the library writes into buffers of the caller."""
@@ -213,6 +218,7 @@ def _declare(place: Path) -> ctypes.CDLL:
     signatures: dict[str, list[Any]] = {
         "LGBM_BoosterLoadModelFromString": [text, pointer, pointer],
         "LGBM_BoosterGetNumFeature": [pointer, pointer],
+        "LGBM_BoosterGetNumClasses": [pointer, pointer],
         "LGBM_BoosterGetFeatureNames": [pointer, integer, pointer, size, pointer, pointer],
         "LGBM_BoosterFree": [pointer],
         "LGBM_FastConfigFree": [pointer],

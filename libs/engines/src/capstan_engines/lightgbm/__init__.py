@@ -1,0 +1,1 @@
+"""Engine `lightgbm`: LightGBM models in text form, through LightGBM's C library."""

@@ -1,0 +1,1 @@
+"""The kinds of package: one file each, found by name among the entry points of `capstan.package_kinds`."""
