@@ -10,7 +10,7 @@ from source_tree import files, modules, package_of
 REQUIRED = {"__init__.py", "__main__.py", "settings.py", "app.py", "tables.py", "subscriptions.py", "py.typed"}
 REQUIRED_FOLDERS = {"domain", "actions", "routes", "migrations"}
 OPTIONAL_FOLDERS = {"adapters", "jobs"}
-ONLY_IN = {"services/inference": {"dataplane"}}
+ONLY_IN = {"services/inference": {"dataplane"}, "services/ingestion": {"media", "modalities", "sources"}}
 TEST_LANES = {"unit", "api", "integration"}
 
 

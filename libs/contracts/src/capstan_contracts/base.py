@@ -1,4 +1,4 @@
-"""The pydantic bases of everything on the wire: strict for what we write, lenient for what we read, camelCase in YAML."""
+"""The pydantic bases of everything on the wire: strict for what we write, lenient for what we read, and for YAML."""
 
 from __future__ import annotations
 

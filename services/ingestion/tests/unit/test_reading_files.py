@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from capstan_ingestion.jobs.canonical import canonical, columns_of, write
+from capstan_contracts.kinds.media import CsvMedium, ParquetMedium
+from capstan_ingestion.domain.file_refused import FileRefused, Limits
 from capstan_ingestion.jobs.check import run
-from capstan_ingestion.jobs.csv_file import read_csv
-from capstan_ingestion.jobs.file_refused import FileRefused, Limits
-from capstan_ingestion.jobs.parquet_file import read_parquet
+from capstan_ingestion.media.csv import Csv
+from capstan_ingestion.media.parquet import Parquet
+from capstan_ingestion.media.port import Reading
+from capstan_ingestion.modalities.table.canonical import canonical, columns_of, write
 from capstan_servicekit.jobs.api import Job
 
 Make = Callable[..., Any]
@@ -25,10 +27,10 @@ Make = Callable[..., Any]
 def refusal(tmp_path: Path, make_spec: Make) -> Callable[..., dict[str, str]]:
     """Run the job on bytes that it refuses; rule -> sentence."""
 
-    def check(content: bytes, media: str = "parquet", earlier: dict[str, str] | None = None, **limits: int) -> Any:
+    def check(content: bytes, form: str = "parquet", earlier: dict[str, str] | None = None, **limits: int) -> Any:
         path = tmp_path / "file"
         path.write_bytes(content)
-        request = {"path": str(path), "media": media, "dataset": make_spec(), "earlier": earlier or {}}
+        request = {"path": str(path), "form": form, "dataset": make_spec(), "earlier": earlier or {}}
         defaults = {"max_columns": 100, "max_table_bytes": 1 << 24, "max_failing_rows": 10}
         result = run(Job({**request, **defaults, **limits}, tmp_path))
         assert result["canonical"] is None and result["verdict"]["passed"] is False
@@ -116,7 +118,7 @@ LIMITS = Limits(100, 1 << 24)
 def test_csv_has_nulls_quotes_a_mark_and_newlines(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b'\xef\xbb\xbfid,at,note\r\n1,2013-01-01T05:00:00Z,"a, ""b""\nc"\r\n,2013-01-02T05:00:00Z,NA\r\n')
-    table = canonical(read_csv(path, LIMITS, {}), {}, {"at"})
+    table = canonical(Csv().read(path, Reading(CsvMedium(), LIMITS, {})), {}, {"at"})
     assert columns_of(table) == {"id": "int64", "at": "timestamp", "note": "string"}
     assert table["id"].to_pylist() == [1, None]
     assert table["note"].to_pylist() == ['a, "b"\nc', None]
@@ -140,7 +142,7 @@ def test_the_canonical_form_is_narrow_and_deterministic(tmp_path: Path) -> None:
     for path in paths:
         write(canonical(table, {}, {"at"}), path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    found = read_parquet(paths[0], LIMITS)
+    found = Parquet().read(paths[0], Reading(ParquetMedium(), LIMITS, {}))
     assert columns_of(found) == {
         "small": "int64",
         "text": "string",

@@ -16,7 +16,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from capstan_contracts.errors import FieldError
-from capstan_contracts.loop import FeatureDefinitions, Loop, ResolvedLoop
+from capstan_contracts.loop import FeatureDefinitions, FeaturesSpec, Loop, ResolvedLoop
+from capstan_contracts.plain import NoPlainFeatures, plain_definitions
 from capstan_servicekit.errors import CapstanError, InvalidSpec, broken
 from capstan_servicekit.security.paths import under
 
@@ -61,12 +62,7 @@ def resolve(loop_file: Path, *, project: str = "default") -> tuple[ResolvedLoop,
             "; ".join(f"{place}: {sentence}" for place, sentence in missing),
             errors=[FieldError(place=place, rule=sentence) for place, sentence in missing],
         )
-    definitions = _definitions(folder, loop.spec.features.definitions)
-    if definitions.service.name != loop.spec.features.service:
-        raise InvalidSpec(
-            f"spec.features.service is {loop.spec.features.service}, the definitions are of {definitions.service.name}",
-            errors=broken("spec.features.service", "the name in features/service.yaml"),
-        )
+    definitions = _plain(loop) if loop.spec.features is None else _definitions(folder, loop.spec.features)
     archive = pack(folder)
     return ResolvedLoop(loop=loop, definitions=definitions, code=hashlib.sha256(archive).hexdigest()), archive
 
@@ -95,7 +91,15 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _definitions(folder: Path, relative: str) -> FeatureDefinitions:
+def _plain(loop: Loop) -> FeatureDefinitions:
+    try:
+        return plain_definitions(loop)
+    except NoPlainFeatures as error:
+        raise InvalidSpec(str(error), errors=broken(error.place, error.rule)) from error
+
+
+def _definitions(folder: Path, features: FeaturesSpec) -> FeatureDefinitions:
+    relative = features.definitions
     place = under(folder, relative.rstrip("/"))
     if not (place / "service.yaml").is_file():
         raise InvalidSpec(
@@ -109,7 +113,13 @@ def _definitions(folder: Path, relative: str) -> FeatureDefinitions:
         if isinstance(view, dict) and isinstance(view.get("sql"), str) and view["sql"].endswith(".sql"):
             view["sql"] = _text(under(place, view["sql"]), file.name)
         views.append(view)
-    return _checked(FeatureDefinitions, {"service": _yaml(place / "service.yaml"), "views": views}, relative)
+    found = _checked(FeatureDefinitions, {"service": _yaml(place / "service.yaml"), "views": views}, relative)
+    if found.service.name != features.service:
+        raise InvalidSpec(
+            f"spec.features.service is {features.service}, the definitions are of {found.service.name}",
+            errors=broken("spec.features.service", "the name in features/service.yaml"),
+        )
+    return found
 
 
 def _datasets(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

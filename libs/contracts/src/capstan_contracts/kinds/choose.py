@@ -29,7 +29,9 @@ def chosen(family: str, known: tuple[str, ...], *, foreign: bool = False, advice
             return given
         close = nearest(str(kind), known)
         meant = f"did you mean {close!r}? There are" if close else "there are"
-        text = f"no {family} {kind!r}; {meant}: {', '.join(known)}" if kind else f"no kind; there are: {', '.join(known)}"
+        text = (
+            f"no {family} {kind!r}; {meant}: {', '.join(known)}" if kind else f"no kind; there are: {', '.join(known)}"
+        )
         raise PydanticCustomError("unknown_kind", "{text}", {"text": text + (f". {advice}" if advice else "")})
 
     return choose

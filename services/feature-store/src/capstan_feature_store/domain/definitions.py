@@ -16,7 +16,9 @@ def breaches(definitions: FeatureDefinitions, spec: LoopSpec) -> list[Breach]:
     """Every broken rule, in the order of the definitions."""
     service = definitions.service
     found: list[Breach] = []
-    if service.name != spec.features.service:
+    if spec.features is None and (definitions.views or service.lookups):
+        found.append(("views", "none, since the loop has no features: give spec.features, or leave the views out"))
+    if spec.features is not None and service.name != spec.features.service:
         found.append(("service.name", f"the loop's features.service is {spec.features.service!r}"))
     datasets = {spec.dataset.name, *(source.name for source in spec.sources)}
     names = [view.name for view in definitions.views]

@@ -11,6 +11,7 @@ from capstan_contracts.rest.ingestion import BatchState, Verdict
 from capstan_ingestion.actions.commit_batch import Commit, CommitBatch
 from capstan_ingestion.actions.lookup import dataset_row, head_of, spec_of
 from capstan_ingestion.actions.ports import Checked, Checker
+from capstan_ingestion.domain.files import Form
 from capstan_ingestion.domain.versions import earlier_columns
 from capstan_ingestion.tables import BatchRow
 from capstan_servicekit.db.session import WriteSession
@@ -40,7 +41,7 @@ class CheckBatch:
         async with self._kit.jobs.scratch() as folder:
             checked = await self._checker.check(
                 raw,
-                "csv" if batch.media == "csv" else "parquet",
+                Form.parse(batch.media),
                 spec,
                 earlier=earlier_columns(head, batch.partition),
                 folder=folder,

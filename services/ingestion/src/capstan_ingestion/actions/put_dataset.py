@@ -8,6 +8,7 @@ from capstan_contracts.errors import FieldError
 from capstan_contracts.loop import DatasetSpec
 from capstan_ingestion.actions.lookup import spec_of
 from capstan_ingestion.domain.contract import ContractBroken, read_contract
+from capstan_ingestion.domain.files import installed_media
 from capstan_ingestion.tables import DatasetRow
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.errors import InvalidSpec, NotBuiltYet, broken
@@ -21,6 +22,13 @@ def validate(spec: DatasetSpec) -> None:
             hint="Leave `schedule` out for now.",
             errors=broken("schedule", "not there"),
         )
+    for medium in spec.media:
+        if medium.kind not in installed_media():
+            raise InvalidSpec(
+                f"dataset {spec.name}: the medium {medium.kind!r} is not installed",
+                hint="Install the distribution that adds it beside capstan-ingestion, in its job environment as well.",
+                errors=broken("media", f"one of {', '.join(installed_media())}"),
+            )
     try:
         read_contract(spec.contract)
     except ContractBroken as error:
@@ -42,7 +50,7 @@ async def changes_to(session: ReadSession, project: str, spec: DatasetSpec) -> l
     found = []
     if before.contract != spec.contract:
         found.append(f"dataset {spec.name}: contract changed, it has {count} expectations now")
-    for name in ("source", "keys", "event_time", "known_at", "modality"):
+    for name in ("source", "media", "columns", "rename", "ignore", "keys", "event_time", "known_at", "modality"):
         old, new = getattr(before, name), getattr(spec, name)
         if old != new:
             found.append(f"dataset {spec.name}: {name} changed from {old} to {new}")

@@ -12,11 +12,13 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from capstan_contracts.ids import uuid7
+from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Batch, BatchState
 from capstan_ingestion.actions.describe import describe_batch
-from capstan_ingestion.actions.lookup import dataset_row, head_of
+from capstan_ingestion.actions.lookup import dataset_row, head_of, spec_of
 from capstan_ingestion.actions.start_check import start_check
-from capstan_ingestion.domain.files import Media
+from capstan_ingestion.domain.files import Form
+from capstan_ingestion.sources.port import SOURCES
 from capstan_ingestion.tables import BatchRow
 from capstan_servicekit.db.idempotency import fingerprint, recall, remember
 from capstan_servicekit.db.session import ReadSession, WriteSession
@@ -35,7 +37,7 @@ class Upload:
     dataset: str
     partition: str
     filename: str
-    media: Media
+    form: Form
     replaces: str | None = None
     key: str | None = None
 
@@ -50,7 +52,7 @@ class ReceiveBatch:
     async def __call__(self, upload: Upload, chunks: AsyncIterator[bytes]) -> Batch:
         """Keep the bytes and record the batch. When the stream breaks off nothing remains."""
         async with self._kit.database.read() as session:
-            await dataset_row(session, upload.project, upload.dataset)
+            _check_source(spec_of(await dataset_row(session, upload.project, upload.dataset)))
             await _check_replaces(session, upload)
         digest, size = await self._keep(upload.project, chunks)
         if upload.replaces == digest:
@@ -114,7 +116,7 @@ class ReceiveBatch:
             partition=upload.partition,
             digest=digest,
             filename=upload.filename,
-            media=upload.media,
+            media=str(upload.form),
             bytes=size,
             state=BatchState.RECEIVED,
             attempt=0,
@@ -150,6 +152,14 @@ async def mark_replaced(session: WriteSession, row: BatchRow) -> None:
         )
         .values(state=BatchState.REPLACED)
     )
+
+
+def _check_source(spec: DatasetSpec) -> None:
+    if not SOURCES.get(spec.source.kind).pushed:
+        raise Conflict(
+            f"Dataset {spec.name!r} takes its rows from its source, {spec.source.kind}",
+            hint="Register the dataset with `source: upload` to send files.",
+        )
 
 
 async def _check_replaces(session: ReadSession, upload: Upload) -> None:

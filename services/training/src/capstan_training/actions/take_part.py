@@ -66,9 +66,10 @@ def _check(project: str, loop: str, body: LoopPart) -> None:
     unbuilt = [(place, rule) for place, rule in whole.not_built_yet() if place.startswith("spec.training")]
     if unbuilt:
         raise NotBuiltYet(unbuilt[0][1], errors=[FieldError(place=place, rule=rule) for place, rule in unbuilt])
-    if whole.spec.features.service != body.resolved.definitions.service.name:
+    features = whole.spec.features
+    if features is not None and features.service != body.resolved.definitions.service.name:
         raise InvalidSpec(
-            f"The loop names the feature service {whole.spec.features.service}, the definitions "
+            f"The loop names the feature service {features.service}, the definitions "
             f"{body.resolved.definitions.service.name}",
             errors=broken("spec.features.service", body.resolved.definitions.service.name),
         )
