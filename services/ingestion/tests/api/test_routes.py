@@ -99,7 +99,10 @@ async def test_a_contract_that_cannot_be_run_is_refused_when_it_is_registered(h:
         ("?partition=a&replaces=" + "0" * 64, CSV, 404),
         ("?partition=a", {"content-type": "application/json"}, 415),
         ("?partition=a&filename=x.exe", {}, 415),
-        ("?partition=a", {**CSV, "content-encoding": "gzip"}, 415),
+        ("?partition=a", {**CSV, "content-encoding": "br"}, 415),
+        ("?partition=a&media=cvs", {}, 415),
+        ("?partition=a&media=csv", {}, 202),
+        ("?partition=a", {**CSV, "content-encoding": "gzip"}, 202),
     ],
 )
 async def test_an_upload_says_what_it_is(

@@ -143,7 +143,7 @@ async def test_an_expectation_that_raises_is_an_error_and_blocks(
     outcomes = {check["key"]: (check["severity"], check["outcome"]) for check in batch["verdict"]["checks"]}
     assert batch["state"] == "quarantined"
     assert outcomes["distance:values-to-match-regex"] == ("critical", "error")
-    assert outcomes["ghost:values-to-be-between"] == ("warning", "error")
+    assert outcomes["ghost:values-to-be-between"] == ("info", "error")
     assert outcomes["distance:values-to-be-between#2"] == ("warning", "error")
 
 
@@ -190,6 +190,9 @@ async def test_rows_and_columns_no_dataset_takes(
         (b"id;at;distance;note\n1;2;3;4\n", "semicolon.csv", "wrong-delimiter"),
         (b"id,at,distance,note\n", "header.csv", "no-rows"),
         (b"id,id\n1,2\n", "twice.csv", "duplicate-columns:id"),
+        (b'{"id":1}\n{"id"', "cut.jsonl", "not-jsonlines"),
+        (b"id,at,distance,note\n", "plain.csv.gz", "not-gzip"),
+        (b"id,at,distance,note\n", "plain.tar", "corrupt-tar"),
     ],
 )
 async def test_files_that_are_not_what_they_say(

@@ -49,7 +49,7 @@ def advice_for(text: str, wanted: str) -> str:
     for pattern, setting in _GROUPED:
         if pattern.fullmatch(plain):
             return f"set `{setting}` for its medium under `media`"
-    return "declare the column as string under `columns`, or leave it out with `ignore`"
+    return "mend it, or declare the column as string under `columns`, or leave it out with `ignore`"
 
 
 def _time_format(text: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -41,7 +41,7 @@ class JsonLines:
             raise too_large(size, how.limits)
         with tempfile.TemporaryDirectory() as folder:
             utf8 = as_utf8(path, spec.encoding, self.kind, Path(folder) / "utf8.jsonl")
-            table = _parse(utf8, how)
+            table = _parse(utf8, spec, how)
             check_header(table.column_names, how.limits, how.ignored)
             if table.num_rows == 0 and not how.may_be_empty:
                 raise FileRefused(Refusal("no-rows", "the file holds no object"))
@@ -53,23 +53,34 @@ class JsonLines:
         return pa.table(columns, names=named(kept))
 
 
-def _parse(path: Path, how: Reading) -> pa.Table:
+def _parse(path: Path, spec: JsonLinesMedium, how: Reading) -> pa.Table:
     known = {
         name: plain
         for name, wanted in how.types.items()
         if not wanted.startswith(_TEXT_FIRST) and (plain := plain_type(wanted)) is not None and wanted != "null"
     }
+    table = _table(path, known)
+    # Arrow takes a text for an instant and forgets whether it had a zone, so such columns are read again as they are.
+    guessed = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+    if guessed:
+        table = _table(path, known | dict.fromkeys(guessed, pa.string()))
+    # Arrow makes a column for each name it was told of, whether the file has it or not.
+    hollow = {name for name in known if table[name].null_count == table.num_rows}
+    absent = hollow - _names(path) if hollow else hollow
+    for name in guessed:
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, instants(name, table[name], spec.time_format, spec.zone))
+    return table.select([name for name in table.column_names if name not in absent])
+
+
+def _table(path: Path, known: Mapping[str, pa.DataType]) -> pa.Table:
     options = pajson.ParseOptions(explicit_schema=pa.schema(known) if known else None, newlines_in_values=False)
     try:
         # One thread and one block: only then does an error name its line.
         block = max(1 << 20, path.stat().st_size + 1)
-        table = pajson.read_json(path, pajson.ReadOptions(use_threads=False, block_size=block), options)
+        return pajson.read_json(path, pajson.ReadOptions(use_threads=False, block_size=block), options)
     except pa.ArrowInvalid as error:
         raise FileRefused(_explain(path, str(error))) from error
-    # Arrow makes a column for each name it was told of, whether the file has it or not.
-    hollow = {name for name in known if table[name].null_count == table.num_rows}
-    absent = hollow - _names(path) if hollow else hollow
-    return table.select([name for name in table.column_names if name not in absent])
 
 
 def _texts(path: Path, name: str) -> pa.ChunkedArray:
