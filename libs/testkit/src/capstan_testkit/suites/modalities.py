@@ -18,8 +18,8 @@ class Checked(Protocol):
 
 
 Check = Callable[..., Checked]
-"""`check(content, critical=..., warning=..., info=...)`: check a batch; the words are expectations that the engine finds
-failed on row 1, by severity. Each call has a scratch folder of its own."""
+"""`check(content, critical=1, warning=1, info=1)`: check a batch; the engine finds one of each given severity failed
+on row 1. Each call has a scratch folder of its own."""
 
 
 class ModalityBehaviour:

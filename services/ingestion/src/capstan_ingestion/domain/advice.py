@@ -40,15 +40,15 @@ def advice_for(text: str, wanted: str) -> str:
     """What to set in the dataset for a text that is not read as `wanted` (a type's name)."""
     plain = text.strip()
     if plain.lower() in NULL_MARKERS:
-        return f"if {plain!r} means null, set `nulls: [{plain!r}]` for its medium under `media`"
+        return f"if {plain!r} means null, set `nulls: [{plain!r}]` under `media` (of text files)"
     if wanted in {"timestamp", "date"}:
         form = _time_format(plain)
         if form:
-            return f"set `timeFormat: {form!r}` for its medium under `media`"
-        return "write instants as 2013-01-31T05:15:00Z, or set `timeFormat` for its medium under `media`"
+            return f"set `timeFormat: {form!r}` under `media` (of text files)"
+        return "write instants as 2013-01-31T05:15:00Z, or set `timeFormat` under `media` (of text files)"
     for pattern, setting in _GROUPED:
         if pattern.fullmatch(plain):
-            return f"set `{setting}` for its medium under `media`"
+            return f"set `{setting}` under `media` (of text files)"
     return "mend it, or declare the column as string under `columns`, or leave it out with `ignore`"
 
 

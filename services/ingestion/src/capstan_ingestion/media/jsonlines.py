@@ -70,7 +70,15 @@ def _parse(path: Path, spec: JsonLinesMedium, how: Reading) -> pa.Table:
     for name in guessed:
         place = table.column_names.index(name)
         table = table.set_column(place, name, instants(name, table[name], spec.time_format, spec.zone))
-    return table.select([name for name in table.column_names if name not in absent])
+    # What Arrow was told of comes first: back into the order of the first object.
+    order = {name: place for place, name in enumerate(_first(path))}
+    names = [name for name in table.column_names if name not in absent]
+    return table.select(sorted(names, key=lambda name: order.get(name, len(order))))
+
+
+def _first(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig") as lines:
+        return next((list(json.loads(line)) for _, line in _filled(lines)), [])
 
 
 def _table(path: Path, known: Mapping[str, pa.DataType]) -> pa.Table:
