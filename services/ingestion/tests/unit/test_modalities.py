@@ -46,15 +46,12 @@ class RowOne:
 
     def validate(self, table: pa.Table, document: Mapping[str, Any], contract: Sequence[Expectation]) -> list[Found]:
         self.asked, self.seen = self.asked + 1, table
-        return [
-            Found(
-                CheckResult(
-                    key=severity, expectation="x", severity=severity, outcome="failed", failing_rows=1, sentence="bad"
-                ),  # type: ignore[arg-type]
-                np.array([1], np.int64),
-            )
-            for severity in self.severities
-        ]
+        return [Found(failed(severity), np.array([1], np.int64)) for severity in self.severities]
+
+
+def failed(severity: str) -> CheckResult:
+    said = {"key": severity, "expectation": "x", "outcome": "failed", "failing_rows": 1, "sentence": "bad"}
+    return CheckResult.model_validate({**said, "severity": severity})
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,22 @@ import pytest
 
 
 class Checked(Protocol):
-    """What a test sees of a check: the outcome of the port, the folder it wrote to, and how often the engine ran."""
+    """What a test sees of a check."""
 
-    outcome: Any
-    scratch: Path
-    asked: int
+    @property
+    def outcome(self) -> Any:
+        """The outcome of the port."""
+        ...
+
+    @property
+    def scratch(self) -> Path:
+        """The folder that the check wrote to."""
+        ...
+
+    @property
+    def asked(self) -> int:
+        """How often the engine ran."""
+        ...
 
 
 Check = Callable[..., Checked]

@@ -59,7 +59,7 @@ def read_contract(document: Any) -> tuple[Expectation, ...]:
     taken: set[str] = set()
     for entry in document["expectations"]:
         key = _unique(_key(entry), taken)
-        severity = entry.get("severity") or "critical"
+        severity: Severity = entry.get("severity") or "critical"
         found.append(Expectation(key, entry["type"], entry.get("kwargs") or {}, severity))
     return tuple(found)
 

@@ -51,8 +51,8 @@ def _decoded(path: Path, encoding: str, medium: str) -> Iterator[str]:
                 sentence = f"line {line:,}, near byte {at:,}: {bad:#04x} is not {encoding}; {_set(medium, name)}"
                 raise FileRefused(Refusal("encoding", sentence)) from error
             if "\0" in text:
-                at = f"line {line + text[: text.index(chr(0))].count(chr(10)):,}"
-                sentence = f"{at}: a character is zero, so this is not {encoding} text; save it as UTF-8 text"
+                line += text[: text.index("\0")].count("\n")
+                sentence = f"line {line:,}: a character is zero, so this is not {encoding} text; save it as UTF-8 text"
                 raise FileRefused(Refusal(f"not-{medium}", sentence))
             if not block:
                 return
