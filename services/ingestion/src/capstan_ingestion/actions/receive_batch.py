@@ -126,10 +126,16 @@ class ReceiveBatch:
         )
 
     async def _again(self, session: WriteSession, row: BatchRow, upload: Upload) -> None:
-        """The bytes are known: go on only if their partition holds others by now, or the last attempt broke down."""
+        """The bytes are known: go on only if their partition holds others by now, or the last attempt broke down.
+
+        Bytes that were set aside and come again under another form are read as that: the first name was the mistake.
+        """
         if upload.replaces is not None:
             row.replaces = upload.replaces
-        if row.state == BatchState.FAILED:
+        if row.state in _SET_ASIDE and row.media != str(upload.form):
+            row.media, row.filename = str(upload.form), upload.filename
+            await start_check(session, self._kit.work, row)
+        elif row.state == BatchState.FAILED:
             await start_check(session, self._kit.work, row)
         elif row.state == BatchState.COMMITTED:
             dataset = await dataset_row(session, row.project, row.dataset)
