@@ -50,8 +50,9 @@ async def changes_to(session: ReadSession, project: str, spec: DatasetSpec) -> l
     found = []
     if before.contract != spec.contract:
         found.append(f"dataset {spec.name}: contract changed, it has {count} expectations now")
+    before_json, spec_json = before.model_dump(mode="json"), spec.model_dump(mode="json")
     for name in ("source", "media", "columns", "rename", "ignore", "keys", "event_time", "known_at", "modality"):
-        old, new = getattr(before, name), getattr(spec, name)
+        old, new = before_json[name], spec_json[name]
         if old != new:
             found.append(f"dataset {spec.name}: {name} changed from {old} to {new}")
     return found

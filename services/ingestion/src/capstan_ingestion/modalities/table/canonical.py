@@ -49,16 +49,11 @@ def canonical(
 def write(table: pa.Table, path: Path) -> None:
     """Write a canonical table; the same rows give the same bytes.
 
-    A column without any value is left out, since its type is not known: the manifest keeps its name as `null`, and
-    readers of several files see nulls of the type that another file brings.
+    A column without any value has Parquet's type for that: where files are read together, DuckDB gives it the type that
+    another file brings.
     """
-    typed = [name for name in table.column_names if not pa.types.is_null(table[name].type)]
     pq.write_table(
-        table.select(typed).replace_schema_metadata(None),
-        path,
-        compression="zstd",
-        row_group_size=1 << 20,
-        store_schema=False,
+        table.replace_schema_metadata(None), path, compression="zstd", row_group_size=1 << 20, store_schema=False
     )
 
 
