@@ -23,6 +23,7 @@ from capstan_ingestion.media.values import NUMBERS, check_digits, instants, is_t
 
 _ROW: Final = re.compile(r"in row (\d+)")
 _CHANGED: Final = re.compile(r"Column\(/(.*)\) changed from (\S+) to (\S+)")
+_HEAD: Final = 1 << 20
 _TEXT_FIRST: Final = ("timestamp", "date", "time", *NUMBERS)
 """Types that are read as whatever the file has, text or number, and made afterwards."""
 
@@ -59,10 +60,12 @@ def _parse(path: Path, spec: JsonLinesMedium, how: Reading) -> pa.Table:
         for name, wanted in how.types.items()
         if not wanted.startswith(_TEXT_FIRST) and (plain := plain_type(wanted)) is not None and wanted != "null"
     }
-    table = _table(path, known)
-    # Arrow takes a text for an instant and forgets whether it had a zone, so such columns are read again as they are.
-    guessed = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
-    if guessed:
+    # Arrow takes a text for an instant and forgets whether it had a zone, so such columns are read as they are.
+    guessed = _guessed(path, known)
+    table = _table(path, known | dict.fromkeys(guessed, pa.string()))
+    late = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+    if late:
+        guessed = [*guessed, *late]
         table = _table(path, known | dict.fromkeys(guessed, pa.string()))
     # Arrow makes a column for each name it was told of, whether the file has it or not.
     hollow = {name for name in known if table[name].null_count == table.num_rows}
@@ -79,6 +82,18 @@ def _parse(path: Path, spec: JsonLinesMedium, how: Reading) -> pa.Table:
 def _first(path: Path) -> list[str]:
     with path.open(encoding="utf-8-sig") as lines:
         return next((list(json.loads(line)) for _, line in _filled(lines)), [])
+
+
+def _guessed(path: Path, known: Mapping[str, pa.DataType]) -> list[str]:
+    """Columns that Arrow would take for instants by the first lines: a second reading of the whole file costs twice."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    lines = head[: head.rfind(b"\n") + 1]
+    try:
+        schema = pajson.read_json(pa.BufferReader(lines), pajson.ReadOptions(block_size=_HEAD + 1)).schema
+    except pa.ArrowInvalid:  # said with its line when the whole file is read
+        return []
+    return [field.name for field in schema if pa.types.is_timestamp(field.type) and field.name not in known]
 
 
 def _table(path: Path, known: Mapping[str, pa.DataType]) -> pa.Table:
