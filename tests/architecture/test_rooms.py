@@ -12,6 +12,7 @@ REQUIRED_FOLDERS = {"domain", "actions", "routes", "migrations"}
 OPTIONAL_FOLDERS = {"adapters", "jobs"}
 ONLY_IN = {
     "services/inference": {"dataplane"},
+    "services/ingestion": {"media", "modalities", "sources"},
     "services/registry": {"gates"},
     "services/monitoring": {"statistics"},
 }

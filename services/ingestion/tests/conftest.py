@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from capstan_contracts.loop import DatasetSpec
+
 Table = dict[str, Any]
 
 
@@ -63,6 +65,11 @@ def parquet(table: Table | None = None, **changes: Any) -> bytes:
 @pytest.fixture
 def make_spec() -> Callable[..., dict[str, Any]]:
     return spec
+
+
+@pytest.fixture
+def make_dataset() -> Callable[..., DatasetSpec]:
+    return lambda **changes: DatasetSpec.model_validate(spec(**changes))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from capstan_client.sdk import yaml12
 from capstan_client.sdk.rules import broken_rules
-from capstan_contracts.kinds.spec import Spec
+from capstan_contracts.base import Spec
 
 
 class Bound(Spec):

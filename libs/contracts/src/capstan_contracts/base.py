@@ -1,11 +1,12 @@
-"""The two pydantic bases of everything on the wire: strict for what we write, lenient for what we read."""
+"""The pydantic bases of everything on the wire: strict for what we write, lenient for what we read, and for YAML."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AliasGenerator, AwareDatetime, BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
 
 def _to_utc(value: datetime) -> datetime:
@@ -26,3 +27,11 @@ class Lenient(Wire):
     """A body read from another part, which may be newer: unknown keys are ignored (within a version only additions)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, ser_json_inf_nan="null")
+
+
+class Spec(Wire):
+    """Base of what users write in YAML: camelCase there, and by the field's own name as well."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, alias_generator=AliasGenerator(alias=to_camel)
+    )

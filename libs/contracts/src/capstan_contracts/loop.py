@@ -12,10 +12,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from capstan_contracts.base import Instant
+from capstan_contracts.base import Instant, Spec
 from capstan_contracts.ids import Digest, Identifier, Name
+from capstan_contracts.kinds.columns import Column, ColumnType
 from capstan_contracts.kinds.gates import Gate, MetricGate
-from capstan_contracts.kinds.spec import Column, Spec, mistake
+from capstan_contracts.kinds.media import MediaSpec
+from capstan_contracts.kinds.modalities import ModalitySpec, TableModality
+from capstan_contracts.kinds.sources import SourceSpec, UploadSource
+from capstan_contracts.kinds.spec import mistake
 from capstan_contracts.kinds.statistics import Sort, StatisticChoice
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -42,32 +46,48 @@ Duration = Annotated[timedelta, BeforeValidator(_parse_duration), PlainSerialize
 """A length of event time: `90s`, `15m`, `3h`, `30d`."""
 
 
-class SourceSpec(Spec):
-    """Where rows come from. `upload`: clients send files. `http`: the service pulls `url` through the egress client."""
-
-    kind: Literal["upload", "http"] = "upload"
-    url: str | None = None
-
-    @model_validator(mode="after")
-    def _url_when_pulled(self) -> Self:
-        if (self.kind == "http") != (self.url is not None):
-            raise ValueError("a source of kind http needs url, and only such a source has one")
-        return self
-
-
 class DatasetSpec(Spec):
-    """A dataset: a name, a contract (a Great Expectations suite), its keys and its clocks."""
+    """A dataset: a name, a contract (a Great Expectations suite), its keys and its clocks.
+
+    A file's columns become the dataset's in this order: `ignore` drops (the file's names), `rename` renames (the
+    file's name to ours), `columns` casts. What none of them names is stored under its own name and type.
+    """
 
     name: Name
-    source: SourceSpec = SourceSpec()
+    source: SourceSpec = UploadSource()
+    media: MediaSpec = Field(default_factory=list, description="how files of a medium are to be read")
     contract: str | dict[str, Any] = Field(
         description="path of a GX suite JSON in the recipe; its content once resolved"
     )
     keys: list[Column] = Field(min_length=1)
     event_time: Column
     known_at: Column | None = Field(default=None, description="column that says when a row became known")
-    modality: Literal["table"] = "table"
+    columns: dict[Column, ColumnType] = Field(
+        default_factory=dict, description="declared types; a declared column has to be in every file"
+    )
+    rename: dict[str, Column] = Field(default_factory=dict, description="the file's name of a column -> ours")
+    ignore: list[str] = Field(default_factory=list, description="columns, by the file's names, that are not stored")
+    modality: ModalitySpec = TableModality()
     schedule: str | None = None
+
+    @model_validator(mode="after")
+    def _columns_agree(self) -> Self:
+        new = list(self.rename.values())
+        twice = sorted({name for name in new if new.count(name) > 1})
+        if twice:
+            raise ValueError(f"rename: two columns would be called {twice[0]!r}")
+        both = sorted(set(self.rename) & set(self.ignore))
+        if both:
+            raise ValueError(f"column {both[0]!r} is in rename and in ignore; keep it in one of them")
+        clocks = [name for name in (self.event_time, self.known_at) if name is not None]
+        for clock in clocks:
+            if self.columns.get(clock, "timestamp") != "timestamp":
+                raise ValueError(f"columns: {clock!r} is a clock, so its type is timestamp")
+        read = {*self.keys, *clocks, *self.columns} - set(new)
+        unread = sorted(read & set(self.ignore))
+        if unread:
+            raise ValueError(f"column {unread[0]!r} is ignored, and the dataset itself reads it")
+        return self
 
 
 class FeaturesSpec(Spec):
@@ -197,7 +217,9 @@ class LoopSpec(Spec):
 
     dataset: DatasetSpec
     sources: list[DatasetSpec] = Field(default_factory=list, description="further datasets that views read")
-    features: FeaturesSpec
+    features: FeaturesSpec | None = Field(
+        default=None, description="none: the model reads the dataset's declared columns (`capstan_contracts.plain`)"
+    )
     training: TrainingSpec
     gates: list[Gate] = Field(min_length=1)
     quality: Literal["none"] | None = Field(

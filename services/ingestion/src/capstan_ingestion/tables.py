@@ -53,7 +53,7 @@ class BatchRow(Base):
     partition: Mapped[str] = mapped_column(String(63))
     digest: Mapped[str] = mapped_column(String(64))
     filename: Mapped[str] = mapped_column(String(255))
-    media: Mapped[str] = mapped_column(String(16))
+    media: Mapped[str] = mapped_column(String(80))
     bytes: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(16))
     attempt: Mapped[int] = mapped_column(Integer)

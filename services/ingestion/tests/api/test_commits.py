@@ -17,7 +17,7 @@ from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import CheckResult, ManifestFile, Verdict
 from capstan_ingestion.actions.ports import Checked, Placed, Progress
 from capstan_ingestion.app import compose
-from capstan_ingestion.domain.files import Media
+from capstan_ingestion.domain.files import Form
 from capstan_ingestion.settings import Settings
 from capstan_servicekit.errors import InvalidData
 from capstan_servicekit.runtime import Kit, Service
@@ -43,7 +43,7 @@ class LineChecker:
     async def check(
         self,
         path: Path,
-        media: Media,
+        form: Form,
         dataset: DatasetSpec,
         *,
         earlier: Mapping[str, str],

@@ -82,6 +82,29 @@ async def test_a_contract_that_cannot_be_run_is_refused_when_it_is_registered(h:
 
 
 @pytest.mark.parametrize(
+    ("query", "headers", "media"),
+    [
+        ("?partition=a&media=csv", {}, "csv"),
+        ("?partition=a", {**CSV, "content-encoding": "gzip"}, "csv+gzip"),
+        ("?partition=a&filename=a.jsonl.gz", {}, "jsonlines+gzip"),
+        ("?partition=a&filename=folder.tar", {"content-type": "application/octet-stream"}, "tar"),
+    ],
+)
+async def test_the_form_of_an_upload_is_told(
+    h: Harness, make_spec: Make, query: str, headers: dict[str, str], media: str
+) -> None:
+    await register(h, make_spec())
+    answer = await h.operator.post(UP + query, content=b"id\n1\n", headers=headers)
+    assert answer.status_code == 202 and answer.json()["media"] == media
+
+
+async def test_a_dataset_of_a_medium_that_is_not_installed_is_refused(h: Harness, make_spec: Make) -> None:
+    answer = await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(media={"kind": "acme.avro"}))
+    assert answer.status_code == 400 and answer.json()["errors"][0]["place"] == "media"
+    assert "'acme.avro' is not installed" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
     ("query", "headers", "status"),
     [
         ("", CSV, 422),
@@ -99,7 +122,8 @@ async def test_a_contract_that_cannot_be_run_is_refused_when_it_is_registered(h:
         ("?partition=a&replaces=" + "0" * 64, CSV, 404),
         ("?partition=a", {"content-type": "application/json"}, 415),
         ("?partition=a&filename=x.exe", {}, 415),
-        ("?partition=a", {**CSV, "content-encoding": "gzip"}, 415),
+        ("?partition=a", {**CSV, "content-encoding": "br"}, 415),
+        ("?partition=a&media=cvs", {}, 415),
     ],
 )
 async def test_an_upload_says_what_it_is(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import pytest_asyncio
 
+from capstan_client.sdk.batch_file import batch_file
 from capstan_contracts.events import BatchQuarantined, DatasetCommitted
 from capstan_ingestion.app import build
 from capstan_ingestion.settings import Settings
@@ -143,7 +148,7 @@ async def test_an_expectation_that_raises_is_an_error_and_blocks(
     outcomes = {check["key"]: (check["severity"], check["outcome"]) for check in batch["verdict"]["checks"]}
     assert batch["state"] == "quarantined"
     assert outcomes["distance:values-to-match-regex"] == ("critical", "error")
-    assert outcomes["ghost:values-to-be-between"] == ("warning", "error")
+    assert outcomes["ghost:values-to-be-between"] == ("info", "error")
     assert outcomes["distance:values-to-be-between#2"] == ("warning", "error")
 
 
@@ -190,6 +195,9 @@ async def test_rows_and_columns_no_dataset_takes(
         (b"id;at;distance;note\n1;2;3;4\n", "semicolon.csv", "wrong-delimiter"),
         (b"id,at,distance,note\n", "header.csv", "no-rows"),
         (b"id,id\n1,2\n", "twice.csv", "duplicate-columns:id"),
+        (b'{"id":1}\n{"id"', "cut.jsonl", "not-jsonlines"),
+        (b"id,at,distance,note\n", "plain.csv.gz", "not-gzip"),
+        (b"id,at,distance,note\n", "plain.tar", "corrupt-tar"),
     ],
 )
 async def test_files_that_are_not_what_they_say(
@@ -309,3 +317,76 @@ async def test_a_corrected_batch_takes_the_place_of_the_quarantined_one(
     good = await send(service, name, make_parquet(), replaces=bad["id"])
     assert good["state"] == "committed" and good["replaces"] == bad["id"]
     assert (await service.viewer.get(f"{BASE}/batches/{bad['id']}")).json()["state"] == "replaced"
+
+
+async def test_bytes_that_had_the_wrong_name_are_read_under_the_right_one(
+    service: Harness, dataset: Make, make_columns: Make
+) -> None:
+    name = await dataset()
+    rows = (dict(zip(make_columns(), row, strict=True)) for row in zip(*make_columns().values(), strict=True))
+    content = "".join(f"{json.dumps(row, default=lambda at: at.isoformat())}\n" for row in rows).encode()
+    assert (await send(service, name, content, filename="trips.csv"))["state"] == "quarantined"
+    batch = await send(service, name, content, filename="trips.jsonl")
+    assert batch["state"] == "committed" and batch["media"] == "jsonlines" and batch["filename"] == "trips.jsonl"
+
+
+async def test_a_folder_of_part_files_in_gzip_is_one_batch(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make, tmp_path: Path
+) -> None:
+    name = await dataset()
+    folder = tmp_path / "2013.parquet"
+    folder.mkdir()
+    (folder / "_SUCCESS").touch()
+    for part in range(3):
+        (folder / f"part-{part}.parquet").write_bytes(make_parquet(make_columns(5, start=part * 5)))
+    content, filename = batch_file(folder)
+    batch = await send(service, name, gzip.compress(content), filename=f"{filename}.gz")
+    assert batch["state"] == "committed" and batch["media"] == "tar+gzip" and batch["rows"] == 15
+    manifest = (await service.viewer.get(f"{BASE}/datasets/{name}/versions/{batch['version']}")).json()
+    assert [file["path"] for file in manifest["files"]] == ["one.parquet"]
+
+
+async def test_an_export_with_decimals_lists_and_voids_is_committed_and_gets_types_later(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make
+) -> None:
+    name = await dataset()
+    odd = {"price": [Decimal("1.50")] * 10, "tags": [["a"]] * 10, "void": pa.nulls(10)}
+    first = await send(service, name, make_parquet(make_columns(10, **odd)), "a")
+    assert first["state"] == "committed", first["verdict"]
+    second = await send(service, name, make_parquet(make_columns(10, start=10, **{**odd, "void": ["now"] * 10})), "b")
+    manifest = (await service.viewer.get(f"{BASE}/datasets/{name}/versions/{second['version']}")).json()
+    kept = {column: manifest["columns"][column] for column in odd}
+    assert kept == {"price": "decimal(3,2)", "tags": "list<item: string>", "void": "string"}
+
+
+async def test_contracts_speak_of_instants_in_iso_and_an_error_says_what_to_write(
+    service: Harness, dataset: Make, make_contract: Make, make_parquet: Make, make_columns: Make
+) -> None:
+    def between(column: str, **bounds: Any) -> dict[str, Any]:
+        kwargs = {"column": column, **bounds}
+        return {"type": "expect_column_values_to_be_between", "kwargs": kwargs, "severity": "info"}
+
+    document = make_contract()
+    document["expectations"] += [
+        between("at", min_value="2013-01-01", max_value="2013-01-01T00:05:00Z"),
+        between("day", min_value="2013-01-02"),
+        between("price", min_value=2),
+        between("at", min_value="01.02.2013") | {"meta": {"key": "german"}},
+        between("fare", min_value=1),
+        between("void", min_value=1) | {"type": "expect_column_mean_to_be_between"},
+    ]
+    table = make_columns(
+        10, day=[date(2013, 1, 1)] * 10, price=[Decimal("1.50")] * 10, fare=["1", "1,234.5"] * 5, void=pa.nulls(10)
+    )
+    batch = await send(service, await dataset(contract=document), make_parquet(table))
+    assert batch["state"] == "committed", batch["verdict"]
+    checks = {check["key"]: check for check in batch["verdict"]["checks"]}
+    assert checks["at:values-to-be-between"]["failing_rows"] == 4
+    assert checks["at:values-to-be-between"]["severity"] == "info"
+    assert checks["day:values-to-be-between"]["sentence"] == "day: 10 of 10 rows below 2013-01-02"
+    assert checks["price:values-to-be-between"]["failing_rows"] == 10
+    assert "write it as ISO 8601, 2013-01-31T05:15:00Z" in checks["german"]["sentence"]
+    said = checks["fare:values-to-be-between"]["sentence"]
+    assert checks["fare:values-to-be-between"]["outcome"] == "error"
+    assert "since '1,234.5' is no number: set `thousands: \",\"` under `media`" in said
+    assert (await found(service, batch["dataset"]))[0].warnings == []

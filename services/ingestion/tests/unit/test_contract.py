@@ -38,7 +38,7 @@ def test_an_expectation_has_a_key_a_severity_and_columns() -> None:
         "a,b:compound-columns-to-be-unique",
         "table-columns-to-match-set",
     ]
-    assert [one.severity for one in found] == ["warning", "critical", "critical", "critical", "warning"]
+    assert [one.severity for one in found] == ["warning", "critical", "critical", "critical", "info"]
     assert [one.columns for one in found] == [("distance",), ("distance",), ("distance",), ("a", "b"), ()]
 
 

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Manifest, ManifestFile
-from capstan_ingestion.domain.files import PARTITION_PATTERN, filename_of, is_filename, media_of
+from capstan_ingestion.domain.files import PARTITION_PATTERN, Form, filename_of, form_of, is_filename
 from capstan_ingestion.domain.versions import (
     dvc_file,
     earlier_columns,
     files_after,
     identity,
+    keeps,
     path_in_dataset,
     version_of,
 )
@@ -31,12 +32,27 @@ from capstan_ingestion.domain.versions import (
         ("", "a.csv", "csv"),
         ("", "a.pq", "parquet"),
         ("application/json", "a.json", None),
+        ("application/x-ndjson", None, "jsonlines"),
+        ("", "A.JSONL.GZ", "jsonlines+gzip"),
+        ("application/gzip", "a.csv", "csv+gzip"),
+        ("", "folder.tar", "tar"),
+        ("", "folder.tgz", "tar+gzip"),
+        ("", "folder.tar.gz", "tar+gzip"),
+        ("", "a.feather", "arrow"),
+        ("", "a.avro", "acme.avro"),
+        ("", "a.gz", None),
         ("", None, None),
         ("", "parquetx", None),
     ],
 )
 def test_content_type_or_file_name_tell_the_format(content_type: str, filename: str | None, media: str | None) -> None:
-    assert media_of(content_type, filename) == media
+    form = form_of(filename, content_type=content_type, installed=("acme.avro", "csv"))
+    assert (None if form is None else str(form)) == media
+
+
+def test_a_named_medium_and_an_encoded_body_are_what_they_say() -> None:
+    form = form_of("a.parquet", medium="csv", encoding="gzip")
+    assert form == Form("csv", gzip=True) == Form.parse("csv+gzip")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +67,12 @@ def test_the_last_part_of_an_address_is_a_name_or_nothing() -> None:
     assert filename_of("https://example.org/a/%2e%2e%2fb.csv") == "b.csv"
     assert filename_of("https://example.org/a/b%5Cc.csv") is None
     assert filename_of("https://example.org") is None
+
+
+def test_a_column_without_a_value_may_get_its_type_and_no_other_changes() -> None:
+    assert keeps({"a": "int64", "b": "null"}, {"a": "int64", "b": "string"})
+    assert not keeps({"a": "int64", "b": "string"}, {"a": "int64", "b": "null"})
+    assert not keeps({"a": "int64"}, {"a": "int64", "b": "null"})
 
 
 @given(st.text(max_size=80))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,11 @@ def test_labels_of_every_usual_type(tmp_path: Path) -> None:
     found, lines = run_labels(tmp_path, table, ["id", "at", "who"])
     assert found == ReadLabels(labels=1, unlabelled=2, keyless=1)
     assert lines[0] == f'["{join_key([1, 0, "a"])}", 1.0]'
-    found, _ = run_labels(tmp_path, pa.table({"id": [1, 2], "late": [True, False]}), ["id"])
-    assert found.labels == 2
+    for late in ([True, False], [Decimal("1.0"), Decimal("0.0")]):
+        found, _ = run_labels(tmp_path, pa.table({"id": [1, 2], "late": late}), ["id"])
+        assert found.labels == 2
+    found, _ = run_labels(tmp_path, pa.table({"id": [1, 2], "late": pa.nulls(2)}), ["id"])
+    assert found.unlabelled == 2
 
 
 @pytest.mark.parametrize(

@@ -183,9 +183,6 @@ async def test_models_of_other_tasks_are_scored_and_a_metric_that_is_not_theirs_
     assert figures[4]["passed"] is True
     assert f"auc is a metric of binary, and the task here is {task}" in figures[0]["sentence"]
     assert figures[0]["passed"] is False
-        f"auc is a metric of binary, and the task here is {task}" in figures[0]["sentence"]
-        and figures[0]["passed"] is False
-    )
     assert items is not None
     table = pq.read_table(items)
     assert table.column_names == ["item_id", "label", "score_candidate", "score_champion"]

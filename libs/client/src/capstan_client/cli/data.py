@@ -9,6 +9,7 @@ import typer
 
 from capstan_client.cli.ids import batch_id
 from capstan_client.cli.output import AsJson, Project, fail, rows, run, say, show, waiting
+from capstan_client.sdk.batch_file import batch_file, partition_of
 from capstan_client.sdk.capstan import Capstan
 from capstan_contracts.ids import short
 from capstan_contracts.rest.ingestion import Batch, BatchState
@@ -27,24 +28,29 @@ def datasets(as_json: AsJson = False, project: Project = "default") -> None:
 @app.command()
 def upload(
     dataset: str,
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Parquet or CSV")],
+    file: Annotated[Path, typer.Argument(exists=True, help="Parquet, CSV, JSON lines, Arrow; .gz; a folder of them")],
     partition: Annotated[str, typer.Option(help="which part of the dataset this is (default: the file's stem)")] = "",
+    media: Annotated[str, typer.Option(help="the medium, where the file's name does not tell it")] = "",
     replaces: Annotated[str, typer.Option(help="the quarantined batch that this one mends")] = "",
     as_json: AsJson = False,
     project: Project = "default",
 ) -> None:
-    """Send a file and wait for the contract's verdict. Exit status 2 when it is quarantined."""
+    """Send a file, or a folder of part files as one batch, and wait for the verdict. Exit status 2: quarantined."""
     try:
-        content = file.read_bytes()
+        content, name = batch_file(file)
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror or error}")
 
     async def send(capstan: Capstan) -> Batch:
-        mended = batch_id(replaces) if replaces else None
         batch = await capstan.ingestion.upload(
-            dataset, content, partition=partition or file.stem, filename=file.name, replaces=mended
+            dataset,
+            content,
+            partition=partition or partition_of(file),
+            filename=name,
+            media=media or None,
+            replaces=batch_id(replaces) if replaces else None,
         )
-        with waiting(f"checking {file.name} against the contract of {dataset}"):
+        with waiting(f"checking {name} against the contract of {dataset}"):
             return await capstan.ingestion.wait_for_batch(batch.id)
 
     _outcome(run(send, project), as_json)

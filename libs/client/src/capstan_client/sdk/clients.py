@@ -103,12 +103,13 @@ class Ingestion(ServiceClient):
         return await self.http.get(f"/datasets/{name}", Dataset)
 
     async def upload(
-        self, dataset: str, content: bytes, *, partition: str, filename: str, replaces: str | None = None
-    ) -> Batch:
-        """Send a file; the batch is checked afterwards (`wait_for_batch`)."""
+        self, dataset: str, content: bytes, *, partition: str, filename: str, media: str | None = None,
+        replaces: str | None = None,
+    ) -> Batch:  # fmt: skip
+        """Send a file; its name, or `media`, tells its form. It is checked afterwards (`wait_for_batch`)."""
         response = await self.http.call(
             "POST", f"/datasets/{dataset}/batches", body=content, media="application/octet-stream",
-            params={"partition": partition, "filename": filename, "replaces": replaces},
+            params={"partition": partition, "filename": filename, "media": media, "replaces": replaces},
         )  # fmt: skip
         return parsed(response, TypeAdapter(Batch))
 

@@ -20,6 +20,7 @@ from capstan_client.sdk.packing import pack
 from capstan_client.sdk.rules import broken_rules
 from capstan_contracts.errors import FieldError
 from capstan_contracts.loop import FeatureDefinitions, Loop, ResolvedLoop
+from capstan_contracts.plain import NoPlainFeatures, plain_definitions
 from capstan_servicekit.errors import CapstanError, InvalidSpec
 from capstan_servicekit.security.paths import under
 
@@ -71,6 +72,8 @@ class _Reading:
 
     def definitions(self, loop: Loop) -> FeatureDefinitions | None:
         named = loop.spec.features
+        if named is None:
+            return self._plain(loop)
         folder = self._inside(self.folder, named.definitions.rstrip("/"), "spec.features.definitions")
         if folder is None:
             return None
@@ -86,8 +89,15 @@ class _Reading:
             return None
         definitions = self._model(FeatureDefinitions, {"service": service, "views": found}, f"{shown}: ")
         if definitions is not None:
-            self._fits(loop, definitions)
+            self._fits(loop, named.service, definitions)
         return definitions
+
+    def _plain(self, loop: Loop) -> FeatureDefinitions | None:
+        try:
+            return plain_definitions(loop)
+        except NoPlainFeatures as error:
+            self._wrong(error.place, error.rule)
+            return None
 
     def archive(self) -> bytes:
         try:
@@ -101,10 +111,10 @@ class _Reading:
         what = "1 thing is" if count == 1 else f"{count} things are"
         return InvalidSpec(f"{self.file}: {what} wrong", errors=self.errors)
 
-    def _fits(self, loop: Loop, definitions: FeatureDefinitions) -> None:
-        named, there = loop.spec.features.service, definitions.service.name
-        if named != there:
-            self._wrong("spec.features.service", f"is {named}, but features/service.yaml defines {there}")
+    def _fits(self, loop: Loop, asked: str, definitions: FeatureDefinitions) -> None:
+        there = definitions.service.name
+        if asked != there:
+            self._wrong("spec.features.service", f"is {asked}, but features/service.yaml defines {there}")
         known = [loop.spec.dataset.name, *(source.name for source in loop.spec.sources)]
         for view in definitions.views:
             if view.dataset not in known:

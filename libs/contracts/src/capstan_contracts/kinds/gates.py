@@ -11,9 +11,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from capstan_contracts.kinds.columns import Column
 from capstan_contracts.kinds.family import Family, nearest
 from capstan_contracts.kinds.metrics import Metric
-from capstan_contracts.kinds.spec import KIND, Column, KindSpec, OneOfKinds, Spelled, mistake
+from capstan_contracts.kinds.spec import KIND, KindSpec, OneOfKinds, Spelled, mistake
 
 
 class GateSpec(KindSpec):

@@ -10,29 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from pydantic import AliasGenerator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
 
-from capstan_contracts.base import Wire
+from capstan_contracts.base import Spec
 from capstan_contracts.kinds.family import BrokenKind, Family, UnknownKind, nearest
 
 Place = tuple[int | str, ...]
 KIND: Final = "kind"
-
-Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
-"""The name of a column of a dataset, of a view or of a request."""
-
-
-class Spec(Wire):
-    """Base of the parts of a Loop: camelCase in YAML."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, alias_generator=AliasGenerator(alias=to_camel)
-    )
 
 
 class KindSpec(Spec):

@@ -11,8 +11,9 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from capstan_contracts.base import Spec
 from capstan_contracts.kinds.family import Family
-from capstan_contracts.kinds.spec import KIND, KindSpec, OneOfKinds, Spec, Spelled, check_words, mistake
+from capstan_contracts.kinds.spec import KIND, KindSpec, OneOfKinds, Spelled, check_words, mistake
 
 Sort = Literal["numeric", "categorical"]
 """What a column holds, and hence which sketch of it is in the package."""

@@ -2,7 +2,8 @@
 
 PUT  /datasets/{dataset}                        DatasetSpec -> Dataset             admin
 GET  /datasets, /datasets/{dataset}                                                viewer
-POST /datasets/{dataset}/batches?partition=&filename=&replaces=   raw bytes -> 202 Batch   operator (Idempotency-Key)
+POST /datasets/{dataset}/batches?partition=&filename=&media=&replaces=   raw bytes -> 202 Batch   operator
+                                                (Idempotency-Key; Content-Encoding: gzip; a folder of files as a tar)
 POST /datasets/{dataset}/pulls                  PullRequest -> 202 Batch           operator
 GET  /datasets/{dataset}/batches, /batches/{batch}                                 viewer
 GET  /batches/{batch}/failing-rows              FailingRows                        viewer
@@ -53,7 +54,7 @@ class CheckResult(Lenient):
     key: str
     expectation: str
     column: str | None = None
-    severity: Literal["critical", "warning"]
+    severity: Literal["critical", "warning", "info"]
     outcome: Literal["passed", "failed", "error"]
     failing_rows: int = 0
     failing_share: float = 0.0
@@ -76,7 +77,7 @@ class Batch(Lenient):
     dataset: str
     partition: str
     filename: str
-    media: Literal["parquet", "csv"]
+    media: str = Field(description="the medium or `tar`, with `+gzip` where it is compressed: `csv`, `csv+gzip`")
     bytes: int
     state: BatchState
     progress: Progress = Progress()

@@ -46,7 +46,8 @@ def check_rules(rules: Iterable[Rule]) -> None:
 
 def common_rules(resolved: ResolvedLoop) -> list[Rule]:
     """Rules between the loop and its definitions."""
-    asked, defined = resolved.loop.spec.features.service, resolved.definitions.service.name
-    if asked == defined:
+    features, defined = resolved.loop.spec.features, resolved.definitions.service.name
+    if features is None or features.service == defined:
         return []
-    return [("spec.features.service", f"must be {defined!r}, the feature service of the definitions, not {asked!r}")]
+    rule = f"must be {defined!r}, the feature service of the definitions, not {features.service!r}"
+    return [("spec.features.service", rule)]

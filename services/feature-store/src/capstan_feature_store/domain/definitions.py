@@ -16,6 +16,8 @@ def breaches(definitions: FeatureDefinitions, spec: LoopSpec) -> list[Breach]:
     """Every broken rule, in the order of the definitions."""
     service = definitions.service
     found: list[Breach] = []
+    if spec.features is None and (definitions.views or service.lookups):
+        found.append(("views", "none, since the loop has no features: give spec.features, or leave the views out"))
     datasets = {spec.dataset.name, *(source.name for source in spec.sources)}
     names = [view.name for view in definitions.views]
     found += [(f"views[{name}]", "a view is defined once") for name in _twice(names)]

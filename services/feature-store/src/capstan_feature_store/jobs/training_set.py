@@ -64,7 +64,7 @@ def _labels(con: Connection, given: SetToJoin) -> int:
     have = {name.lower(): type_ for name, type_ in columns_of(con, relation).items()}
     wanted = [("service.label_time", service["label_time"], "timestamp")]
     wanted += [(f"service.request[{name}]", name, dtype) for name, dtype in service["request"]]
-    broken = [("label", f"a column of dataset {given.dataset!r}, not {label!r}")] if label.lower() not in have else []
+    broken = list(_label_breaches(given.dataset, label, have.get(label.lower())))
     for place, name, dtype in wanted:
         if name.lower() not in have:
             broken.append((place, f"a column of dataset {given.dataset!r}, not {name!r}"))
@@ -85,7 +85,7 @@ def _labels(con: Connection, given: SetToJoin) -> int:
         labelled += f" AND NOT isnan({quoted(label)})"
     inner = ", ".join([
         f"({FILE_INDEX} << 40) + file_row_number AS n", f"{column(service['label_time'], 'timestamp')} AS t",
-        f"{quoted(label)} AS y", f"({labelled}) AS labelled", *request,
+        f"{_as_label(label, have[label.lower()])} AS y", f"({labelled}) AS labelled", *request,
     ])  # fmt: skip
     outer = ", ".join(["*", *hours])
     try:
@@ -94,6 +94,18 @@ def _labels(con: Connection, given: SetToJoin) -> int:
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
         raise refusal("a value of the label dataset does not fit its column", given.dataset, error) from error
     return int(every - scalar(con, "SELECT count(*) FROM work.labels"))
+
+
+def _label_breaches(dataset: str, label: str, type_: str | None) -> Iterator[tuple[str, str]]:
+    if type_ is None:
+        yield "label", f"a column of dataset {dataset!r}, not {label!r}"
+    elif not view_rows.is_feature(type_):
+        yield "label", f"a number, a text, a bool or an instant; {label!r} is {type_}: stored, never learnt"
+
+
+def _as_label(label: str, type_: str) -> str:
+    """Decimals as floats: no engine learns decimals."""
+    return f"CAST({quoted(label)} AS DOUBLE)" if type_.startswith("DECIMAL") else quoted(label)
 
 
 def _join(con: Connection, given: SetToJoin, view: view_rows.ViewPlan, index: int) -> dict[str, int]:

@@ -59,6 +59,11 @@ def accepts(dtype: str, duckdb_type: str) -> bool:
     return duckdb_type.split("(", 1)[0] in _ACCEPTED[dtype]
 
 
+def is_feature(duckdb_type: str) -> bool:
+    """Whether a DuckDB type may stand for any dtype; a time of day, bytes, a list or a struct may not."""
+    return any(accepts(dtype, duckdb_type) for dtype in _ACCEPTED)
+
+
 def as_dtype(column: str, dtype: str, duckdb_type: str) -> str:
     """SQL that turns a column into its declared dtype; instants and numbers that are not finite become null."""
     if dtype == "timestamp":

@@ -11,6 +11,7 @@ from capstan_contracts.rest.ingestion import BatchState, Verdict
 from capstan_ingestion.actions.commit_batch import Commit, CommitBatch
 from capstan_ingestion.actions.ports import Checked, Checker
 from capstan_ingestion.domain.batch import BATCH
+from capstan_ingestion.domain.files import Form
 from capstan_ingestion.domain.versions import earlier_columns
 from capstan_ingestion.domain.work import BatchToCheck
 from capstan_ingestion.tables import BatchRow, dataset_row, head_of, spec_of
@@ -48,7 +49,7 @@ class CheckBatch(Work[BatchToCheck]):
         async with self._jobs.scratch() as folder:
             checked = await self._checker.check(
                 raw,
-                "csv" if batch.media == "csv" else "parquet",
+                Form.parse(batch.media),
                 spec,
                 earlier=earlier_columns(head, batch.partition),
                 folder=folder,

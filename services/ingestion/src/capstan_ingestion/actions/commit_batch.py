@@ -13,7 +13,7 @@ from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import BatchState, Manifest, ManifestFile
 from capstan_ingestion.actions.ports import Checked, Placed, VersionStore
 from capstan_ingestion.domain.batch import BATCH
-from capstan_ingestion.domain.versions import earlier_columns, files_after, identity, path_in_dataset, version_of
+from capstan_ingestion.domain.versions import earlier_columns, files_after, identity, keeps, path_in_dataset, version_of
 from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow, dataset_row, head_of, mark_replaced
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.clock import Clock
@@ -58,7 +58,7 @@ class CommitBatch:
         for _ in range(_ATTEMPTS):
             head = await self._head(commit.batch)
             earlier = earlier_columns(head, commit.batch.partition)
-            if earlier and earlier != commit.checked.columns:
+            if earlier and not keeps(earlier, commit.checked.columns):
                 raise SchemaMoved(f"the columns of {commit.batch.dataset} changed during the check")
             path = path_in_dataset(commit.batch.partition)
             kept = [file for file in (head.files if head else []) if file.path != path]
@@ -168,7 +168,11 @@ class CommitBatch:
             total_rows=manifest.rows,
             event_time_min=checked.event_time_min,
             event_time_max=checked.event_time_max,
-            warnings=[check.key for check in checked.verdict.checks if check.outcome != "passed"],
+            warnings=[
+                check.key
+                for check in checked.verdict.checks
+                if check.outcome != "passed" and check.severity == "warning"
+            ],
         )
         subject = Urn(batch.project, "dataset", batch.dataset, short(manifest.version))
         self._outbox.add(session, event, project=batch.project, subject=subject)

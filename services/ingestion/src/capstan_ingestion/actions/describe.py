@@ -35,7 +35,7 @@ async def describe_batch(session: ReadSession, work: WorkQueue, row: BatchRow) -
         dataset=row.dataset,
         partition=row.partition,
         filename=row.filename,
-        media="csv" if row.media == "csv" else "parquet",
+        media=row.media,
         bytes=row.bytes,
         state=BatchState(row.state),
         progress=progress,

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import ManifestFile, Verdict
-from capstan_ingestion.domain.files import Media
+from capstan_ingestion.domain.files import Form
 
 Progress = Callable[[int, int, str], Awaitable[None]]
 
@@ -34,7 +34,7 @@ class Checker(Protocol):
     async def check(
         self,
         path: Path,
-        media: Media,
+        form: Form,
         dataset: DatasetSpec,
         *,
         earlier: Mapping[str, str],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from capstan_contracts.rest.ingestion import Batch, PullRequest
 from capstan_ingestion.actions.receive_batch import ReceiveBatch, Upload
-from capstan_ingestion.domain.files import filename_of, media_of
+from capstan_ingestion.domain.files import endings, filename_of, form_of, installed_media
 from capstan_servicekit.errors import UnsupportedMedia, broken
 from capstan_servicekit.security.egress import Egress
 
@@ -18,13 +18,13 @@ class PullBatch:
     async def __call__(self, project: str, dataset: str, pull: PullRequest, key: str | None) -> Batch:
         """Fetch and receive; the address's last part tells the format."""
         filename = filename_of(pull.url)
-        media = media_of("", filename)
-        if filename is None or media is None:
+        form = form_of(filename, installed=installed_media())
+        if filename is None or form is None:
             raise UnsupportedMedia(
                 "The address does not tell the format of the file",
-                hint="Its path has to end with .parquet or .csv.",
-                errors=broken("url", "ends with .parquet or .csv"),
+                hint=f"Its path has to end with one of {endings()}.",
+                errors=broken("url", "ends with .parquet, .csv, .jsonl, .arrow or .tar, or one of them and .gz"),
             )
-        upload = Upload(project, dataset, pull.partition, filename, media, key=key)
+        upload = Upload(project, dataset, pull.partition, filename, form, key=key)
         async with self._egress.fetch(pull.url) as chunks:
             return await self._receive(upload, chunks)

@@ -9,6 +9,7 @@ from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Dataset
 from capstan_ingestion.actions.describe import describe_dataset
 from capstan_ingestion.domain.contract import ContractBroken, read_contract
+from capstan_ingestion.domain.files import installed_media
 from capstan_ingestion.tables import DatasetRow, dataset_row, spec_of
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
@@ -23,6 +24,13 @@ def validate(spec: DatasetSpec) -> None:
             hint="Leave `schedule` out for now.",
             errors=broken("schedule", "not there"),
         )
+    for medium in spec.media:
+        if medium.kind not in installed_media():
+            raise InvalidSpec(
+                f"dataset {spec.name}: the medium {medium.kind!r} is not installed",
+                hint="Install the distribution that adds it beside capstan-ingestion, in its job environment as well.",
+                errors=broken("media", f"one of {', '.join(installed_media())}"),
+            )
     try:
         read_contract(spec.contract)
     except ContractBroken as error:
@@ -44,8 +52,9 @@ async def changes_to(session: ReadSession, project: str, spec: DatasetSpec) -> l
     changes = []
     if before.contract != spec.contract:
         changes.append(f"dataset {spec.name}: contract changed, it has {count} expectations now")
-    for name in ("source", "keys", "event_time", "known_at", "modality"):
-        old, new = getattr(before, name), getattr(spec, name)
+    before_json, spec_json = before.model_dump(mode="json"), spec.model_dump(mode="json")
+    for name in ("source", "media", "columns", "rename", "ignore", "keys", "event_time", "known_at", "modality"):
+        old, new = before_json[name], spec_json[name]
         if old != new:
             changes.append(f"dataset {spec.name}: {name} changed from {old} to {new}")
     return changes

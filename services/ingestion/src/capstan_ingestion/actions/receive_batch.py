@@ -12,12 +12,14 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from capstan_contracts.ids import uuid7
+from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Batch, BatchState
 from capstan_ingestion.actions.describe import describe_batch
 from capstan_ingestion.actions.start_check import start_check
 from capstan_ingestion.domain.batch import BATCH
-from capstan_ingestion.domain.files import Media
-from capstan_ingestion.tables import BatchRow, dataset_row, head_of, mark_replaced
+from capstan_ingestion.domain.files import Form
+from capstan_ingestion.sources.port import SOURCES
+from capstan_ingestion.tables import BatchRow, dataset_row, head_of, mark_replaced, spec_of
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.idempotency import fingerprint, recall, remember
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
@@ -35,7 +37,7 @@ class Upload:
     dataset: str
     partition: str
     filename: str
-    media: Media
+    form: Form
     replaces: str | None = None
     key: str | None = None
 
@@ -50,7 +52,7 @@ class ReceiveBatch:
     async def __call__(self, upload: Upload, chunks: AsyncIterator[bytes]) -> Batch:
         """Keep the bytes and record the batch. When the stream breaks off nothing remains."""
         async with self._database.read() as session:
-            await dataset_row(session, upload.project, upload.dataset)
+            _check_source(spec_of(await dataset_row(session, upload.project, upload.dataset)))
             await _check_replaces(session, upload)
         digest, size = await self._keep(upload.project, chunks)
         if upload.replaces == digest:
@@ -114,7 +116,7 @@ class ReceiveBatch:
             partition=upload.partition,
             digest=digest,
             filename=upload.filename,
-            media=upload.media,
+            media=str(upload.form),
             bytes=size,
             attempt=0,
             failing_total=0,
@@ -123,10 +125,17 @@ class ReceiveBatch:
         )
 
     async def _again(self, session: WriteSession, row: BatchRow, upload: Upload) -> None:
-        """The bytes are known: go on only if their partition holds others by now, or the last attempt broke down."""
+        """The bytes are known: go on only if their partition holds others by now, or the last attempt broke down.
+
+        Bytes that were set aside and come again under another form are read as that: the first name was the mistake.
+        """
         if upload.replaces is not None:
             row.replaces = upload.replaces
-        if row.state == BatchState.FAILED:
+        set_aside = row.state in (BatchState.QUARANTINED, BatchState.FAILED)
+        if set_aside and row.media != str(upload.form):
+            row.media, row.filename = str(upload.form), upload.filename
+            await start_check(session, self._work, row)
+        elif row.state == BatchState.FAILED:
             await start_check(session, self._work, row)
         elif row.state == BatchState.COMMITTED:
             dataset = await dataset_row(session, row.project, row.dataset)
@@ -135,6 +144,14 @@ class ReceiveBatch:
                 await start_check(session, self._work, row)
             elif row.replaces is not None:
                 await mark_replaced(session, row)
+
+
+def _check_source(spec: DatasetSpec) -> None:
+    if not SOURCES.get(spec.source.kind).pushed:
+        raise Conflict(
+            f"Dataset {spec.name!r} takes its rows from its source, {spec.source.kind}",
+            hint="Register the dataset with `source: upload` to send files.",
+        )
 
 
 async def _check_replaces(session: ReadSession, upload: Upload) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Verdict
 from capstan_ingestion.actions.ports import Checked, Progress
-from capstan_ingestion.domain.files import Media
+from capstan_ingestion.domain.files import Form
 from capstan_ingestion.settings import Settings
 from capstan_servicekit.errors import InvalidData
 from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
@@ -25,7 +25,7 @@ class JobChecker:
     async def check(
         self,
         path: Path,
-        media: Media,
+        form: Form,
         dataset: DatasetSpec,
         *,
         earlier: Mapping[str, str],
@@ -36,7 +36,7 @@ class JobChecker:
         settings = self._settings
         request = {
             "path": str(path),
-            "media": media,
+            "form": str(form),
             "dataset": dataset.model_dump(mode="json"),
             "earlier": dict(earlier),
             "max_columns": settings.max_columns,

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
+from capstan_ingestion.domain.advice import advice_for
 from capstan_ingestion.domain.contract import Expectation
-
-TYPES: Final = ("int64", "float64", "string", "bool", "timestamp", "date")
-"""Types of a column in a dataset; timestamps are UTC with microseconds."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,8 @@ def new_columns(present: Sequence[str], earlier: Mapping[str, str]) -> list[Refu
     return [
         Refusal(
             "new-columns",
-            f"{column}: the dataset's other files have no such column; leave it out, or start a new dataset",
+            f"{column}: the dataset's other files have no such column; name it under `ignore` of the dataset, "
+            "leave it out of the file, or start a new dataset",
             column,
         )
         for column in present
@@ -52,6 +50,40 @@ def new_columns(present: Sequence[str], earlier: Mapping[str, str]) -> list[Refu
     ]
 
 
-def wrong_type(column: str, found: str, wanted: str) -> Refusal:
-    """A column of another type than in the dataset's other files."""
-    return Refusal("wrong-type", f"{column}: is {found}, but the dataset's other files have {wanted}", column)
+def wrong_type(column: str, found: str, wanted: str, *, declared: bool = False, example: str | None = None) -> Refusal:
+    """A column of another type than the dataset declares or its other files have; `example` is a text of the column."""
+    whose = "the dataset declares" if declared else "the dataset's other files have"
+    said = f" ({example[:60]!r} is one of its values)" if example is not None else ""
+    remedy = advice_for(example, wanted) if example is not None else _remedy(column, declared=declared)
+    return Refusal("wrong-type", f"{column}: is {found}{said}, but {whose} {wanted}; {remedy}", column)
+
+
+def _remedy(column: str, *, declared: bool) -> str:
+    change = "change its type under `columns`" if declared else "send it as that type"
+    return f"{change}, or leave it out with `ignore: [{column}]`"
+
+
+def changed_declarations(declared: Mapping[str, str], earlier: Mapping[str, str]) -> list[Refusal]:
+    """Columns that are declared otherwise than the dataset's other files have them: versions hold one type each."""
+    return [
+        Refusal(
+            "declared-type",
+            f"{column}: is declared {wanted}, and the dataset's other files have {earlier[column]}; a version has one "
+            "type for all its files: declare the one they have, or start a new dataset",
+            column,
+        )
+        for column, wanted in declared.items()
+        if earlier.get(column, "null") not in ("null", wanted)
+    ]
+
+
+def same_but_for_case(names: Sequence[str]) -> list[Refusal]:
+    """Columns that SQL cannot tell apart."""
+    seen: dict[str, str] = {}
+    found = []
+    for name in names:
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            sentence = f"{name}: differs from {other} by case alone, which SQL ignores; rename or ignore one of them"
+            found.append(Refusal("duplicate-columns", sentence, name))
+    return found

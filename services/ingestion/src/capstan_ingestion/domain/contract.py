@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from capstan_ingestion.domain.vocabulary import ALWAYS, ARGUMENTS, ELSEWHERE
 
-Severity = Literal["critical", "warning"]
+Severity = Literal["critical", "warning", "info"]
 MAX_EXPECTATIONS = 1000
-_SEVERITIES: dict[str, Severity] = {"critical": "critical", "warning": "warning", "info": "warning"}
+_SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
 class ContractBroken(Exception):
@@ -59,7 +59,7 @@ def read_contract(document: Any) -> tuple[Expectation, ...]:
     taken: set[str] = set()
     for entry in document["expectations"]:
         key = _unique(_key(entry), taken)
-        severity = _SEVERITIES[entry.get("severity") or "critical"]
+        severity: Severity = entry.get("severity") or "critical"
         found.append(Expectation(key, entry["type"], entry.get("kwargs") or {}, severity))
     return tuple(found)
 

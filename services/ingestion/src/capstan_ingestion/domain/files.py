@@ -1,33 +1,74 @@
-"""Names that come with an upload, and what they say about its format. None of them ever becomes a path."""
+"""Names that come with an upload, and what they say about its form. None of them ever becomes a path."""
 
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
-Media = Literal["parquet", "csv"]
+from capstan_contracts.kinds.family import Family
+from capstan_contracts.kinds.media import GROUP, SPECS
 
 PARTITION_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 FILENAME_PATTERN: Final = r"^[^/\\\x00-\x1f\x7f]{1,255}$"
+TAR: Final = "tar"
+"""The form of a folder of part files: not a medium, it holds files of one."""
 
-_BY_TYPE: dict[str, Media] = {
-    "application/vnd.apache.parquet": "parquet",
-    "application/x-parquet": "parquet",
-    "application/parquet": "parquet",
-    "text/csv": "csv",
-    "application/csv": "csv",
+_GZIP_ENDINGS: Final = {"gz": "", "gzip": "", "tgz": TAR}
+_GZIP_TYPES: Final = {"application/gzip", "application/x-gzip"}
+_KINDS: Final = {spec: str(spec.model_fields["kind"].default) for spec in SPECS}
+_BY_TYPE: Final = {of: kind for spec, kind in _KINDS.items() for of in spec.CONTENT_TYPES} | {
+    "application/x-tar": TAR,
+    "application/tar": TAR,
 }
-_BY_ENDING: dict[str, Media] = {"parquet": "parquet", "pq": "parquet", "csv": "csv"}
+_BY_ENDING: Final = {of: kind for spec, kind in _KINDS.items() for of in spec.ENDINGS} | {TAR: TAR}
 
 
-def media_of(content_type: str, filename: str | None) -> Media | None:
-    """The format that the content type names, else the one that the file name ends with; None when neither does."""
-    named = _BY_TYPE.get(content_type.partition(";")[0].strip().lower())
-    if named is not None:
-        return named
-    ending = (filename or "").lower().rpartition(".")[2]
-    return _BY_ENDING.get(ending)
+@dataclass(frozen=True)
+class Form:
+    """How a file is written: its medium (or `tar`), and whether it is compressed with gzip."""
+
+    medium: str
+    gzip: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.medium}+gzip" if self.gzip else self.medium
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `str` wrote."""
+        medium, _, packed = text.partition("+")
+        return cls(medium, packed == "gzip")
+
+
+def installed_media() -> tuple[str, ...]:
+    """The names of all media that can be read here, ours and foreign ones; none is imported."""
+    return Family[object](GROUP).names
+
+
+def form_of(
+    filename: str | None, *, content_type: str = "", encoding: str = "", medium: str | None = None,
+    installed: Collection[str] = (),
+) -> Form | None:  # fmt: skip
+    """The form that a request tells: by `medium` where it names one, by content type, or by the file name's ending.
+
+    `encoding` is the header Content-Encoding; `installed` are the media that can be read. None when nothing says.
+    """
+    named = content_type.partition(";")[0].strip().lower()
+    stem, _, ending = (filename or "").lower().rpartition(".")
+    gzip = encoding in {"gzip", "x-gzip"} or named in _GZIP_TYPES or ending in _GZIP_ENDINGS
+    if ending in _GZIP_ENDINGS:
+        ending = _GZIP_ENDINGS[ending] or stem.rpartition(".")[2]
+    endings = {kind.rpartition(".")[2]: kind for kind in installed} | _BY_ENDING
+    found = medium or _BY_TYPE.get(named) or endings.get(ending)
+    return None if found is None else Form(found, gzip)
+
+
+def endings() -> str:
+    """The endings of file names that tell a form, for a sentence."""
+    return f"{', '.join(f'.{ending}' for ending in _BY_ENDING)}; any of them with .gz"
 
 
 def is_filename(text: str) -> bool:

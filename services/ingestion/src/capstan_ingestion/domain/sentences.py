@@ -29,10 +29,11 @@ def failure(one: Expectation, *, rows: int, failing: int, observed: Any, details
     return f"{subject}: {what.replace('_', ' ')} is {shown}, but has to be {_wanted(one.kwargs)}"
 
 
-def error(one: Expectation, message: str) -> str:
-    """Say that an expectation could not be evaluated: neither passed nor failed."""
+def error(one: Expectation, message: str, remedy: str = "") -> str:
+    """Say that an expectation could not be evaluated, neither passed nor failed, and what to write instead."""
     first = message.strip().splitlines()[0][:300] if message.strip() else "no reason given"
-    return f"{', '.join(one.columns) or 'table'}: {one.type} could not be evaluated: {first}"
+    told = f"{remedy} (the engine says: {first})" if remedy else first
+    return f"{', '.join(one.columns) or 'table'}: {one.type} could not be evaluated: {told}"
 
 
 def show(value: Any) -> str:

@@ -10,14 +10,17 @@ from typing import Any
 
 import great_expectations as gx
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
 from capstan_contracts.rest.ingestion import CheckResult
 from capstan_ingestion.domain import sentences
+from capstan_ingestion.domain.bounds import BadBound, compared
 from capstan_ingestion.domain.contract import Expectation
-from capstan_ingestion.jobs.row_rules import NO_ROWS, Found, Rows
+from capstan_ingestion.jobs.not_evaluated import remedy
+from capstan_ingestion.media.types import type_name
+from capstan_ingestion.modalities.port import NO_ROWS, Found, Rows
 
 ENGINE = f"great-expectations {gx.__version__}"
 _POSITION = "capstan_position"
@@ -31,43 +34,57 @@ _FORMAT = {
 logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
 
 
-def validate(frame: pd.DataFrame, document: Mapping[str, Any], contract: Sequence[Expectation]) -> list[Found]:
-    """One result per expectation of the contract, in its order. The index of `frame` is the row in the file."""
+def validate(table: pa.Table, document: Mapping[str, Any], contract: Sequence[Expectation]) -> list[Found]:
+    """One result per expectation of the contract, in its order. `table` is canonical; a row is its place in it."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    built, outcomes = _build(document, contract)
+    built, outcomes = _build(table, document, contract)
     if built:
         suite = gx.ExpectationSuite(name=document["name"], expectations=built)
+        # Dates as midnights: the engine compares no date with a text, and none with an instant.
+        frame = _comparable(table).to_pandas(date_as_object=False)
         batch = context.data_sources.pandas_default.read_dataframe(frame)
         for result in batch.validate(suite, result_format=_FORMAT).to_json_dict()["results"]:
             position = result["expectation_config"]["meta"][_POSITION]
-            outcomes[position] = _outcome(contract[position], result, len(frame))
+            outcomes[position] = _outcome(contract[position], result, table)
     # An expectation that the engine dropped without a word counts as not evaluated.
     lost = "the engine returned no result for it"
-    return [outcomes.get(position) or _error(one, lost) for position, one in enumerate(contract)]
+    return [outcomes.get(position) or _error(one, lost, table) for position, one in enumerate(contract)]
 
 
-def _build(document: Mapping[str, Any], contract: Sequence[Expectation]) -> tuple[list[Any], dict[int, Found]]:
+def _comparable(table: pa.Table) -> pa.Table:
+    """Decimals as floats: the engine mixes them with the suite's numbers. The dataset keeps them exactly."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_decimal(field.type):
+            table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
+    return table
+
+
+def _build(
+    table: pa.Table, document: Mapping[str, Any], contract: Sequence[Expectation]
+) -> tuple[list[Any], dict[int, Found]]:
     """Expectation objects, and an error for each that the engine refuses: one bad one must not hide the others."""
     built, refused = [], {}
+    types = {field.name: type_name(field.type) for field in table.schema}
     for position, entry in enumerate(document["expectations"]):
+        one = contract[position]
+        kwargs = {k: v for k, v in (entry.get("kwargs") or {}).items() if k != "result_format"}
         meta = {**(entry.get("meta") or {}), _POSITION: position}
-        configuration = {
-            "type": entry["type"],
-            "kwargs": {k: v for k, v in (entry.get("kwargs") or {}).items() if k != "result_format"},
-            "meta": meta,
-        }
         try:
+            kwargs = compared(one.type, kwargs, types.get(one.column or ""))
             with redirect_stderr(io.StringIO()):
-                built.append(ExpectationConfiguration(**configuration).to_domain_obj())
+                built.append(ExpectationConfiguration(type=one.type, kwargs=kwargs, meta=meta).to_domain_obj())
+        except BadBound as error:
+            refused[position] = Found(_result(one, "error", 0, 1, sentences.error(one, str(error))))
         except Exception as error:  # noqa: BLE001 - the engine's own edge: whatever it raises is that check's result
-            refused[position] = _error(contract[position], str(error))
+            refused[position] = _error(one, str(error), table)
     return built, refused
 
 
-def _outcome(one: Expectation, result: Mapping[str, Any], rows: int) -> Found:
+def _outcome(one: Expectation, result: Mapping[str, Any], table: pa.Table) -> Found:
+    rows = table.num_rows
     if (message := _raised(result.get("exception_info") or {})) is not None:
-        return _error(one, message)
+        return _error(one, message, table)
     figures = result.get("result") or {}
     if result["success"]:
         return Found(_result(one, "passed", 0, rows, ""))
@@ -98,8 +115,8 @@ def _rows(indices: Any) -> Rows:
     return np.unique(np.asarray(indices, dtype=np.int64))
 
 
-def _error(one: Expectation, message: str) -> Found:
-    return Found(_result(one, "error", 0, 1, sentences.error(one, message)))
+def _error(one: Expectation, message: str, table: pa.Table) -> Found:
+    return Found(_result(one, "error", 0, 1, sentences.error(one, message, remedy(one, table))))
 
 
 def _result(one: Expectation, outcome: Any, failing: int, rows: int, sentence: str) -> CheckResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,6 @@ def _plain(column: pa.Array, name: str, time: bool) -> list[Any]:
 def _label(value: Any, row: int) -> float | None:
     if value is None or value != value:
         return None
-    if isinstance(value, bool | int | float) and value in (0, 1):
+    if isinstance(value, bool | int | float | Decimal) and value in (0, 1):
         return float(value)
     raise JobRefused(f"row {row}: the label is {str(value)[:40]!r}", errors=[("label", "0, 1 or null")])

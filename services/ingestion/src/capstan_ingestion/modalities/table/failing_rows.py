@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from capstan_ingestion.jobs.row_rules import NO_ROWS, Found, Rows
+from capstan_ingestion.modalities.port import NO_ROWS, Found, Rows
+
+_LONGEST = 2000
 
 
 def write_failing_rows(table: pa.Table, checks: Sequence[Found], path: Path, *, cap: int) -> int:
@@ -39,8 +42,17 @@ def _union(parts: list[Rows]) -> Rows:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime | date):
+    """A value as JSON has it: instants as ISO 8601, decimals and durations as text, bytes as hex."""
+    if isinstance(value, str):
+        return value[:_LONGEST]
+    if isinstance(value, date | time):
         return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, bytes):
+        return value[: _LONGEST // 2].hex()
+    if isinstance(value, Decimal | timedelta) or (isinstance(value, float) and not math.isfinite(value)):
         return str(value)
-    return value[:2000] if isinstance(value, str) else value
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value[:_LONGEST]]
+    return value

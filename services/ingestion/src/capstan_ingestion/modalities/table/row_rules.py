@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,41 +11,7 @@ import pyarrow.compute as pc
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import CheckResult
 from capstan_ingestion.domain.contract import Expectation, asks_not_null, asks_unique
-
-Rows = np.ndarray[Any, np.dtype[np.int64]]
-NO_ROWS: Rows = np.empty(0, dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class Found:
-    """The result of one check and the rows (0-based, ascending) that it names."""
-
-    result: CheckResult
-    rows: Rows = field(default_factory=lambda: NO_ROWS)
-
-
-def found(
-    key: str,
-    expectation: str,
-    *,
-    column: str | None,
-    severity: Literal["critical", "warning"],
-    rows: Rows,
-    of: int,
-    sentence: str,
-) -> Found:
-    """A failed check of single rows."""
-    result = CheckResult(
-        key=key,
-        expectation=expectation,
-        column=column,
-        severity=severity,
-        outcome="failed",
-        failing_rows=len(rows),
-        failing_share=len(rows) / of if of else 0.0,
-        sentence=sentence,
-    )
-    return Found(result, rows)
+from capstan_ingestion.modalities.port import Found, Rows
 
 
 def check_rows(table: pa.Table, dataset: DatasetSpec, contract: Sequence[Expectation]) -> Iterator[Found]:
@@ -83,12 +47,27 @@ def _nulls(table: pa.Table, name: str, role: str) -> Iterator[Found]:
 
 
 def _repeated(table: pa.Table, keys: list[str]) -> Iterator[Found]:
-    rows = _places(pa.array(table.select(keys).to_pandas().duplicated(keep=False)))
+    codes = np.zeros(table.num_rows, dtype=np.int64)
+    for key in keys:
+        values = table[key].combine_chunks().dictionary_encode(null_encoding="encode")
+        # Both factors are below the number of rows, so their product stays far below 2**63.
+        codes = codes * len(values.dictionary) + values.indices.to_numpy()
+        codes = np.unique(codes, return_inverse=True)[1]
+    rows = np.flatnonzero(np.bincount(codes)[codes] > 1).astype(np.int64)
     if len(rows):
         text = f"{', '.join(keys)}: {len(rows):,} of {table.num_rows:,} rows share their key with another row"
         yield _failed("keys:unique", "keys-unique", keys[0] if len(keys) == 1 else None, rows, table, text)
 
 
 def _failed(key: str, rule: str, column: str | None, rows: Rows, table: pa.Table, text: str) -> Found:
-    name = f"capstan:{rule}"
-    return found(key, name, column=column, severity="critical", rows=rows, of=table.num_rows, sentence=text)
+    result = CheckResult(
+        key=key,
+        expectation=f"capstan:{rule}",
+        column=column,
+        severity="critical",
+        outcome="failed",
+        failing_rows=len(rows),
+        failing_share=len(rows) / table.num_rows if table.num_rows else 0.0,
+        sentence=text,
+    )
+    return Found(result, rows)

@@ -1,0 +1,1 @@
+"""What an item of a dataset is: one modality per folder."""

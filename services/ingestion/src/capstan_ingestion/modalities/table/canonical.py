@@ -1,0 +1,137 @@
+"""The one form in which a dataset keeps rows: few types, timestamps in UTC microseconds, no NaN, no metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from capstan_ingestion.domain.columns import Refusal, wrong_type
+from capstan_ingestion.domain.file_refused import FileRefused
+from capstan_ingestion.media.types import is_nested, plain_type, stored_type, type_name
+from capstan_ingestion.media.values import utc
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = int((datetime(1, 1, 2, tzinfo=UTC) - _EPOCH).total_seconds()) * 1_000_000
+_LAST = int((datetime(9999, 12, 30, tzinfo=UTC) - _EPOCH).total_seconds()) * 1_000_000
+_WIDENED: Final = {
+    ("int64", "float64"), ("float64", "int64"), ("date", "timestamp"), ("int64", "decimal"), ("float64", "decimal"),
+    ("decimal", "float64"), ("decimal", "int64"), ("decimal", "decimal"),
+}  # fmt: skip
+"""Changes of type that are made when no value changes with it (pandas turns integers with nulls into floats; a decimal
+becomes the nearest float)."""
+
+
+def canonical(
+    table: pa.Table, earlier: Mapping[str, str], clocks: set[str], *, declared: Mapping[str, str] | None = None
+) -> pa.Table:
+    """The table in our types: those `declared`, else those of `earlier`, else the file's; `clocks` tell an instant.
+
+    FileRefused names every column that does not fit. Timestamps without a zone are taken as UTC.
+    """
+    refused: list[Refusal] = []
+    columns: dict[str, pa.ChunkedArray] = {}
+    for name in table.column_names:
+        try:
+            columns[name] = _column(name, table[name], earlier.get(name), (declared or {}).get(name), clocks)
+        except FileRefused as error:
+            refused.extend(error.refusals)
+    if refused:
+        raise FileRefused(*refused)
+    return pa.table(columns)
+
+
+def write(table: pa.Table, path: Path) -> None:
+    """Write a canonical table; the same rows give the same bytes.
+
+    A column without any value has Parquet's type for that: where files are read together, DuckDB gives it the type that
+    another file brings.
+    """
+    pq.write_table(
+        table.replace_schema_metadata(None), path, compression="zstd", row_group_size=1 << 20, store_schema=False
+    )
+
+
+def columns_of(table: pa.Table) -> dict[str, str]:
+    """Names and types of a canonical table."""
+    return {field.name: type_name(field.type) for field in table.schema}
+
+
+def _column(
+    name: str, values: pa.ChunkedArray, earlier: str | None, declared: str | None, clocks: set[str]
+) -> pa.ChunkedArray:
+    stored = stored_type(values.type)
+    if stored is None and declared is None:
+        remedy = f"declare another under `columns`, or leave it out with `ignore: [{name}]`"
+        raise FileRefused(
+            Refusal("unknown-type", f"{name}: has the type {values.type}, which is not kept; {remedy}", name)
+        )
+    found = str(values.type) if stored is None else type_name(stored)
+    known = declared or (None if earlier == "null" else earlier)
+    wanted = known or ("timestamp" if name in clocks and found == "date" else found)
+    if name in clocks and wanted != "timestamp":
+        raise FileRefused(_no_clock(name, values, found))
+    if found not in (wanted, "null") and not _may_become(found, wanted, declared=declared is not None):
+        example = _example(values) if found == "string" else None
+        raise FileRefused(wrong_type(name, found, wanted, declared=declared is not None, example=example))
+    target = plain_type(wanted) or stored
+    assert target is not None  # a declared type is plain
+    made = _cast(name, values, target)
+    if wanted == "timestamp":
+        _check_years(name, made)
+    return made
+
+
+def _may_become(found: str, wanted: str, *, declared: bool) -> bool:
+    if "<" in found or is_nested(wanted):
+        return False
+    # A column that is declared may be read as any plain type that takes all its values.
+    return declared or (found.partition("(")[0], wanted.partition("(")[0]) in _WIDENED
+
+
+def _no_clock(name: str, values: pa.ChunkedArray, found: str) -> Refusal:
+    example = _example(values) if found == "string" else None
+    told = wrong_type(name, found, "timestamp", example=example).sentence.rpartition("; ")[2] if example else ""
+    remedy = told or "send timestamps (in CSV: 2013-01-31T05:15:00Z)"
+    return Refusal("wrong-type", f"{name}: is {found}, but it tells a time: {remedy}", name)
+
+
+def _example(values: pa.ChunkedArray) -> str | None:
+    present = values.drop_null()
+    return str(present[0].as_py()) if len(present) else None
+
+
+def _cast(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    try:
+        if pa.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        if isinstance(values.type, pa.BaseExtensionType):
+            values = values.cast(values.type.storage_type)
+        if pa.types.is_timestamp(values.type):
+            values = utc(values, "UTC")
+        elif pa.types.is_duration(values.type):
+            values = values.cast(pa.duration("us"))
+        if pa.types.is_floating(values.type):
+            values = values.cast(pa.float64())
+            values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
+        if pa.types.is_decimal(wanted) and pa.types.is_integer(values.type):
+            values = values.cast(pa.decimal128(20, 0))
+        # Digits below a microsecond are dropped; every other loss is an error.
+        truncate = pa.types.is_timestamp(wanted) or pa.types.is_time(wanted)
+        options = pc.CastOptions(wanted, allow_time_truncate=truncate)
+        return pc.cast(values, options=options)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        text = f"{name}: cannot be held as {type_name(wanted)}: {str(error).splitlines()[0][:200]}"
+        raise FileRefused(Refusal("wrong-type", f"{text}; declare another type under `columns`", name)) from error
+
+
+def _check_years(name: str, values: pa.ChunkedArray) -> None:
+    ends = pc.min_max(values.cast(pa.int64())).as_py()
+    if ends["min"] is not None and not (ends["min"] >= _FIRST and ends["max"] <= _LAST):
+        text = f"{name}: an instant lies outside the years 1 to 9999; is its unit right (seconds, not milliseconds)?"
+        raise FileRefused(Refusal("timestamp-range", text, name))

@@ -1,0 +1,115 @@
+"""The modality `table`: a batch is rows with columns, one canonical Parquet file per partition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from capstan_contracts.rest.ingestion import CheckResult, Verdict
+from capstan_ingestion.domain.columns import Refusal
+from capstan_ingestion.domain.contract import Expectation, read_contract
+from capstan_ingestion.domain.file_refused import FileRefused
+from capstan_ingestion.media.packed import read_file
+from capstan_ingestion.media.port import Reading
+from capstan_ingestion.modalities.port import STEPS, Arrived, Engine, Found, Outcome, Progress
+from capstan_ingestion.modalities.table.canonical import canonical, columns_of, write
+from capstan_ingestion.modalities.table.columns import (
+    check_columns,
+    check_keys,
+    clocks_of,
+    columns_kept,
+    medium_spec,
+    renamed,
+    types_in_file,
+    with_unread,
+    without_index,
+)
+from capstan_ingestion.modalities.table.failing_rows import write_failing_rows
+from capstan_ingestion.modalities.table.row_rules import check_rows
+
+CANONICAL: Final = "canonical.parquet"
+FAILING_ROWS: Final = "failing-rows.json"
+
+
+class Table:
+    """Reads any medium, gives every column one of the dataset's types, and asks an engine about the contract."""
+
+    kind: ClassVar[str] = "table"
+
+    def check(self, arrived: Arrived, engine: Engine, progress: Progress) -> Outcome:
+        """See the port."""
+        dataset = arrived.dataset
+        contract = read_contract(dataset.contract)
+        progress(0, STEPS, "reading")
+        rows = 0
+        try:
+            read = _read(arrived)
+            rows = read.num_rows
+            table, notes = _fit(read, arrived, contract)
+        except FileRefused as refused:
+            return _refused(refused.refusals, rows)
+        progress(1, STEPS, "checking the contract")
+        assert isinstance(dataset.contract, dict)
+        found = [*notes, *check_rows(table, dataset, contract), *engine.validate(table, dataset.contract, contract)]
+        progress(3, STEPS, "writing")
+        return _outcome(arrived, table, found, engine.name())
+
+
+def _read(arrived: Arrived) -> pa.Table:
+    types = types_in_file(arrived.dataset, arrived.earlier)
+
+    def how(medium: str) -> Reading:
+        spec = medium_spec(arrived.dataset, medium)
+        return Reading(spec, arrived.limits, types, frozenset(arrived.dataset.ignore))
+
+    return read_file(arrived.path, arrived.form, how, arrived.scratch)
+
+
+def _fit(table: pa.Table, arrived: Arrived, contract: Sequence[Expectation]) -> tuple[pa.Table, list[Found]]:
+    """The table in canonical form, with every column that something reads, in the order of the earlier files."""
+    dataset, earlier = arrived.dataset, arrived.earlier
+    table, notes = without_index(table, dataset, earlier)
+    table = with_unread(renamed(table, dataset.rename), dataset, earlier)
+    check_columns(table.column_names, dataset, contract, earlier)
+    if earlier:
+        table = table.select(list(earlier))
+    made = canonical(table, earlier, clocks_of(dataset), declared=dataset.columns)
+    check_keys(columns_of(made), dataset.keys)
+    return made, notes
+
+
+def _outcome(arrived: Arrived, table: pa.Table, found: Sequence[Found], engine: str) -> Outcome:
+    results = [check.result for check in found]
+    passed = all(result.outcome == "passed" for result in results if result.severity == "critical")
+    failing = write_failing_rows(table, found, arrived.scratch / FAILING_ROWS, cap=arrived.max_failing_rows)
+    if passed:
+        write(table, arrived.scratch / CANONICAL)
+    times = pc.min_max(table[arrived.dataset.event_time]).as_py()
+    return Outcome(
+        verdict=Verdict(passed=passed, rows=table.num_rows, engine=engine, checks=results),
+        columns=columns_kept(columns_of(table), arrived.earlier),
+        event_time_min=times["min"],
+        event_time_max=times["max"],
+        canonical=CANONICAL if passed else None,
+        failing_rows=FAILING_ROWS if failing else None,
+        failing_total=failing,
+    )
+
+
+def _refused(refusals: Sequence[Refusal], rows: int) -> Outcome:
+    """`rows` is 0 where the file could not be read at all."""
+    checks = [
+        CheckResult(
+            key=f"{refusal.rule}:{refusal.column}" if refusal.column else refusal.rule,
+            expectation=f"capstan:{refusal.rule}",
+            column=refusal.column,
+            severity="critical",
+            outcome="failed",
+            sentence=refusal.sentence,
+        )
+        for refusal in refusals
+    ]
+    return Outcome(Verdict(passed=False, rows=rows, engine="capstan", checks=checks))
