@@ -7,7 +7,6 @@ from sqlalchemy import select
 from capstan_contracts.events import DatasetCommitted, Envelope
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
 from capstan_monitoring.actions.join_labels import JOIN_LABELS
-from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.tables import CommitRow, MonitorRow
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.runtime import Kit
@@ -37,7 +36,7 @@ class NoteCommit:
             )
         )
         for monitor in (await session.scalars(select(MonitorRow).where(MonitorRow.project == project))).all():
-            if MonitorPart.from_json(monitor.part).dataset != event.dataset:
+            if monitor.part["dataset"] != event.dataset:
                 continue
             payload = {"loop": monitor.loop, "dataset": event.dataset, "version": event.version, "batch": event.batch}
             key = f"{monitor.loop}:{event.dataset}:{event.version}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
 from sqlalchemy import select
 
 from capstan_contracts.errors import FieldError
@@ -42,13 +43,21 @@ class TakePart:
 
 async def _changes(session: ReadSession, project: str, loop: str, part: MonitorPart, generation: int) -> list[str]:
     row = await session.get(MonitorRow, (project, loop))
-    found = changes(MonitorPart.from_json(row.part) if row is not None else None, part)
+    found = changes(_stored(row) if row is not None else None, part)
     if found and row is not None and generation < row.generation:
         raise Conflict(
             f"Generation {generation} of {loop} is older than {row.generation}, which monitoring has",
             hint="Apply the loop again: the registry hands out its newest generation.",
         )
     return found
+
+
+def _stored(row: MonitorRow) -> MonitorPart | None:
+    """None when it cannot be read any more: a statistic of a distribution that is gone. It is replaced as if new."""
+    try:
+        return MonitorPart.from_json(row.part)
+    except ValidationError:
+        return None
 
 
 async def _store(session: WriteSession, project: str, loop: str, part: MonitorPart, generation: int) -> None:

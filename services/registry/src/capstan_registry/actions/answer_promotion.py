@@ -34,7 +34,7 @@ async def answer_promotion(kit: Kit, project: str, promotion: str, answer: Appro
 def _may_answer(row: PromotionRow, by: Principal) -> None:
     if by.kind != PERSON:
         raise Forbidden(
-            f"{by.id!r} is a {by.kind}, and a promotion is approved or rejected by a person",
+            f"{by.id!r} is of kind {by.kind}, and a promotion is approved or rejected by a person",
             hint="Let somebody with the role operator answer with a token of their own.",
         )
     if by.id == row.requested_by:

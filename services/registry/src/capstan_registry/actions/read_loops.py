@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from capstan_contracts.ids import SERVICES
-from capstan_contracts.loop import ResolvedLoop
 from capstan_contracts.rest.common import Page, PartStatus
 from capstan_contracts.rest.registry import LoopStatus
+from capstan_registry.actions.stored_loop import stored_loop
 from capstan_registry.tables import LoopRow
 from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.errors import NotFound
@@ -20,11 +20,11 @@ async def list_loops(session: ReadSession, project: str) -> Page[LoopStatus]:
 
 
 async def get_loop(session: ReadSession, project: str, loop: str) -> LoopStatus:
-    """A loop with its content."""
+    """A loop with its content. NotFound; Conflict when it cannot be read any more."""
     row = await session.get(LoopRow, (project, loop))
     if row is None:
         raise NotFound(f"no loop {loop!r} in project {project!r}", hint="`capstan apply -f loop.yaml` makes one.")
-    return _status(row).model_copy(update={"resolved": ResolvedLoop.model_validate(row.resolved)})
+    return _status(row).model_copy(update={"resolved": stored_loop(row)})
 
 
 def _status(row: LoopRow) -> LoopStatus:
