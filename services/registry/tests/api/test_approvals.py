@@ -80,8 +80,8 @@ async def test_another_person_approves(h: Harness, finish: Callable[..., Any], l
     )
     service = await h.service.put(path, json=yes)
     assert service.status_code == 403
-    assert (
-        "'test-service' is a service, and a promotion is approved or rejected by a person" in service.json()["detail"]
+    assert service.json()["detail"] == (
+        "'test-service' is of kind service, and a promotion is approved or rejected by a person"
     )
     assert (await h.viewer.put(path, json=yes)).status_code == 403
     assert (await h.admin.put(path, json=yes | {"reason": ""})).status_code == 422

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from capstan_contracts.kinds.gates import GATE_SPECS
 from capstan_registry.actions.check_gates import NameBrokenGates
 from capstan_registry.gates.decide import broken_kinds
 from capstan_registry.gates.installed import GATES
+from capstan_registry.tables import LoopRow
 from capstan_servicekit.jobs.api import Job
 from capstan_testkit.distributions import install_distribution
+from capstan_testkit.harness import Harness
 
 
 @pytest.fixture
@@ -68,3 +71,26 @@ async def test_a_broken_judge_is_named_by_the_worker_that_would_import_it(broken
     with capture_logs() as logs:
         await NameBrokenGates(jobs).run()
     assert sum("broken_gate:ODD fails on import: RuntimeError: no licence" in entry["what"] for entry in logs) == 1
+
+
+async def test_a_stored_loop_whose_gate_is_gone_says_so_and_can_be_replaced(
+    h: Harness, loop_body: Callable[..., Any]
+) -> None:
+    base = "/v1/projects/default/loops/flight-delay"
+    assert (await h.admin.put(base, json=loop_body())).status_code == 200
+    async with h.kit.database.write() as session:
+        row = await session.get_one(LoopRow, ("default", "flight-delay"))
+        gone = deepcopy(row.resolved)
+        gone["loop"]["spec"]["gates"].append({"kind": "spread", "least": 0.1})
+        row.resolved = gone
+    refused = await h.viewer.get(base)
+    assert refused.status_code == 409
+    assert (
+        "'flight-delay' cannot be read any more: loop.spec.gates[4].kind: no kind of gate is called 'spread'"
+        in (refused.json()["detail"])
+    )
+    assert len((await h.viewer.get("/v1/projects/default/loops")).json()["items"]) == 1
+    again = (await h.admin.put(base, json=loop_body())).json()
+    own = next(part for part in again["parts"] if part["service"] == "registry")
+    assert own["changes"][0] == "the stored loop cannot be read any more, and is replaced"
+    assert (await h.viewer.get(base)).status_code == 200

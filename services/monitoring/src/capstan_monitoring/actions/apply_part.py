@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pydantic import ValidationError
 from sqlalchemy import select
 
 from capstan_contracts.loop import ResolvedLoop
@@ -40,7 +41,7 @@ class MonitorParts(PartStore[MonitorPart, None]):
     async def changes(self, session: ReadSession, project: str, loop: str, part: MonitorPart) -> list[str]:
         """What changes in the monitor's policy."""
         row = await session.get(MonitorRow, (project, loop))
-        return changes(None if row is None else MonitorPart.from_json(row.part), part)
+        return changes(None if row is None else _stored(row), part)
 
     async def store(
         self, session: WriteSession, project: str, loop: str, generation: int, part: MonitorPart, prepared: None
@@ -58,6 +59,14 @@ class MonitorParts(PartStore[MonitorPart, None]):
         """The same policy under a newer number."""
         if (row := await session.get(MonitorRow, (project, loop))) is not None:
             row.generation = max(row.generation, generation)
+
+
+def _stored(row: MonitorRow) -> MonitorPart | None:
+    """None when it cannot be read any more: a statistic of a distribution that is gone. It is replaced as if new."""
+    try:
+        return MonitorPart.from_json(row.part)
+    except ValidationError:
+        return None
 
 
 async def _newest_champion(session: ReadSession, project: str, loop: str) -> PackageRow | None:

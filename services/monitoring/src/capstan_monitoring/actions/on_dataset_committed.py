@@ -6,7 +6,6 @@ from sqlalchemy import select
 
 from capstan_contracts.events import DatasetCommitted, Envelope
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
-from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.work import LabelsToJoin
 from capstan_monitoring.tables import CommitRow, MonitorRow
 from capstan_servicekit.db.session import WriteSession
@@ -38,7 +37,7 @@ class OnDatasetCommitted:
             )
         )
         for monitor in (await session.scalars(select(MonitorRow).where(MonitorRow.project == project))).all():
-            if MonitorPart.from_json(monitor.part).dataset != event.dataset:
+            if monitor.part["dataset"] != event.dataset:
                 continue
             labels = LabelsToJoin(monitor.loop, event.dataset, event.version, event.batch)
             await self._work.add(session, labels, project=project)

@@ -26,7 +26,7 @@ def check_may_answer(row: PromotionRow, by: Principal) -> None:
     """Forbidden for a service, and for the person who asked for the promotion."""
     if by.kind != PERSON:
         raise Forbidden(
-            f"{by.id!r} is a {by.kind}, and a promotion is approved or rejected by a person",
+            f"{by.id!r} is of kind {by.kind}, and a promotion is approved or rejected by a person",
             hint="Let somebody with the role operator answer with a token of their own.",
         )
     if by.id == row.requested_by:

@@ -14,6 +14,7 @@ from capstan_contracts.events import GateFigure, GatesDecided, VersionPromoted
 from capstan_contracts.ids import Urn
 from capstan_contracts.loop import ResolvedLoop
 from capstan_registry.actions.project_alias import add_projection
+from capstan_registry.actions.stored_loop import stored_loop
 from capstan_registry.domain.ledger import APPROVED, GENESIS, REFUSED, Decision, canonical
 from capstan_registry.domain.verdict import Verdict, no_quality, verdict
 from capstan_registry.domain.work import PromotionToDecide
@@ -120,7 +121,7 @@ async def _load(session: ReadSession, project: str, promotion: str) -> _Case:
             f"no loop {row.model!r} in project {project!r}, so there are no gates to decide by",
             hint="Apply the loop, then ask for the promotion again.",
         )
-    return _Case(row, candidate, champion, ResolvedLoop.model_validate(loop.resolved))
+    return _Case(row, candidate, champion, stored_loop(loop))
 
 
 async def _judge(

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from capstan_contracts.errors import Problem
 from capstan_contracts.ids import SERVICES
-from capstan_contracts.loop import LoopPart, ResolvedLoop
+from capstan_contracts.loop import LoopPart
 from capstan_contracts.rest.common import PartStatus
+from capstan_registry.actions.stored_loop import stored_loop
 from capstan_registry.domain.work import LoopToDistribute
 from capstan_registry.tables import LoopRow
 from capstan_servicekit.db.session import Database, WriteSession
@@ -44,7 +45,7 @@ class DistributeLoop:
             row = await session.get(LoopRow, (project, loop))
         if row is None:
             raise NotFound(f"no loop {loop!r} in project {project!r}")
-        part = LoopPart(generation=row.generation, resolved=ResolvedLoop.model_validate(row.resolved))
+        part = LoopPart(generation=row.generation, resolved=stored_loop(row))
         path, parts, failure = f"/v1/projects/{project}/loops/{loop}", [], None
         for service in ORDER:
             try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from capstan_contracts.ids import SERVICES
-from capstan_contracts.loop import ResolvedLoop
 from capstan_contracts.rest.common import Page, PartStatus
 from capstan_contracts.rest.registry import LoopStatus
+from capstan_registry.actions.stored_loop import stored_loop
 from capstan_registry.tables import LoopRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import NotFound
@@ -27,12 +27,12 @@ class ReadLoops:
         return Page(items=[_status(row) for row in rows])
 
     async def one(self, project: str, loop: str) -> LoopStatus:
-        """A loop with its content. NotFound."""
+        """A loop with its content. NotFound; Conflict when it cannot be read any more."""
         async with self._database.read() as session:
             row = await session.get(LoopRow, (project, loop))
         if row is None:
             raise NotFound(f"no loop {loop!r} in project {project!r}", hint="`capstan apply -f loop.yaml` makes one.")
-        return _status(row).model_copy(update={"resolved": ResolvedLoop.model_validate(row.resolved)})
+        return _status(row).model_copy(update={"resolved": stored_loop(row)})
 
 
 def _status(row: LoopRow) -> LoopStatus:

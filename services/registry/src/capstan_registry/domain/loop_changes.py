@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from capstan_contracts.loop import ResolvedLoop
 from capstan_registry.domain.ledger import canonical
 
@@ -26,7 +28,11 @@ def own_changes(stored: dict[str, Any] | None, wanted: ResolvedLoop) -> list[str
     unlooked = ["nobody looks at quality (`quality: none`)"] if wanted.loop.spec.quality == "none" else []
     if stored is None:
         return [f"the loop is created with {len(now)} gates", *(f"gate is added: {name}" for name in now), *unlooked]
-    old_spec = ResolvedLoop.model_validate(stored).loop.spec
+    try:
+        old_spec = ResolvedLoop.model_validate(stored).loop.spec
+    except ValidationError:
+        # A gate of a distribution that is gone: the way out is to apply the loop without it.
+        return ["the stored loop cannot be read any more, and is replaced", *(f"gate is added: {name}" for name in now)]
     before_specs = old_spec.gates
     before = [gate.title for gate in before_specs]
     changes = [f"gate is added: {name}" for name in now if name not in before]
