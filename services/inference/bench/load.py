@@ -52,7 +52,7 @@ def package(folder: Path, lookups: bool) -> tuple[str, Path]:
     manifest = ModelManifest(
         name="bench",
         inputs=(*inputs, *([InputField("k", "int64")] if lookups else [])),
-        outputs=(OutputField("p", "float64"),),
+        outputs=(OutputField("prediction", "float64"),),
         features=tuple({"op": "numeric", "column": name} for name in columns),
         lookups=(view,) if lookups else (),
         label="y",

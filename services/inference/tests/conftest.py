@@ -67,7 +67,7 @@ def manifest(name: str, lookups: bool) -> ModelManifest:
     return ModelManifest(
         name=name,
         inputs=tuple(inputs),
-        outputs=(OutputField("late", "float64"),),
+        outputs=(OutputField("prediction", "float64"),),
         features=tuple(features),
         lookups=view if lookups else (),
         label="arr_delayed",

@@ -214,8 +214,8 @@ async def test_rows_of_odd_types_are_taken_as_they_can_be(watching: Any, day: An
     ]
     for row, inputs in zip(one.rows, odd, strict=False):
         row["inputs"] = inputs
-    one.rows[5]["looked_up"], one.rows[6]["event_time"] = None, 253_402_300_800_000_000 * 9
-    one.rows[7]["prediction"], one.rows[8]["event_time"] = None, one.rows[8]["event_time"] + 10**15
+    one.rows[5]["looked_up"], one.rows[6]["event_time"] = None, (1 << 63) - 1
+    one.rows[7]["outputs"], one.rows[8]["event_time"] = {"prediction": None}, one.rows[8]["event_time"] + 10**15
     await watching.log(one)
     # One time is none at all, one prediction is none, one clock runs 30 years ahead and must not close the rest.
     await watching.seen(598)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 from rich.tree import Tree
 
@@ -25,7 +27,8 @@ def trace(prediction: str, as_json: AsJson = False, project: Project = "default"
 def tree(found: Lineage) -> Tree:
     """The lineage as a tree."""
     record, run_, version = found.prediction, found.run, found.version
-    root = Tree(f"prediction {record.prediction_id} = {record.prediction:.4f}, asked for {text(record.event_time)} UTC")
+    answer = ", ".join(_output(name, value) for name, value in record.outputs.items())
+    root = Tree(f"prediction {record.prediction_id} = {answer}, asked for {text(record.event_time)} UTC")
     root.add(f"inputs {record.inputs}")
     by = f"ledger entry {found.decision.sequence}, by {found.decision.by}" if found.decision else "not in the ledger"
     model = root.add(f"model {version.model} version {version.version}, package {short(version.package)} ({by})")
@@ -50,3 +53,13 @@ def _feature(parent: Tree, origin: FeatureOrigin) -> None:
     more = origin.explanation.total - 3
     if more > 0:
         branch.add(f"and {more:,} more rows")
+
+
+def _output(name: str, value: Any) -> str:
+    """The output `prediction` speaks for itself; others come with their names."""
+    shown = f"[{', '.join(map(_plain, value))}]" if isinstance(value, list) else _plain(value)
+    return shown if name == "prediction" else f"{name} {shown}"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
