@@ -42,7 +42,7 @@ def same(left: Any, right: Any) -> bool:
     """Equal and of one type; NaN is NaN."""
     if isinstance(left, float) and isinstance(right, float):
         return left == right or (math.isnan(left) and math.isnan(right))
-    return left == right
+    return bool(left == right)
 
 
 @st.composite

@@ -175,7 +175,7 @@ def test_a_prediction_is_found_by_its_id_alone(tmp_path: Path) -> None:
     found = find_prediction(path, id_text(FIRST + (1 << 32) + 2))
     assert found is not None and (found[0].row(found[1])["event_time"], found[0].row(0)["inputs"]) == (
         30,
-        {"number": 1},
+        {"number": "no 1"},
     )
     assert find_prediction(path, id_text(FIRST + (1 << 32) + 3)) is None
     assert find_prediction(path, id_text(FIRST + (7 << 32))) is None

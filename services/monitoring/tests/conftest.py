@@ -121,7 +121,7 @@ class Day:
             for first in range(0, len(chosen), 50):
                 part = chosen[first : first + 50]
                 ids = IdRange(id_number(part[0]["prediction_id"]), len(part))
-                about = {"model": "delay", "deployment": "delay", "version": self.version}
+                about: dict[str, Any] = {"model": "delay", "deployment": "delay", "version": self.version}
                 writer.append(log_record(part, ids=ids, package=package or self.package, **about))
             writer.close()
         return target
@@ -142,10 +142,11 @@ def make_day(package: str, number: int, *, rows: int = 600, shift: float = 0.0, 
     """The day `number` days after START."""
     random = np.random.default_rng(100 + number)
     start, values = START + number * DAY, draw(random, rows, shift=shift)
-    made, ids = [], new_ids(rows)
+    made: list[dict[str, Any]] = []
+    ids = new_ids(rows)
     for index in range(rows):
         moment = start + index * DAY / rows
-        inputs = {
+        inputs: dict[str, Any] = {
             "delay": values["delay"][index], "origin": values["origin"][index], "flight": number * 100_000 + index,
             "departure": moment.isoformat(),
         }  # fmt: skip

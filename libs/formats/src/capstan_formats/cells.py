@@ -48,14 +48,16 @@ def as_floats(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.float6
     if isinstance(values, np.ndarray):
         if values.dtype.kind in "fiu":
             return values.astype(np.float64, copy=False)
-        values = values.tolist()
-    if not set(map(type, values)) <= {float, int, type(None)}:
-        return _numbers_one_by_one(values)
+        cells: Sequence[Any] = values.tolist()
+    else:
+        cells = values
+    if not set(map(type, cells)) <= {float, int, type(None)}:
+        return _numbers_one_by_one(cells)
     try:
         # Numpy reads None as NaN where the type is given.
-        return np.array(values, dtype=np.float64)
+        return np.array(cells, dtype=np.float64)
     except OverflowError:
-        return _numbers_one_by_one(values)
+        return _numbers_one_by_one(cells)
 
 
 def category(codes: Mapping[Any, float]) -> Callable[[Any], float]:

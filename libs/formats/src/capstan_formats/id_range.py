@@ -50,6 +50,8 @@ class IdRange:
 
     def texts(self) -> list[str]:
         """All ids, as answers spell them."""
+        if self.count == 1:
+            return [id_text(self.first)]
         text, low = f"{self.first:032x}", self.first & _LOW
         prefix = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:24]}"
         lows = struct.pack(f">{self.count}I", *range(low, low + self.count)).hex()

@@ -190,7 +190,7 @@ def _encode_json(values: Sequence[Any]) -> tuple[int, bytes]:
 
 
 def _bools(data: bytes) -> Bools:
-    return np.frombuffer(data, dtype=np.uint8) != 0
+    return np.asarray(np.frombuffer(data, dtype=np.uint8) != 0)
 
 
 def _decode_text(rows: int, nulls: Bools | None, take: Callable[[int], bytes]) -> list[Any]:

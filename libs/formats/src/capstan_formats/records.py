@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypedDict
+from typing import Any, Final, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +86,7 @@ class PredictionRecord:
         tree["entity"] = {name: inputs[name] for name in self.schema.entity if name in inputs}
         tree["prediction_id"] = self.head.ids.text(index)
         tree["event_time"] = int(self.head.event_times[index])
-        return PredictionRow(**tree)  # type: ignore[typeddict-item]
+        return cast(PredictionRow, tree)
 
     def all_rows(self) -> Iterator[PredictionRow]:
         """Each prediction as an object, in order: for people and tests; work on many rows takes the columns."""
@@ -103,7 +103,7 @@ def encode_record(
     rows, names = ids.count, schema.to_bytes()
     if len(columns) != len(schema.columns):
         raise RecordError(f"{len(columns)} columns for a schema of {len(schema.columns)}")
-    if len(event_times) != rows or any(len(values) != rows for values in columns):
+    if {len(event_times), *map(len, columns)} != {rows}:
         raise RecordError(f"each column needs {rows} values")
     tags, data = bytearray(), []
     for values in columns:

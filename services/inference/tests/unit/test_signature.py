@@ -85,7 +85,12 @@ def test_a_number_is_no_point_in_time_because_its_unit_is_anybodys_guess(moment:
 
 
 def test_columns_of_several_rows_are_converted_once() -> None:
-    columns = {"x": [1, None, 2.5], "n": [1, 2.0, 3], "s": ["a", None, ""], "t": [GOOD["t"], None, GOOD["t"]]}
+    columns: dict[str, list[Any]] = {
+        "x": [1, None, 2.5],
+        "n": [1, 2.0, 3],
+        "s": ["a", None, ""],
+        "t": [GOOD["t"], None, GOOD["t"]],
+    }
     rows = Signature(MANIFEST, None).read(Batch(columns, 3))
     assert np.array_equal(rows.arrays["x"], [1.0, np.nan, 2.5], equal_nan=True)
     assert rows.arrays["n"].tolist() == [1, 2, 3] and rows.arrays["n"].dtype == np.int64

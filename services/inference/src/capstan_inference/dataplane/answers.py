@@ -19,7 +19,7 @@ _DATATYPES: Final = {"f8": "FP64", "f4": "FP32", "i8": "INT64", "i4": "INT32", "
 
 def v1_answer(batch: Batch, placement: Placement, outputs: Outputs, ids: list[str]) -> bytes:
     """A prediction is the value itself where `prediction` is the only output, else an object of all outputs."""
-    if outputs.keys() == {PREDICTION}:
+    if len(outputs) == 1 and PREDICTION in outputs:
         predictions: Any = _plain(outputs[PREDICTION])
     else:
         rows = zip(*(output.tolist() for output in outputs.values()), strict=True)

