@@ -33,7 +33,7 @@ class DataChapter(Chapter):
         try:
             resolve(draft)
         except InvalidSpec as error:
-            return error.detail
+            return "; ".join(f"{broken.place}: {broken.rule}" for broken in error.errors)
         finally:
             draft.unlink()
         return ""
