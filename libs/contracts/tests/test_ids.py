@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from capstan_contracts.ids import Urn, uuid7, uuid7_instant
+from capstan_contracts.ids import Urn, uuid7, uuid7_instant, uuid7_millis
 
 
 def test_uuid7_carries_its_time_and_sorts_by_it() -> None:
@@ -27,3 +27,10 @@ def test_urn_reads_what_it_writes() -> None:
 def test_a_broken_urn_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         Urn.parse(text)
+
+
+def test_a_uuid7_reaches_further_than_a_datetime() -> None:
+    last = "ffffffff-ffff-7000-8000-000000000000"
+    assert uuid7_millis(last) == (1 << 48) - 1
+    with pytest.raises(ValueError, match="after the year 9999"):
+        uuid7_instant(last)

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from capstan_formats.id_range import IdRange, IdRangeError, id_number, id_text
+from capstan_formats.record_schema import RecordSchema
+from capstan_formats.records import encode_record
 from capstan_formats.segment_frames import HEADER, frame_bytes
-from capstan_formats.segments import SegmentError, SegmentWriter, read_segment, recover_segment
+from capstan_formats.segments import (
+    SegmentError,
+    SegmentWriter,
+    find_prediction,
+    read_heads,
+    read_segment,
+    recover_segment,
+)
+
+SCHEMA = RecordSchema("m", 1, "0" * 64, "m", 1, (("inputs", "number"),))
+FIRST = id_number("0190aaaa-bbbb-7ccc-8ddd-eeee00000000")
 
 
 def record(number: int, *times: int) -> bytes:
-    rows = [{"prediction_id": f"{number}-{index}", "event_time": time} for index, time in enumerate(times)]
-    return json.dumps({"id": str(number), "rows": rows}).encode()
+    ids = IdRange(FIRST + (number << 32), len(times))
+    return encode_record(SCHEMA, ids, 0, times, [[f"no {number}"] * len(times)])
 
 
 def written(path: Path, count: int = 3, close: bool = True) -> list[int]:
@@ -34,21 +45,21 @@ def written(path: Path, count: int = 3, close: bool = True) -> list[int]:
     return ends
 
 
-def ids(path: Path) -> list[str]:
-    return [entry["id"] for entry in read_segment(path)]
+def ids(path: Path) -> list[int]:
+    return [int(entry.row(0)["inputs"]["number"][3:]) for entry in read_segment(path)]
 
 
 def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "a.seg"
     with SegmentWriter(path) as writer:
         writer.append(record(1, 20, 10))
-        writer.append(b'{"id":"2","rows":[]}')
-        writer.append(b'{"id":"3"}', times=(5, 30))
+        writer.append(record(2, 15))
+        writer.append(record(3, 30, 5), times=(5, 30))
         writer.sync()
         assert (writer.count, writer.size) == (3, path.stat().st_size)
         before = path.read_bytes()
         info = writer.close()
-    assert ids(path) == ["1", "2", "3"]
+    assert ids(path) == [1, 2, 3]
     assert (info.count, info.first_event_time, info.last_event_time) == (3, 5, 30)
     assert (info.sha256, info.size) == (hashlib.sha256(before).hexdigest(), path.stat().st_size)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -142,32 +153,47 @@ def test_footer_of_other_records(tmp_path: Path) -> None:
         ids(one)
 
 
-@pytest.mark.parametrize("payload", [b"[1]", b"{", b"\xff", b'{"id": NaN}', b"[" * 100_000])
+@pytest.mark.parametrize("payload", [b"[1]", b'{"id": "1", "rows": [{"event_time": 1}]}', record(1, 5)[:40]])
 def test_frames_that_are_no_records(tmp_path: Path, payload: bytes) -> None:
     path = tmp_path / "a.seg"
     path.write_bytes(HEADER + frame_bytes(payload))
-    with pytest.raises(SegmentError, match="byte 8: a record is not"):
+    with pytest.raises(SegmentError, match="byte 8: a record"):
         ids(path)
-    with pytest.raises(SegmentError, match="byte 8: a record is not"):
+    with pytest.raises(SegmentError, match="byte 8: a record"):
         recover_segment(path)
     with SegmentWriter(tmp_path / "b.seg") as writer:
-        with pytest.raises(SegmentError, match="byte 8: a record is not"):
+        with pytest.raises(SegmentError, match="byte 8: a record"):
             writer.append(payload)
         assert writer.count == 0
 
 
-@pytest.mark.parametrize(
-    "payload", [b"{}", b'{"rows": 5}', b'{"rows": [1]}', b'{"rows": [{}]}', b'{"rows": [{"event_time": "now"}]}']
-)
-def test_records_without_times(tmp_path: Path, payload: bytes) -> None:
-    with SegmentWriter(tmp_path / "a.seg") as writer, pytest.raises(SegmentError, match="an event_time each"):
-        writer.append(payload)
+def test_a_prediction_is_found_by_its_id_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.seg"
+    with SegmentWriter(path) as writer:
+        for number in range(3):
+            writer.append(record(number, 10, 20, 30))
+    found = find_prediction(path, id_text(FIRST + (1 << 32) + 2))
+    assert found is not None and (found[0].row(found[1])["event_time"], found[0].row(0)["inputs"]) == (
+        30,
+        {"number": "no 1"},
+    )
+    assert find_prediction(path, id_text(FIRST + (1 << 32) + 3)) is None
+    assert find_prediction(path, id_text(FIRST + (7 << 32))) is None
+    with pytest.raises(IdRangeError, match="no UUIDv7"):
+        find_prediction(path, "7")
+    heads = list(read_heads(path))
+    assert [head.ids.count for head in heads] == [3, 3, 3]
+    assert heads[2].event_times.tolist() == [10, 20, 30]
 
 
 def test_other_files(tmp_path: Path) -> None:
     path = tmp_path / "a.seg"
-    path.write_bytes(b"CAPSEG\x63\x00 a later version")
-    with pytest.raises(SegmentError, match="not a log segment of this version"):
+    path.write_bytes(b"CAPSEG\x01\x00 an earlier version")
+    for read in (ids, recover_segment):
+        with pytest.raises(SegmentError, match="of version 1, and this release reads version 2 only: read it with"):
+            read(path)
+    path.write_bytes(b"PK\x03\x04 something else")
+    with pytest.raises(SegmentError, match="not a log segment"):
         ids(path)
     with pytest.raises(FileExistsError):
         SegmentWriter(path)
@@ -204,17 +230,21 @@ def test_a_full_disk_leaves_the_segment_as_it_was(tmp_path: Path, monkeypatch: p
     assert path.read_bytes() == before
     writer.append(record(3, 3))
     assert writer.close().count == 2
-    assert ids(path) == ["1", "3"]
+    assert ids(path) == [1, 3]
 
 
 def test_kill_loses_nothing_that_was_appended(tmp_path: Path) -> None:
     code = """
-import json, sys
+import sys
 from pathlib import Path
+from capstan_formats.id_range import IdRange
+from capstan_formats.record_schema import RecordSchema
+from capstan_formats.records import encode_record
 from capstan_formats.segments import SegmentWriter
-writer = SegmentWriter(Path(sys.argv[1]))
+writer, schema = SegmentWriter(Path(sys.argv[1])), RecordSchema("m", 1, "0" * 64, "m", 1, (("inputs", "number"),))
 for number in range(10**9):
-    writer.append(json.dumps({"id": str(number), "rows": [{"event_time": number}]}).encode())
+    ids = IdRange(0x0190AAAABBBB7CCC8DDDEEEE00000000, 1)
+    writer.append(encode_record(schema, ids, 0, [number], [[f"no {number}"]]))
     print(number, flush=True)
 """
     path = tmp_path / "a.seg"
@@ -227,6 +257,5 @@ for number in range(10**9):
     child.stdout.close()
     info = recover_segment(path)
     assert info.count > answered[-1] >= 199
-    found: list[Any] = list(read_segment(path))
-    assert [int(entry["id"]) for entry in found] == list(range(info.count))
+    assert ids(path) == list(range(info.count))
     assert (info.first_event_time, info.last_event_time) == (0, info.count - 1)

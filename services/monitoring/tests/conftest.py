@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from capstan_contracts.ids import uuid7
 from capstan_contracts.loop import LoopPart
+from capstan_formats.id_range import IdRange, id_number
 from capstan_formats.preprocess import KeySource
 from capstan_formats.segments import SegmentWriter
 from capstan_formats.sketches import BaselineColumn, CategorySketch, NumericSketch, Role
 from capstan_packages.fields import EntityLookup, Metrics, Pins
 from capstan_packages.signature import InputField, Signature, outputs_of
+from capstan_testkit.log_records import log_record, new_ids
 from capstan_testkit.packages import build_package
 
 DAY = timedelta(days=1)
@@ -114,11 +114,10 @@ class Day:
         with SegmentWriter(target) as writer:
             chosen = self.rows[rows]
             for first in range(0, len(chosen), 50):
-                record = {
-                    "id": uuid7(), "ts": us(datetime.now(UTC)), "model": "delay", "version": self.version,
-                    "package": package or self.package, "deployment": "delay", "rows": chosen[first : first + 50],
-                }  # fmt: skip
-                writer.append(json.dumps(record).encode())
+                part = chosen[first : first + 50]
+                ids = IdRange(id_number(part[0]["prediction_id"]), len(part))
+                about: dict[str, Any] = {"model": "delay", "deployment": "delay", "version": self.version}
+                writer.append(log_record(part, ids=ids, package=package or self.package, **about))
             writer.close()
         return target
 
@@ -138,17 +137,18 @@ def make_day(package: str, number: int, *, rows: int = 600, shift: float = 0.0, 
     """The day `number` days after START."""
     random = np.random.default_rng(100 + number)
     start, values = START + number * DAY, draw(random, rows, shift=shift)
-    made = []
+    made: list[dict[str, Any]] = []
+    ids = new_ids(rows)
     for index in range(rows):
         moment = start + index * DAY / rows
-        inputs = {
+        inputs: dict[str, Any] = {
             "delay": values["delay"][index], "origin": values["origin"][index], "flight": number * 100_000 + index,
             "departure": moment.isoformat(),
         }  # fmt: skip
         made.append({
-            "prediction_id": uuid7(), "event_time": us(moment), "entity": {}, "inputs": inputs, "features": {},
-            "looked_up": {"weather__temp": values["weather__temp"][index]}, "feature_times": {},
-            "prediction": values["prediction"][index],
+            "prediction_id": ids.text(index), "event_time": us(moment), "inputs": inputs,
+            "looked_up": {"weather__temp": values["weather__temp"][index]},
+            "outputs": {"prediction": values["prediction"][index]},
         })  # fmt: skip
     late = (random.random(rows) < np.array(values["prediction"])).astype(int).tolist()
     flights = [row["inputs"]["flight"] for row in made]

@@ -6,12 +6,13 @@ import re
 import secrets
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal, Self, get_args
 from uuid import UUID
 
 from pydantic import StringConstraints
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SERVICES: Final = ("ingestion", "feature-store", "training", "registry", "inference", "monitoring")
 
 NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -44,9 +45,17 @@ def uuid7(at: datetime | None = None) -> str:
     return str(UUID(int=value))
 
 
+def uuid7_millis(value: str) -> int:
+    """The Unix milliseconds inside a UUIDv7. They reach to the year 10889, further than a datetime does."""
+    return UUID(value).int >> 80
+
+
 def uuid7_instant(value: str) -> datetime:
-    """The wall time inside a UUIDv7, to the millisecond."""
-    return datetime.fromtimestamp((UUID(value).int >> 80) / 1000, tz=UTC)
+    """The wall time inside a UUIDv7, to the millisecond. ValueError for one after the year 9999."""
+    try:
+        return _EPOCH + timedelta(milliseconds=uuid7_millis(value))
+    except OverflowError:
+        raise ValueError(f"{value}: the time inside this UUIDv7 is after the year 9999") from None
 
 
 def short(version: str) -> str:

@@ -36,24 +36,28 @@ def number(value: Any) -> float:
 
 def numbers(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """A numeric column as float64, under the rules of `number`."""
-    if isinstance(values, np.ndarray):
-        if values.dtype.kind in "fiu":
-            result = values.astype(np.float64)
-        else:
-            return numbers(values.tolist())
-    else:
-        kinds = set(map(type, values))
-        if not kinds <= {float, int, type(None)}:
-            return _numbers_one_by_one(values)
-        try:
-            # Numpy reads None as NaN where the type is given.
-            result = np.array(values, dtype=np.float64)
-        except OverflowError:
-            return _numbers_one_by_one(values)
+    result = as_floats(values)
     infinite = np.isinf(result)
     if infinite.any():
         raise BadValueError(INFINITE, int(infinite.argmax()))
     return result
+
+
+def as_floats(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """`numbers` without the check for infinity; an array of float64 comes back as it is."""
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind in "fiu":
+            return values.astype(np.float64, copy=False)
+        cells: Sequence[Any] = values.tolist()
+    else:
+        cells = values
+    if not set(map(type, cells)) <= {float, int, type(None)}:
+        return _numbers_one_by_one(cells)
+    try:
+        # Numpy reads None as NaN where the type is given.
+        return np.array(cells, dtype=np.float64)
+    except OverflowError:
+        return _numbers_one_by_one(cells)
 
 
 def category(codes: Mapping[Any, float]) -> Callable[[Any], float]:

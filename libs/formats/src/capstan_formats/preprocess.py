@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capstan_formats import clock_parts
-from capstan_formats.cells import categories, category, number, numbers
+from capstan_formats.cells import INFINITE, as_floats, categories, category, number
 from capstan_formats.instants import HOUR_US, NULL_US, BadValueError, instant_us, instants_us
 
 Matrix = npt.NDArray[np.float64]
@@ -145,7 +145,7 @@ class Preprocessor:
             for index, column, _ in self._cells:
                 codes = self._codes.get(index)
                 values = columns[column]
-                matrix[:, index] = numbers(values) if codes is None else categories(values, codes)
+                matrix[:, index] = as_floats(values) if codes is None else categories(values, codes)
             for column, zone, parts in self._clocks:
                 us = instants_us(columns[column])
                 local = clock_parts.local_us(us, zone)
@@ -153,7 +153,15 @@ class Preprocessor:
                     matrix[:, index] = np.where(us == NULL_US, NAN, clock_parts.MANY[op](local))
         except BadValueError as error:
             raise PreprocessError(error.rule, column, error.row) from None
+        self._refuse_infinite(matrix)
         return matrix
+
+    def _refuse_infinite(self, matrix: Matrix) -> None:
+        """All columns at once: a check per column would cost as much as the column."""
+        infinite = np.isinf(matrix)
+        if infinite.any():
+            index = int(infinite.any(axis=0).argmax())
+            raise PreprocessError(INFINITE, self.operations[index].column, int(infinite[:, index].argmax()))
 
 
 @dataclass(frozen=True, slots=True)

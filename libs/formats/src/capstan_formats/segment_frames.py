@@ -8,7 +8,6 @@ footer  = a frame with the top bit of its length set; JSON {count, first_event_t
 from __future__ import annotations
 
 import hashlib
-import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,9 @@ from zlib import crc32
 
 from capstan_formats.strict_json import JsonRuleError, need, read_object, write_json
 
-HEADER: Final = b"CAPSEG" + struct.pack("<H", 1)
+MAGIC: Final = b"CAPSEG"
+VERSION: Final = 2
+HEADER: Final = MAGIC + struct.pack("<H", VERSION)
 MAX_PAYLOAD: Final = 64 * 1024 * 1024
 FOOTER_BIT: Final = 0x8000_0000
 _HEAD: Final = struct.Struct("<II")
@@ -104,7 +105,7 @@ class FrameReader:
         if start != HEADER:
             if HEADER.startswith(start):
                 return
-            self._fail(0, "not a log segment of this version")
+            self._fail(0, _foreign(start))
         self.end = len(HEADER)
         while (found := self._next()) is not None:
             head, payload, is_footer = found
@@ -156,28 +157,11 @@ class FrameReader:
         raise SegmentError(self._path, detail, offset)
 
 
-def parse_record(path: Path, payload: bytes, offset: int) -> dict[str, Any]:
-    """A payload as a JSON object. SegmentError with the offset of its frame for anything else."""
-    try:
-        record = json.loads(payload, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise SegmentError(path, f"a record is not JSON: {error}", offset) from None
-    if not isinstance(record, dict):
-        raise SegmentError(path, "a record is not a JSON object", offset)
-    return record
-
-
-def event_times(path: Path, payload: bytes, offset: int) -> tuple[int, int] | None:
-    """First and last event time of a record's rows; None where it has no rows. SegmentError for another shape."""
-    rows = parse_record(path, payload, offset).get("rows")
-    try:
-        times = [row["event_time"] for row in rows or ()]
-    except (TypeError, KeyError):
-        times = [None]
-    if not isinstance(rows, list) or any(type(time) is not int for time in times):
-        raise SegmentError(path, "a record needs rows with an event_time each", offset)
-    return (min(times), max(times)) if times else None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+def _foreign(start: bytes) -> str:
+    if not start.startswith(MAGIC):
+        return "not a log segment"
+    version = struct.unpack("<H", start[len(MAGIC) :])[0]
+    return (
+        f"a log segment of version {version}, and this release reads version {VERSION} only: "
+        "read it with the release that wrote it"
+    )

@@ -1,14 +1,16 @@
-"""Append-only segments of the prediction log: JSON records that survive kill -9, sealed by a footer."""
+"""Append-only segments of the prediction log: records that survive kill -9, sealed by a footer."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Self, TypeVar
 
-from capstan_formats.records import PredictionRecord, PredictionRow
+from capstan_formats.id_range import id_number, id_prefix
+from capstan_formats.record_columns import RecordError
+from capstan_formats.records import PredictionRecord, PredictionRow, RecordHead, decode_head, decode_record
 from capstan_formats.segment_frames import (
     FOOTER_BIT,
     HEADER,
@@ -17,9 +19,7 @@ from capstan_formats.segment_frames import (
     SegmentError,
     SegmentInfo,
     Tally,
-    event_times,
     frame_bytes,
-    parse_record,
 )
 
 __all__ = [
@@ -28,9 +28,13 @@ __all__ = [
     "SegmentError",
     "SegmentInfo",
     "SegmentWriter",
+    "find_prediction",
+    "read_heads",
     "read_segment",
     "recover_segment",
 ]
+
+T = TypeVar("T")
 
 
 class SegmentWriter:
@@ -73,7 +77,7 @@ class SegmentWriter:
         for payload, times in records:
             if not 0 < len(payload) <= MAX_PAYLOAD:
                 raise SegmentError(self.path, f"a payload has 1 to {MAX_PAYLOAD} bytes, not {len(payload)}")
-            frames.append((frame_bytes(payload), times or event_times(self.path, payload, self._size)))
+            frames.append((frame_bytes(payload), times or _times(self.path, payload, self._size)))
         self._write(b"".join(frame for frame, _ in frames))
         for frame, found in frames:
             self._tally.add(frame, found)
@@ -125,12 +129,47 @@ def read_segment(path: Path) -> Iterator[PredictionRecord]:
 
     SegmentError, with the offset, for damage anywhere else.
     """
+    return _read(path, decode_record)
+
+
+def read_heads(path: Path) -> Iterator[RecordHead]:
+    """The ids and event times of each record, under the rules of `read_segment`; columns are passed over."""
+    return _read(path, decode_head)
+
+
+def find_prediction(path: Path, prediction_id: str) -> tuple[PredictionRecord, int] | None:
+    """The record whose range of ids holds this one, and its row; None where none does. IdRangeError for no UUIDv7."""
+    number = id_number(prediction_id)
+    # Most segments do not hold it, and this tells without a look at their frames.
+    prefix = id_prefix(number)
+    if prefix not in path.read_bytes():
+        return None
+    for record in _read(path, lambda payload: decode_record(payload) if payload.startswith(prefix) else None):
+        if record is not None and (row := record.head.ids.row_of(number)) is not None:
+            return record, row
+    return None
+
+
+def _read(path: Path, decode: Callable[[bytes], T]) -> Iterator[T]:
     with path.open("rb") as file:
         reader, tally = FrameReader(path, file), Tally()
         for offset, frame, payload in reader:
             tally.add(frame, None)
-            yield cast(PredictionRecord, parse_record(path, payload, offset))
+            try:
+                record = decode(payload)
+            except RecordError as error:
+                raise SegmentError(path, str(error), offset) from None
+            yield record
         _check_footer(path, reader, tally)
+
+
+def _times(path: Path, payload: bytes, offset: int) -> tuple[int, int]:
+    """First and last event time of a record's rows."""
+    try:
+        times = decode_head(payload).event_times
+    except RecordError as error:
+        raise SegmentError(path, str(error), offset) from None
+    return int(times.min()), int(times.max())
 
 
 def recover_segment(path: Path) -> SegmentInfo:
@@ -142,7 +181,7 @@ def recover_segment(path: Path) -> SegmentInfo:
     with path.open("r+b") as file:
         reader = FrameReader(path, file)
         for offset, frame, payload in reader:
-            tally.add(frame, event_times(path, payload, offset))
+            tally.add(frame, _times(path, payload, offset))
         _check_footer(path, reader, tally)
         if reader.footer is None:
             file.seek(reader.end)

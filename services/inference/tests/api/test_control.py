@@ -214,6 +214,8 @@ async def test_a_model_server_that_forgot_is_told_again(tmp_path: Path, registry
     ("path", "status"),
     [
         ("predictions/01890000-0000-7000-8000-000000000000", 404),
+        ("predictions/eb48f6a9-2c00-7000-8000-000000000000", 404),  # a UUIDv7 of the year 10189
+        ("predictions/ffffffff-ffff-7fff-bfff-ffffffffffff", 404),
         ("predictions/not-an-id", 422),
         ("predictions/..%2f..%2fsecrets", 404),
         ("predictions/01890000-0000-4000-8000-000000000000", 422),

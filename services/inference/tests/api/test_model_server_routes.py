@@ -125,7 +125,7 @@ async def test_many_rows_give_what_each_row_gives_alone(open_server: Any, row: d
             for one in rows[::50]
         ]
         assert together["predictions"][::50] == alone
-        assert server.counters.records == 2 + len(alone)
+        assert server.counters.records == 1 + len(alone)
 
 
 async def test_metadata_and_health(open_server: Any) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from capstan_contracts.events import PredictionsLogged, RolloutChanged, VersionPromoted, VersionRegistered
 from capstan_contracts.ids import Urn
-from capstan_formats.segments import read_segment
+from capstan_formats.segments import read_heads
 from capstan_inference.adapters.model_server import ChildModelServer
 from capstan_inference.app import build
 from capstan_inference.settings import Settings
@@ -97,7 +97,7 @@ async def test_a_promoted_version_answers_and_its_predictions_can_be_traced(
 
         found = (await p.h.viewer.get(f"/v1/projects/default/predictions/{body['prediction_ids'][0]}")).json()
         assert found["segment"].endswith(".open")
-        assert found["prediction"] == body["predictions"][0]
+        assert found["outputs"] == {"prediction": body["predictions"][0]}
         assert found["features"] == {"weather__temp": 38.5, "weather__rain": 0.1}
         assert found["feature_times"] == {"weather": "2013-01-01T12:00:00Z"}
         assert found["view_versions"] == {"weather": "ab" * 32}
@@ -196,7 +196,7 @@ async def test_kill_9_loses_no_answered_prediction_and_ships_each_once(
         kept: list[str] = []
         for event in events:
             path = await p.h.kit.objects.local_path("default", event.segment)
-            kept += [one["prediction_id"] for record in read_segment(path) for one in record["rows"]]
+            kept += [one for head in read_heads(path) for one in head.ids.texts()]
         assert len(kept) == len(set(kept)) == sum(event.rows for event in events)
         assert set(answered) <= set(kept)
 

@@ -19,7 +19,7 @@ import uvicorn
 
 from capstan_contracts.events import PredictionsLogged, RolloutChanged, VersionPromoted
 from capstan_contracts.ids import Urn
-from capstan_formats.segments import read_segment
+from capstan_formats.segments import read_heads
 from capstan_inference.actions.converge import Placements
 from capstan_inference.actions.flush_servers import FlushServers
 from capstan_inference.actions.ports import ModelServer
@@ -122,7 +122,7 @@ class Site:
         found: list[str] = []
         for _, event in await self.h.relayed(PredictionsLogged):
             path = await self.h.kit.objects.local_path("default", event.segment)
-            found += [one["prediction_id"] for record in read_segment(path) for one in record["rows"]]
+            found += [one for head in read_heads(path) for one in head.ids.texts()]
         return found
 
     async def all_logged_once(self) -> None:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from capstan_contracts.ids import UUID_PATTERN, uuid7_instant
+from capstan_contracts.ids import UUID_PATTERN, uuid7_millis
 from capstan_inference.dataplane.ids import IdSource
 from capstan_inference.dataplane.request_errors import RequestError
 from capstan_servicekit.errors import (
@@ -49,7 +49,10 @@ def test_it_answers_an_error_as_the_services_do(error: type[CapstanError]) -> No
 
 def test_ids_are_uuid7_of_their_millisecond_and_do_not_repeat() -> None:
     source = IdSource()
-    made = [source.new(1_700_000_000_123) for _ in range(5000)]
-    assert len(set(made)) == 5000
-    assert all(re.fullmatch(UUID_PATTERN, one) for one in made)
-    assert uuid7_instant(made[0]).timestamp() == 1_700_000_000.123
+    ranges = [source.new(1_700_000_000_123, 500) for _ in range(1200)]
+    made = [one for ids in ranges for one in ids.texts()]
+    assert len(set(made)) == 600_000
+    assert all(re.fullmatch(UUID_PATTERN, one) for one in made[::97])
+    assert {uuid7_millis(one) for one in made[::97]} == {1_700_000_000_123}
+    # Where the rows begin is random: an id does not say which row of its request it is.
+    assert len({ids.first & 0xFF for ids in ranges}) > 200

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,11 +16,12 @@ from capstan_inference.dataplane.config import Limits
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.log import PredictionLog, claim_spool
 from capstan_inference.dataplane.request_errors import NOT_READY, RequestError
+from capstan_testkit.log_records import log_record
 
 
 def record(number: int, size: int = 0) -> tuple[bytes, tuple[int, int]]:
-    row = {"prediction_id": f"p{number}", "event_time": number, "pad": "x" * size}
-    return json.dumps({"id": f"r{number}", "rows": [row]}).encode(), (number, number)
+    row = {"event_time": number, "inputs": {"name": f"p{number}", "pad": "x" * size}}
+    return log_record([row]), (number, number)
 
 
 @asynccontextmanager
@@ -38,10 +38,10 @@ def files(spool: Path, pattern: str = "*/*/*") -> list[Path]:
 
 def ids(spool: Path, pattern: str = "*/*/*.seg") -> list[str]:
     return [
-        row["prediction_id"]
+        row["inputs"]["name"]
         for path in sorted(spool.glob(pattern))
         for one in read_segment(path)
-        for row in one["rows"]
+        for row in one.all_rows()
     ]
 
 

@@ -13,11 +13,12 @@ from capstan_contracts.kinds.family import Family
 from capstan_engines.errors import EngineError
 from capstan_engines.family import load
 from capstan_engines.port import Engine
+from capstan_formats.records import decode_record
 from capstan_inference.dataplane import served as served_module
 from capstan_inference.dataplane.bodies import Batch
 from capstan_inference.dataplane.config import Placement
 from capstan_inference.dataplane.counters import Counters
-from capstan_inference.dataplane.ids import IdSource
+from capstan_inference.dataplane.ids import IdSource, now_ms
 from capstan_inference.dataplane.metadata import v2_model
 from capstan_inference.dataplane.online import open_views
 from capstan_inference.dataplane.request_errors import RequestError
@@ -35,15 +36,17 @@ def serve(built: Built, folder: Path, digest: str | None = None) -> Served:
 
 @pytest.mark.parametrize("engine", ["lightgbm", "onnx"])
 @pytest.mark.parametrize("task", ["binary", "regression", "multiclass"])
-def test_outputs_by_name_and_the_prediction_as_plain_numbers(tmp_path: Path, engine: str, task: str) -> None:
+def test_outputs_have_names_and_types_and_are_logged(tmp_path: Path, engine: str, task: str) -> None:
     served = serve(build_package(tmp_path, engine=engine, task=task, classes=3), tmp_path)
     scored = served.score(Batch({"distance": [0.5, -2.0], "temp": [1.0, 0.0]}, 2))
-    assert scored.predictions == scored.outputs["prediction"].tolist()
-    assert {type(value) for value in scored.predictions} == {int if task == "multiclass" else float}
+    wanted = np.int64 if task == "multiclass" else np.float64
+    assert scored.outputs["prediction"].dtype == wanted and scored.outputs["prediction"].shape == (2,)
     if task == "multiclass":
         assert scored.outputs["probabilities"].shape == (2, 3)
-    ids, records = served.records(scored, IdSource())
-    assert len(ids) == 2 and b'"prediction":' in records[0][0]
+    ((payload, _),) = served.recorder.records(scored, IdSource().new(now_ms(), 2))
+    logged = decode_record(payload)
+    assert logged.rows == 2 and set(logged.section("outputs")) == set(served.outputs) == set(scored.outputs)
+    assert [logged.row(row)["outputs"]["prediction"] for row in (0, 1)] == scored.outputs["prediction"].tolist()
     described = v2_model(served)
     assert described["platform"] == f"capstan_{engine}"
     assert [one["shape"] for one in described["outputs"]] == ([[-1], [-1, 3]] if task == "multiclass" else [[-1]])
@@ -75,7 +78,7 @@ def test_the_model_is_closed_when_the_last_request_lets_go_of_it(tmp_path: Path)
     score = served.score
     del served
     gc.collect()
-    np.testing.assert_equal(len(score(TWO_ROWS).predictions), 2)
+    assert score(TWO_ROWS).outputs["prediction"].shape == (2,)
     del score
     gc.collect()
     with pytest.raises(EngineError, match="closed"):

@@ -97,7 +97,10 @@ class WindowRow(Base):
 
 
 class ScoredRow(Base):
-    """A prediction, as far as quality needs it. `state`: a label is awaited, there, or known never to come."""
+    """A prediction, as far as quality needs it. `state`: a label is awaited, there, or known never to come.
+
+    `prediction` is the monitored output where it is a number; `outputs` has all outputs where they are more than that.
+    """
 
     __tablename__ = "scored"
 
@@ -107,7 +110,8 @@ class ScoredRow(Base):
     version: Mapped[int] = mapped_column(Integer)
     window_start: Mapped[datetime] = mapped_column(InstantColumn)
     join_key: Mapped[str | None] = mapped_column(String(32))
-    prediction: Mapped[float] = mapped_column(Float)
+    prediction: Mapped[float | None] = mapped_column(Float)
+    outputs: Mapped[dict[str, Any] | None] = mapped_column(Json)
     label: Mapped[float | None] = mapped_column(Float)
     state: Mapped[str] = mapped_column(String(8), default="awaited")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -214,14 +215,39 @@ async def test_rows_of_odd_types_are_taken_as_they_can_be(watching: Any, day: An
     ]
     for row, inputs in zip(one.rows, odd, strict=False):
         row["inputs"] = inputs
-    one.rows[5]["looked_up"], one.rows[6]["event_time"] = None, 253_402_300_800_000_000 * 9
-    one.rows[7]["prediction"], one.rows[8]["event_time"] = None, one.rows[8]["event_time"] + 10**15
+    one.rows[5]["looked_up"], one.rows[6]["event_time"] = None, (1 << 63) - 1
+    one.rows[7]["outputs"], one.rows[8]["event_time"] = {"prediction": None}, one.rows[8]["event_time"] + 10**15
     await watching.log(one)
     # One time is none at all, one prediction is none, one clock runs 30 years ahead and must not close the rest.
     await watching.seen(598)
     await watching.commit(one)
     await labelled(watching, 593)
     assert [(window["rows"], window["state"]) for window in await watching.windows()] == [(597, "open"), (1, "open")]
+
+
+@pytest.mark.parametrize("kind", ["words", "numbers", "regression"])
+async def test_outputs_of_other_tasks_are_taken_in_whole(watching: Any, day: Any, kind: str) -> None:
+    """Classes with probabilities, and a number of any size: counted, kept, and no obstacle to anything else."""
+    one = day(watching.package, 0)
+    for index, row in enumerate(one.rows):
+        classes = {"words": ["rose", "tulip"][index % 2], "numbers": index % 3}
+        row["outputs"] = {"prediction": classes.get(kind, index * 1e6 - 5)}
+        if kind != "regression":
+            row["outputs"]["probabilities"] = [0.25, 0.75, math.inf]
+    await watching.log(one)
+    await watching.seen(600)
+    [window] = await watching.windows()
+    assert (window["rows"], window["message"]) == (600, "")
+    async with watching.h.kit.database.read() as session:
+        kept = await session.scalar(select(ScoredRow).where(ScoredRow.prediction_id == one.rows[4]["prediction_id"]))
+    expected = {
+        "words": (None, {"prediction": "rose", "probabilities": [0.25, 0.75, None]}),
+        "numbers": (1.0, {"prediction": 1, "probabilities": [0.25, 0.75, None]}),
+        "regression": (3_999_995.0, None),
+    }
+    assert (kept.prediction, kept.outputs) == expected[kind]
+    await watching.commit(one)
+    await labelled(watching, 600)
 
 
 async def test_labels_by_hand_by_id_and_by_keys(watching: Any, day: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 from rich.text import Text
 from rich.tree import Tree
@@ -27,8 +29,8 @@ def trace(prediction: str, as_json: AsJson = False, project: Project = "default"
 def tree(found: Lineage) -> Tree:
     """The lineage as a tree."""
     record, run_, version = found.prediction, found.run, found.version
-    title = f"prediction {record.prediction_id} = {record.prediction:.4f}, asked for {text(record.event_time)} UTC"
-    root = Tree(Text(title))
+    answer = ", ".join(_output(name, value) for name, value in record.outputs.items())
+    root = Tree(Text(f"prediction {record.prediction_id} = {answer}, asked for {text(record.event_time)} UTC"))
     _add(root, f"inputs {record.inputs}")
     by = f"ledger entry {found.decision.sequence}, by {found.decision.by}" if found.decision else "not in the ledger"
     model = _add(root, f"model {version.model} version {version.version}, package {short(version.package)} ({by})")
@@ -61,3 +63,13 @@ def _feature(parent: Tree, origin: FeatureOrigin) -> None:
 def _add(parent: Tree, label: str) -> Tree:
     """A branch; brackets in what users sent are text and no markup."""
     return parent.add(Text(label))
+
+
+def _output(name: str, value: Any) -> str:
+    """The output `prediction` speaks for itself; others come with their names."""
+    shown = f"[{', '.join(map(_plain, value))}]" if isinstance(value, list) else _plain(value)
+    return shown if name == "prediction" else f"{name} {shown}"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -65,7 +65,7 @@ class PredictionRecord(Lenient):
     feature_times: dict[str, Instant | None] = Field(description="view -> event time of the row that was read")
     feature_status: dict[str, str] = Field(default_factory=dict)
     view_versions: dict[str, str] = Field(default_factory=dict)
-    prediction: float
+    outputs: dict[str, Any] = Field(description="output -> number, word, or a list of numbers (probabilities)")
     segment: str
 
 

@@ -47,9 +47,9 @@ class FindPrediction:
         return None
 
     async def _run(self, project: str, found: Logged) -> str | None:
-        name = found.record.get("deployment", found.record["model"])
+        schema = found.record.schema
         async with self._database.read() as session:
-            deployment = await session.get(DeploymentRow, (project, name))
-            model = deployment.model if deployment is not None else name
-            version = await session.get(ModelVersionRow, (project, model, found.record["version"]))
+            deployment = await session.get(DeploymentRow, (project, schema.deployment))
+            model = deployment.model if deployment is not None else schema.deployment
+            version = await session.get(ModelVersionRow, (project, model, schema.version))
         return None if version is None else version.run

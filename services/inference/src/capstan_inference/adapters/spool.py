@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from capstan_contracts.ids import NAME_PATTERN
-from capstan_formats.segments import SegmentError, read_segment, recover_segment
+from capstan_formats.segments import SegmentError, find_prediction, read_heads, recover_segment
 from capstan_inference.actions.ports import SealedSegment, SegmentSummary
-from capstan_inference.domain.predictions import Logged, id_millis, instant
+from capstan_inference.domain.predictions import Logged, instant
 from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
@@ -86,35 +87,20 @@ class FolderSpool:
 
 
 def _find_in(path: Path, prediction: str, segment: str) -> Logged | None:
-    if prediction.encode() not in path.read_bytes():
-        return None
-    for record in read_segment(path):
-        for row in record["rows"]:
-            if row["prediction_id"] == prediction:
-                return Logged(record, row, segment)
-    return None
+    found = find_prediction(path, prediction)
+    return None if found is None else Logged(*found, segment)
 
 
 def _summary(path: Path) -> SegmentSummary | None:
-    records, rows = 0, 0
-    millis: list[int] = []
-    events: list[int] = []
     try:
-        for ids, times in _pages(path):
-            records, rows = records + 1, rows + len(ids)
-            millis += (min(map(id_millis, ids)), max(map(id_millis, ids)))
-            events += (min(times), max(times))
-    except (SegmentError, KeyError, TypeError, ValueError):
+        heads = list(read_heads(path))
+    except SegmentError:
         return None
-    if not rows:
+    if not heads:
         return None
+    rows = sum(head.ids.count for head in heads)
+    millis = [head.ids.millis for head in heads]
+    times = np.concatenate([head.event_times for head in heads])
     closed_at = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
-    return SegmentSummary(
-        records, rows, min(millis), max(millis), instant(min(events)), instant(max(events)), closed_at
-    )
-
-
-def _pages(path: Path) -> Iterator[tuple[list[str], list[int]]]:
-    for record in read_segment(path):
-        if record["rows"]:
-            yield [row["prediction_id"] for row in record["rows"]], [row["event_time"] for row in record["rows"]]
+    first, last = instant(int(times.min())), instant(int(times.max()))
+    return SegmentSummary(len(heads), rows, min(millis), max(millis), first, last, closed_at)

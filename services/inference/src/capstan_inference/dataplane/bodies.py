@@ -35,8 +35,6 @@ class Batch:
     event_times: list[Any] | None = None
     request_id: str | None = None
     outputs: list[str] = field(default_factory=list)
-    #: The rows as objects, where they came so and nothing was taken out of them: the log takes them as they are.
-    instances: list[dict[str, Any]] | None = None
 
     def place(self, column: str, row: int) -> str:
         """How the caller finds a cell in what was sent."""
@@ -71,8 +69,7 @@ def v1_batch(body: Any, names: Sequence[str], max_rows: int) -> Batch:
     parameters = _object(body, "parameters")
     event_time = body.get(EVENT_TIME, parameters.get(EVENT_TIME))
     event_times = columns.pop(EVENT_TIME, None) if EVENT_TIME not in names else None
-    whole = instances if event_times is None and type(instances[0]) is dict else None
-    return Batch(columns, rows, event_time=event_time, event_times=event_times, instances=whole)
+    return Batch(columns, rows, event_time=event_time, event_times=event_times)
 
 
 def v2_batch(body: Any, names: Sequence[str], max_rows: int) -> Batch:
@@ -117,9 +114,9 @@ def _columns_of(instances: list[Any], names: Sequence[str]) -> dict[str, list[An
         raise wrong(
             f"instances[{row}].{missing}", "the column is missing", "Send null where it has no value."
         ) from None
-    extras = {name for instance in instances if len(instance) > len(names) for name in instance} - columns.keys()
-    if not extras:
+    if max(map(len, instances)) == len(names):
         return columns
+    extras = {name for instance in instances for name in instance} - columns.keys()
     for name in sorted(extras):
         columns[name] = [instance.get(name) for instance in instances]
     _check_extras(columns, extras, v2=False)

@@ -11,16 +11,19 @@ from typing import Any, Final
 
 import orjson
 
+from capstan_formats.id_range import IdRange
 from capstan_inference.dataplane import metadata
 from capstan_inference.dataplane.access import Access
+from capstan_inference.dataplane.answers import v1_answer, v2_answer
 from capstan_inference.dataplane.bodies import Batch, parse_json, v1_batch, v2_batch
 from capstan_inference.dataplane.config import Limits
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.deadlines import Deadlines
-from capstan_inference.dataplane.ids import IdSource
+from capstan_inference.dataplane.ids import IdSource, now_ms
 from capstan_inference.dataplane.log import PredictionLog
 from capstan_inference.dataplane.models import Models
 from capstan_inference.dataplane.paths import Paths, Route
+from capstan_inference.dataplane.recording import Outputs, Records
 from capstan_inference.dataplane.request_errors import (
     BODY_TOO_LARGE,
     INTERNAL,
@@ -29,13 +32,14 @@ from capstan_inference.dataplane.request_errors import (
     RequestError,
     wrong,
 )
-from capstan_inference.dataplane.served import Scored, Served
+from capstan_inference.dataplane.served import Served
 
 log = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+Answered = tuple[Outputs, Records]
 
 DEADLINE_HEADER: Final = b"capstan-deadline-ms"
 BINARY_HEADER: Final = b"inference-header-content-length"
@@ -124,15 +128,17 @@ class ModelApp:
             batch = parse(parse_json(body), served.signature.names, self._limits.max_rows)
             _check_outputs(batch, served)
             small = batch.rows <= self._limits.inline_rows
-            scored = served.score(batch) if small else await self._beside(served, batch)
-            ids, records = served.records(scored, self._ids)
+            ids = self._ids.new(now_ms(), batch.rows)
+            found = _answered(served, batch, ids) if small else await self._beside(served, batch, ids)
+            outputs, records = found
             await self._log.append(route.project, route.model, records, batch.rows)
         finally:
             counters.waiting -= 1
         counters.rows[route.project, route.model, served.placement.version] += batch.rows
-        return _v2_answer(batch, served, scored, ids) if batch.v2 else _v1_answer(served, scored, ids)
+        answer = v2_answer if batch.v2 else v1_answer
+        return answer(batch, served.placement, outputs, ids.texts())
 
-    async def _beside(self, served: Served, batch: Batch) -> Scored:
+    async def _beside(self, served: Served, batch: Batch, ids: IdRange) -> Answered:
         """Score in the model thread. A request that is too late by then is not scored at all: it was cancelled."""
         if self._large >= self._limits.max_large:
             raise RequestError(
@@ -140,7 +146,7 @@ class ModelApp:
             )
         self._large += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._model_thread, served.score, batch)
+            return await asyncio.get_running_loop().run_in_executor(self._model_thread, _answered, served, batch, ids)
         finally:
             self._large -= 1
 
@@ -170,30 +176,17 @@ class ModelApp:
         self._model_thread.shutdown(wait=False, cancel_futures=True)
 
 
-def _v1_answer(served: Served, scored: Scored, ids: list[str]) -> bytes:
-    return orjson.dumps(
-        {"predictions": scored.predictions, "prediction_ids": ids, "model_version": served.placement.version}
-    )
-
-
-def _v2_answer(batch: Batch, served: Served, scored: Scored, ids: list[str]) -> bytes:
-    answer: dict[str, Any] = {
-        "model_name": served.placement.deployment,
-        "model_version": str(served.placement.version),
-        "outputs": [
-            {"name": served.output, "datatype": "FP64", "shape": [len(ids)], "data": scored.predictions},
-        ],
-        "parameters": {"prediction_ids": ids},
-    }
-    if batch.request_id is not None:
-        answer["id"] = batch.request_id
-    return orjson.dumps(answer)
+def _answered(served: Served, batch: Batch, ids: IdRange) -> Answered:
+    """Outputs, and the records that the log takes before anybody sees them."""
+    scored = served.score(batch)
+    return scored.outputs, served.recorder.records(scored, ids)
 
 
 def _check_outputs(batch: Batch, served: Served) -> None:
     for index, name in enumerate(batch.outputs):
-        if name != served.output:
-            raise wrong(f"outputs[{index}].name", f"the model answers {served.output!r}, not {name[:64]!r}")
+        if name not in served.outputs:
+            rule = f"the model answers {', '.join(map(repr, served.outputs))}, not {name[:64]!r}"
+            raise wrong(f"outputs[{index}].name", rule)
 
 
 def _deadline(value: bytes) -> float:

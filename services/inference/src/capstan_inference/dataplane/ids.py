@@ -1,30 +1,38 @@
-"""Prediction ids: UUIDv7 (RFC 9562, section 5.7) made in a microsecond, on the event loop only."""
+"""Prediction ids: a range of UUIDv7 (RFC 9562, section 5.7) per request, random beyond its millisecond."""
 
 from __future__ import annotations
 
 import os
 import time
+from typing import Final
 
-_POOL = 10 * 512
-_VARIANT = ("8", "9", "a", "b")
+from capstan_formats.id_range import IdRange
+
+_BYTES: Final = 10
+_PAGE: Final = 512 * _BYTES
+_VERSION_AND_VARIANT: Final = 0x7 << 76 | 0x2 << 62
+#: All bits but time, version, variant, and the one that leaves room for the rows to count on.
+_RANDOM: Final = 0xFFF << 64 | ((1 << 62) - 1) & ~(1 << 31)
 
 
 class IdSource:
-    """Random bits come from the system in pages, because one call per id would cost more than the id."""
+    """Random bits come from the system in pages, because a call per request would cost more than its ids.
+
+    For one thread: two must never take the same bits.
+    """
 
     def __init__(self) -> None:
-        self._page = ""
+        self._page = b""
         self._at = 0
 
-    def new(self, millis: int) -> str:
-        """An id whose first 48 bits are the given Unix milliseconds."""
+    def new(self, millis: int, count: int = 1) -> IdRange:
+        """Ids whose first 48 bits are the given Unix milliseconds; 73 random bits keep processes apart."""
         at = self._at
-        if at + 20 > len(self._page):
-            self._page, at = os.urandom(_POOL).hex(), 0
-        self._at = at + 20
-        text, time_part = self._page[at : at + 20], f"{millis:012x}"
-        variant = _VARIANT[int(text[3], 16) & 3]
-        return f"{time_part[:8]}-{time_part[8:]}-7{text[:3]}-{variant}{text[4:7]}-{text[7:19]}"
+        if at + _BYTES > len(self._page):
+            self._page, at = os.urandom(_PAGE), 0
+        self._at = at + _BYTES
+        random = int.from_bytes(self._page[at : at + _BYTES], "big")
+        return IdRange(millis << 80 | _VERSION_AND_VARIANT | random & _RANDOM, count)
 
 
 def now_ms() -> int:

@@ -193,7 +193,7 @@ class PredictionLog:
         if found is None:
             folder = self.spool / key[0] / key[1]
             folder.mkdir(parents=True, exist_ok=True)
-            writer = SegmentWriter(folder / f"{self._ids.new(now_ms())}{OPEN}")
+            writer = SegmentWriter(folder / f"{self._ids.new(now_ms()).text(0)}{OPEN}")
             found = self._segments[key] = _Segment(writer, time.monotonic())
         return found
 

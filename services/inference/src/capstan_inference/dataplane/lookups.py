@@ -36,7 +36,8 @@ class Found:
     times: dict[str, list[int | None]] = field(default_factory=dict)
     status: dict[str, list[str]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    keys: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    #: What each view was asked by: values per row by view and key, as the log has them.
+    keys: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,6 @@ class Lookups:
     def __init__(self, project: str, lookups: Sequence[EntityLookup], views: Views, counters: Counters) -> None:
         self._project, self._lookups, self._views, self._counters = project, tuple(lookups), views, counters
         self._plans: dict[str, _Plan] = {}
-
-    @property
-    def key_columns(self) -> list[str]:
-        """Request columns that feed keys."""
-        return list(dict.fromkeys(s.column for lookup in self._lookups for s in lookup.keys.values()))
 
     def open(self) -> None:
         """Open what is there, so that the first request does not."""
@@ -102,9 +98,12 @@ class Lookups:
         if plan is None:
             return None
         found.versions[lookup.view] = plan.schema.version
-        keys = list(zip(*(_key_column(lookup, key, values) for key in plan.keys), strict=True))
-        found.keys[lookup.view] = [_written(plan, key) for key in keys]
-        return _Ask(plan, keys)
+        columns = {key: _key_column(lookup, key, values) for key in plan.keys}
+        found.keys[lookup.view] = {
+            key: _written(column) if is_time else column
+            for (key, column), is_time in zip(columns.items(), plan.times, strict=True)
+        }
+        return _Ask(plan, list(zip(*columns.values(), strict=True)))
 
     def _answers(self, asked: list[_Ask | None], values: Mapping[str, list[Any]], found: Found) -> list[Answer | None]:
         """One read for all views; again for a view that was defined anew in between, whose keys may differ."""
@@ -163,12 +162,9 @@ class Lookups:
         return plan
 
 
-def _written(plan: _Plan, key: tuple[Any, ...]) -> dict[str, Any]:
-    """A key as the log has it, so that the feature store can explain the value by it."""
-    return {
-        name: _iso(part) if is_time and type(part) is int else part
-        for name, is_time, part in zip(plan.keys, plan.times, key, strict=True)
-    }
+def _written(times: list[Any]) -> list[Any]:
+    """Points in time as the log has them, so that the feature store can explain the value by them."""
+    return [_iso(part) if type(part) is int else part for part in times]
 
 
 @lru_cache(maxsize=1024)

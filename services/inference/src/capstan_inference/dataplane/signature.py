@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from capstan_formats.instants import BadValueError, instant_us, type_name
+import numpy as np
+import numpy.typing as npt
+
+from capstan_formats.instants import NULL_US, BadValueError, instant_us, type_name
 from capstan_inference.dataplane.bodies import EVENT_TIME, Batch
 from capstan_inference.dataplane.request_errors import wrong
 from capstan_packages.kinds.model import ModelHeader
@@ -17,27 +22,36 @@ _TYPES: Final[dict[str, frozenset[type]]] = {
     "float64": frozenset({int, float, _NONE}),
     "int64": frozenset({int, _NONE}),
     "string": frozenset({str, _NONE}),
-    "timestamp": frozenset({int, str, _NONE}),
+    "timestamp": frozenset({str, _NONE}),
 }
 _WORDS: Final = {
     "float64": "a number or null",
     "int64": "a 64-bit integer or null",
     "string": "a string or null",
-    "timestamp": "an ISO-8601 string with an offset, epoch microseconds or null",
+    "timestamp": "an ISO-8601 string with an offset or null",
 }
+#: Nobody can tell seconds, milliseconds and microseconds apart for certain, and a wrong guess is a wrong prediction.
+_SEND_ISO: Final = 'Send ISO 8601 with an offset, like "2013-01-01T06:00:00Z" (pandas: to_json(date_format="iso")).'
 _INT64_MAX: Final = (1 << 63) - 1
 _INT64_MIN: Final = -(1 << 63)
+
+Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(slots=True)
 class Rows:
-    """Checked rows: what was sent, what the model reads of it (timestamps in microseconds), and event times."""
+    """Checked rows: what was sent, what the model reads of it (timestamps in microseconds), and event times.
+
+    `arrays` has columns of several rows as float64 or int64, NaN where null, and `instants` timestamps as
+    datetime64[us], NaT where null: converted once, for the model's matrix and for the log.
+    """
 
     count: int
     sent: dict[str, list[Any]]
     values: dict[str, list[Any]]
     event_times: list[int]
-    instances: list[dict[str, Any]] | None = None
+    arrays: Arrays = field(default_factory=dict)
+    instants: Arrays = field(default_factory=dict)
 
 
 class Signature:
@@ -47,23 +61,30 @@ class Signature:
         fields = [field for field in header.signature.inputs if field.source == REQUEST]
         self.names = tuple(field.name for field in fields)
         self._typed = [(f.name, f.dtype, _TYPES[f.dtype]) for f in fields]
+        self._times = {field.name for field in fields if field.dtype == "timestamp"}
         self._event_time_column = event_time_column
 
     def read(self, batch: Batch) -> Rows:
         """Checks the types of a batch; RequestError names the first cell that does not fit."""
-        sent = batch.columns
+        sent, many = batch.columns, batch.rows > 1
+        arrays, instants = Arrays(), Arrays()
         values = dict(sent)
         for name, dtype, allowed in self._typed:
             column = sent[name]
-            for value in column:
-                if type(value) not in allowed:
-                    values[name] = column = _integers(batch, name, dtype, column)
-                    break
+            kinds = set(map(type, column)) if many else {type(column[0])}
+            if not kinds <= allowed:
+                values[name] = column = _integers(batch, name, dtype, column)
             if dtype == "timestamp":
-                values[name] = _moments(batch, name, column)
+                values[name] = moments = _moments(batch, name, column)
+                if many:
+                    instants[name] = _instants(moments)
             elif dtype == "int64":
                 _within_int64(batch, name, column)
-        return Rows(batch.rows, sent, values, self._event_times(batch, values), batch.instances)
+                if many and None not in column:
+                    arrays[name] = np.array(column, dtype=np.int64)
+            elif many and dtype == "float64":
+                _add_floats(arrays, name, column, kinds)
+        return Rows(batch.rows, sent, values, self._event_times(batch, values), arrays, instants)
 
     def _event_times(self, batch: Batch, values: dict[str, list[Any]]) -> list[int]:
         """Per row: the column of the label's time, else the row's own event_time, else the request's, else now."""
@@ -75,9 +96,22 @@ class Signature:
             times = _moments(batch, EVENT_TIME, batch.event_times)
         column = self._event_time_column
         if column is not None and column in values:
-            own = _moments(batch, column, values[column])
+            own = values[column] if column in self._times else _moments(batch, column, values[column])
             times = [other if mine is None else mine for mine, other in zip(own, times, strict=True)]
         return [fallback if one is None else one for one in times]
+
+
+def _add_floats(arrays: Arrays, name: str, column: list[Any], kinds: set[type]) -> None:
+    """None becomes NaN. An integer beyond float64 stays in its list: preprocessing names its place."""
+    if kinds == {float}:  # a third of the time that numpy takes, which looks at each type
+        arrays[name] = np.frombuffer(struct.pack(f"{len(column)}d", *column))
+        return
+    with suppress(OverflowError):
+        arrays[name] = np.array(column, dtype=np.float64)
+
+
+def _instants(moments: list[int | None]) -> npt.NDArray[np.datetime64]:
+    return np.array([NULL_US if us is None else us for us in moments], dtype=np.int64).view("datetime64[us]")
 
 
 def _integers(batch: Batch, name: str, dtype: str, column: list[Any]) -> list[Any]:
@@ -87,28 +121,37 @@ def _integers(batch: Batch, name: str, dtype: str, column: list[Any]) -> list[An
         if type(value) in allowed:
             continue
         if dtype != "int64" or type(value) is not float or not value.is_integer():
-            raise wrong(batch.place(name, row), f"{_WORDS[dtype]} is needed, not {type_name(value)}")
+            rule = f"{_WORDS[dtype]} is needed, not {type_name(value)}"
+            raise wrong(batch.place(name, row), rule, _SEND_ISO if dtype == "timestamp" else "")
         result[row] = int(value)
     return result
 
 
 def _within_int64(batch: Batch, name: str, column: list[Any]) -> None:
+    numbers = [value for value in column if value is not None]
+    if not numbers or (min(numbers) >= _INT64_MIN and max(numbers) <= _INT64_MAX):
+        return
     for row, value in enumerate(column):
         if value is not None and not _INT64_MIN <= value <= _INT64_MAX:
             raise wrong(batch.place(name, row), "the integer does not fit into 64 bits")
 
 
 def _moments(batch: Batch, name: str, column: list[Any]) -> list[int | None]:
-    result: list[int | None] = []
-    for row, value in enumerate(column):
-        result.append(
-            value if type(value) is int and -1 << 50 < value < 1 << 52 else _moment(batch.place(name, row), value)
-        )
-    return result
+    try:
+        return [_iso_us(value) for value in column]
+    except BadValueError:
+        # Once more for the place, which nobody needs as long as all is well.
+        return [_moment(batch.place(name, row), value) for row, value in enumerate(column)]
 
 
 def _moment(place: str, value: Any) -> int | None:
     try:
-        return instant_us(value)
+        return _iso_us(value)
     except BadValueError as error:
-        raise wrong(place, error.rule) from None
+        raise wrong(place, error.rule, "" if type(value) is str else _SEND_ISO) from None
+
+
+def _iso_us(value: Any) -> int | None:
+    if value is None or type(value) is str:
+        return instant_us(value)
+    raise BadValueError(f"{_WORDS['timestamp']} is needed, not {type_name(value)}")

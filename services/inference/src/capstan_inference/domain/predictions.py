@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from capstan_contracts.ids import uuid7_instant
+from capstan_contracts.ids import uuid7_millis
 from capstan_contracts.rest.inference import PredictionRecord
 from capstan_formats.records import PredictionRecord as LogRecord
-from capstan_formats.records import PredictionRow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Logged:
-    """A prediction where it was found: its request's record, its row, and the segment's digest or file name."""
+    """A prediction where it was found: its request's record, which row it is, the segment's digest or file name."""
 
     record: LogRecord
-    row: PredictionRow
+    row: int
     segment: str
 
 
@@ -29,26 +28,26 @@ def instant(micros: int) -> datetime:
 
 def id_millis(prediction: str) -> int:
     """The Unix milliseconds inside a prediction id: they tell in which segments it can be."""
-    return round(uuid7_instant(prediction).timestamp() * 1000)
+    return uuid7_millis(prediction)
 
 
 def on_the_wire(found: Logged, run: str | None) -> PredictionRecord:
     """What `GET /predictions/{id}` answers; the entity has key columns by name, and each view's own keys by view."""
-    record, row = found.record, found.row
+    schema, row = found.record.schema, found.record.row(found.row)
     return PredictionRecord(
         prediction_id=row["prediction_id"],
-        deployment=record.get("deployment", record["model"]),
-        model_version=record["version"],
-        package=record["package"],
+        deployment=schema.deployment,
+        model_version=schema.version,
+        package=schema.package,
         run=run,
         event_time=instant(row["event_time"]),
-        answered_at=instant(record["ts"]),
-        entity={**row["entity"], **row.get("lookup_keys", {})},
+        answered_at=instant(found.record.head.answered_at),
+        entity={**row["entity"], **row["lookup_keys"]},
         inputs=row["inputs"],
-        features=row.get("looked_up", {}),
+        features=row["looked_up"],
         feature_times={view: None if at is None else instant(at) for view, at in row["feature_times"].items()},
-        feature_status=row.get("feature_status", {}),
-        view_versions=record.get("ext", {}).get("view_versions", {}),
-        prediction=row["prediction"],
+        feature_status=row["feature_status"],
+        view_versions=dict(schema.view_versions),
+        outputs=row["outputs"],
         segment=found.segment,
     )

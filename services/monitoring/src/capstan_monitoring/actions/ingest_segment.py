@@ -156,9 +156,10 @@ async def _insert(session: WriteSession, monitor: MonitorRow, path: Path) -> set
                 "window_start": instant(start),
                 "join_key": key,
                 "prediction": prediction,
+                "outputs": outputs,
                 "by_id": prediction_key(identity),
             }
-            for identity, start, version, key, prediction in lines
+            for identity, start, version, key, prediction, outputs in lines
         ]
         await insert_scored(session, monitor.project, monitor.loop, rows)
         labelled |= {(row["window_start"], row["version"]) for row in rows if row["state"] == "labelled"}

@@ -72,7 +72,8 @@ class MeasureQuality(Work[WindowToMeasure]):
         async with self._database.read() as session:
             part = MonitorPart.from_json((await monitor_row(session, project, loop)).part)
             rows = int(await session.scalar(select(func.count()).select_from(ScoredRow).where(*mine)) or 0)
-            query = select(ScoredRow.prediction, ScoredRow.label).where(*mine, ScoredRow.state == "labelled")
+            measurable = (ScoredRow.state == "labelled", ScoredRow.prediction.is_not(None))
+            query = select(ScoredRow.prediction, ScoredRow.label).where(*mine, *measurable)
             async for prediction, label in await session.stream(query.execution_options(yield_per=5000)):
                 pairs.extend((prediction, label))
         await asyncio.to_thread(target.write_bytes, pairs.tobytes())

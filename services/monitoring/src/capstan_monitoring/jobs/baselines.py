@@ -1,22 +1,26 @@
-"""Baselines out of packages, and how a logged row fills the columns of one."""
+"""Baselines out of packages, and which columns of a log record fill one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from capstan_formats.record_columns import Column, Values
+from capstan_formats.record_schema import FEATURES, ColumnPath, RecordSchema
+from capstan_formats.records import PredictionRecord
 from capstan_formats.sketches import Baseline, BaselineColumn, CategorySketch, NumericSketch, Role, SketchError
 from capstan_monitoring.domain.columns import find
 from capstan_packages.errors import PackageError
 from capstan_packages.reader import read_package
 from capstan_servicekit.jobs.api import JobRefused
 
-SECTIONS = ("inputs", "looked_up", "features")
-ABSENT = object()
-"""The log does not hold the column: nothing is counted, not even a null."""
+SECTIONS = ("inputs", "looked_up")
+MONITORED = "prediction"
+"""The output whose values are compared with labels, and with the baseline's prediction where no output has its name."""
 
 
 @lru_cache(maxsize=4)
@@ -31,37 +35,45 @@ def baseline_of(path: str) -> Baseline:
     return Baseline({name: column for name, column in baseline.columns.items() if column.role is not Role.LABEL})
 
 
-class RowReader:
-    """Reads a baseline's columns out of logged rows; where a column lies is looked up once."""
+class ColumnReader:
+    """Finds a baseline's columns in log records; where a column lies is looked up once per schema."""
 
     def __init__(self, baseline: Baseline) -> None:
         self._columns = baseline.columns
-        self._places: dict[str, tuple[str, str]] = {}
+        self._places: dict[tuple[ColumnPath, ...], dict[str, ColumnPath | int | None]] = {}
 
-    def value(self, row: Mapping[str, Any], name: str) -> Any:
-        """The column's value in a row, or ABSENT. Inputs come first, then looked-up values, then the model's matrix."""
-        column = self._columns[name]
+    def column(self, record: PredictionRecord, name: str) -> Column | None:
+        """One value per row, or None where the log does not hold the column: nothing is counted, not even a null.
+
+        Inputs come first, then looked-up values, then the model's matrix.
+        """
+        schema = record.schema
+        places = self._places.get(schema.columns)
+        if places is None:
+            places = {one: self._find(schema, one, column) for one, column in self._columns.items()}
+            self._places[schema.columns] = places
+        place = places[name]
+        if isinstance(place, int):
+            matrix = record.columns[FEATURES,].values
+            return Column(matrix[:, place]) if isinstance(matrix, np.ndarray) else None
+        return None if place is None else record.columns[place]
+
+    def _find(self, schema: RecordSchema, name: str, column: BaselineColumn) -> ColumnPath | int | None:
         if column.role is Role.PREDICTION:
-            return row.get("prediction")
-        section, key = self._places.get(name) or self._find(row, name, column)
-        cells = row.get(section) or {}
-        if key in cells:
-            return cells[key]
-        self._places.pop(name, None)
-        section, key = self._find(row, name, column)
-        return row[section][key] if section else ABSENT
-
-    def _find(self, row: Mapping[str, Any], name: str, column: BaselineColumn) -> tuple[str, str]:
-        # The matrix holds codes where the sketch counts words.
-        sections = SECTIONS if isinstance(column.sketch, NumericSketch) else SECTIONS[:2]
-        for section in sections:
-            if (key := find(name, row.get(section) or {})) is not None:
-                self._places[name] = (section, key)
+            outputs = [path for path in (("outputs", name), ("outputs", MONITORED)) if path in schema.columns]
+            return outputs[0] if outputs else None
+        for section in SECTIONS:
+            names = [path[1] for path in schema.columns if path[0] == section]
+            if (key := find(name, names)) is not None:
                 return section, key
-        return "", ""
+        # The matrix holds codes where the sketch counts words.
+        if (FEATURES,) in schema.columns and isinstance(column.sketch, NumericSketch):
+            key = find(name, schema.features)
+            return None if key is None else schema.features.index(key)
+        return None
 
 
-def count(sketch: NumericSketch | CategorySketch, values: list[Any]) -> None:
+def count(sketch: NumericSketch | CategorySketch, values: Values) -> None:
     """Count values; what the sketch cannot take is a null: a log line of the wrong type must not stop the rest."""
     try:
         sketch.update(values)

@@ -7,20 +7,24 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from capstan_formats.instants import DAY_US, MAX_US, MIN_US
-from capstan_formats.segments import PredictionRecord, PredictionRow, SegmentError, read_segment
-from capstan_formats.sketches import Baseline
-from capstan_monitoring.domain.instants import instant, micros
+from capstan_formats.record_columns import Column, Values
+from capstan_formats.segments import PredictionRecord, SegmentError, read_segment
+from capstan_formats.sketches import Baseline, NumericSketch
 from capstan_monitoring.domain.join import key_of
-from capstan_monitoring.domain.windows import Grid
-from capstan_monitoring.jobs.baselines import ABSENT, RowReader, baseline_of, count, number
+from capstan_monitoring.jobs.baselines import MONITORED, ColumnReader, baseline_of, count, number
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 BUFFERED = 4096
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.intp]
 
 
 @dataclass
@@ -29,72 +33,64 @@ class Partial:
 
     package: str
     window: Baseline
-    reader: RowReader
+    reader: ColumnReader
     rows: int = 0
-    buffer: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    waiting: int = 0
+    buffer: dict[str, list[Values]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, row: PredictionRow) -> None:
-        """Take one row in."""
+    def add(self, record: PredictionRecord, rows: Ints) -> None:
+        """Take these rows of a record in."""
         for name in self.window:
-            value = self.reader.value(row, name)
-            if value is not ABSENT:
-                self.buffer[name].append(value)
-        self.rows += 1
-        if self.rows % BUFFERED == 0:
+            column = self.reader.column(record, name)
+            if column is not None:
+                self.buffer[name].append(_cells(column, rows, numeric=isinstance(self.window[name], NumericSketch)))
+        self.rows += len(rows)
+        self.waiting += len(rows)
+        if self.waiting >= BUFFERED:
             self.flush()
 
     def flush(self) -> None:
         """Count what is buffered."""
-        for name, values in self.buffer.items():
-            count(self.window[name], values)
+        for name, pieces in self.buffer.items():
+            arrays = [piece for piece in pieces if isinstance(piece, np.ndarray)]
+            whole = len(arrays) == len(pieces)
+            count(self.window[name], np.concatenate(arrays) if whole else list(chain.from_iterable(pieces)))
         self.buffer.clear()
+        self.waiting = 0
 
 
 def run(job: Job) -> dict[str, Any]:
     """Input: segment, packages {digest: path}, origin_us, length_us, keys, time_keys.
 
-    Output: rows, rows of unknown packages, newest event time, partial sketches; `scored.jsonl` in the
-    scratch folder has [prediction id, window start, version, join key, prediction] per row. Times are microseconds.
+    Output: rows, rows of unknown packages, newest event time, partial sketches; `scored.jsonl` in the scratch folder
+    has [prediction id, window start, version, join key, value, outputs] per row: the monitored output's value where it
+    is a number, and all outputs where they are more than that number. Times are microseconds.
     """
-    given, segment = job.input, Path(job.input["segment"])
+    segment = Path(job.input["segment"])
     try:
-        grid = Grid(instant(given["origin_us"]), timedelta(microseconds=given["length_us"]))
-        return Ingester(given, grid).run(segment, job.scratch / "scored.jsonl")
+        return Ingester(job.input).run(segment, job.scratch / "scored.jsonl")
     except SegmentError as error:
         raise JobRefused(f"the segment is damaged: {error}", errors=[("segment", str(error))]) from error
-
-
-def _rows(segment: Path) -> Iterator[tuple[PredictionRecord, PredictionRow]]:
-    """Rows whose event time can be a time at all."""
-    for record in read_segment(segment):
-        for row in record["rows"]:
-            if MIN_US <= row["event_time"] < MAX_US:
-                yield record, row
 
 
 class Ingester:
     """One pass over a segment."""
 
-    def __init__(self, given: dict[str, Any], grid: Grid) -> None:
-        self._given, self._grid = given, grid
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._given = given
         self._partials: dict[tuple[int, int], Partial] = {}
         self._newest: int | None = None
-        self._unknown = 0
+        self._rows = self._unknown = 0
 
     def run(self, segment: Path, target: Path) -> dict[str, Any]:
         """Read the segment, write a line per known prediction."""
-        rows = 0
         with target.open("w", encoding="utf-8") as lines:
-            for record, row in _rows(segment):
-                rows += 1
-                if (line := self._take(record, row)) is None:
-                    self._unknown += 1
-                else:
-                    lines.write(json.dumps(line) + "\n")
+            for record in read_segment(segment):
+                lines.writelines(json.dumps(line) + "\n" for line in self._take(record))
         for partial in self._partials.values():
             partial.flush()
         return {
-            "rows": rows,
+            "rows": self._rows,
             "unknown": self._unknown,
             "newest_us": self._newest,
             "partials": [
@@ -104,33 +100,83 @@ class Ingester:
             ],
         }  # fmt: skip
 
-    def _take(self, record: PredictionRecord, row: PredictionRow) -> list[Any] | None:
-        """The line of a row; None when its package is not known or it is no prediction."""
-        logged: dict[str, Any] = {**record, **row}  # whatever the types promise: a log line may come from anywhere
-        version, package = logged.get("version"), str(logged.get("package"))
-        prediction, identity = logged.get("prediction"), logged.get("prediction_id")
-        if type(version) is not int or not 0 < version < 2**31 or package not in self._given["packages"]:
-            return None
-        score = number(prediction)
-        if score is None or not math.isfinite(score) or not isinstance(identity, str) or len(identity) > 36:
-            return None
-        start = micros(self._grid.start_of(instant(row["event_time"])))
-        assert start is not None
-        partial = self._partial(start, version, package)
-        if partial is None:
-            return None
-        partial.add(row)
-        # A clock that runs ahead must not close windows for everybody else.
-        if row["event_time"] <= record.get("ts", 0) + DAY_US:
-            self._newest = max(self._newest or row["event_time"], row["event_time"])
-        key = key_of(row.get("inputs") or {}, self._given["keys"], self._given["time_keys"])
-        return [identity, start, version, key, score]
+    def _take(self, record: PredictionRecord) -> Iterator[list[Any]]:
+        """The lines of a record; rows count as unknown where their package is, or where they are no prediction."""
+        times, version = record.head.event_times, record.schema.version
+        sane = (times >= MIN_US) & (times < MAX_US)  # an event time that can be a time at all
+        chosen = np.flatnonzero(sane & self._predicted(record))
+        self._rows += int(sane.sum())
+        self._unknown += int(sane.sum()) - len(chosen)
+        origin, length = self._given["origin_us"], self._given["length_us"]
+        starts = origin + (times[chosen] - origin) // length * length
+        for start in np.unique(starts).tolist():
+            rows = chosen[starts == start]
+            partial = self._partial(start, version, record.schema.package)
+            if partial is None:
+                self._unknown += len(rows)
+                continue
+            partial.add(record, rows)
+            self._note(times[rows], record.head.answered_at)
+            yield from self._lines(record, rows.tolist(), start)
+
+    def _predicted(self, record: PredictionRecord) -> Bools:
+        """Which rows hold a prediction of a package that is known."""
+        schema, value = record.schema, record.columns.get(("outputs", MONITORED))
+        if value is None or not 0 < schema.version < 2**31 or schema.package not in self._given["packages"]:
+            return np.zeros(record.rows, dtype=np.bool_)
+        numbers = value.numbers()
+        if numbers is not None:
+            return np.isfinite(numbers)
+        return np.array([_is_value(cell) for cell in value.tolist()], dtype=np.bool_)
+
+    def _note(self, times: npt.NDArray[np.int64], answered_at: int) -> None:
+        """A clock that runs ahead must not close windows for everybody else."""
+        known = times[times <= min(answered_at + DAY_US, MAX_US)]
+        if len(known):
+            newest = int(known.max())
+            self._newest = max(self._newest or newest, newest)
+
+    def _lines(self, record: PredictionRecord, rows: list[int], start: int) -> Iterator[list[Any]]:
+        inputs, ids = record.section("inputs"), record.head.ids.texts()
+        keys = {key: inputs[key].tolist() for key in self._given["keys"] if key in inputs}
+        outputs = {name: column.tolist() for name, column in record.section("outputs").items()}
+        values = outputs[MONITORED]
+        for row in rows:
+            named = {key: cells[row] for key, cells in keys.items()}
+            value = number(values[row])
+            all_of_it = None
+            if value is None or len(outputs) > 1:
+                all_of_it = {name: _kept(cells[row]) for name, cells in outputs.items()}
+            key = key_of(named, self._given["keys"], self._given["time_keys"])
+            yield [ids[row], start, record.schema.version, key, value, all_of_it]
 
     def _partial(self, start: int, version: int, package: str) -> Partial | None:
         """None when the version's rows in this window come from another package: one of the two is not this version."""
         partial = self._partials.get((start, version))
         if partial is None:
             baseline = baseline_of(self._given["packages"][package])
-            partial = Partial(package, baseline.empty_window(), RowReader(baseline))
+            partial = Partial(package, baseline.empty_window(), ColumnReader(baseline))
             self._partials[(start, version)] = partial
         return partial if partial.package == package else None
+
+
+def _cells(column: Column, rows: Ints, *, numeric: bool) -> Values:
+    """These rows as float64, NaN where null, for a numeric sketch of numbers; else as plain values."""
+    numbers = column.numbers() if numeric else None
+    if numbers is not None:
+        return numbers if len(rows) == len(numbers) else numbers[rows]
+    cells = column.tolist()
+    return cells if len(rows) == len(cells) else [cells[row] for row in rows]
+
+
+def _kept(cell: Any) -> Any:
+    """As a database takes JSON: numbers are finite."""
+    if isinstance(cell, list):
+        return [_kept(one) for one in cell]
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
+
+
+def _is_value(cell: Any) -> bool:
+    """A class by its word or number."""
+    value = number(cell)
+    return isinstance(cell, str) if value is None else math.isfinite(value)

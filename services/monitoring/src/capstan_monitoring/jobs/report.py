@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from capstan_contracts.kinds.statistics import Sort
 from capstan_contracts.loop import DriftSpec
-from capstan_formats.segments import read_segment
+from capstan_formats.segments import PredictionRecord, read_segment
 from capstan_formats.sketches import CategorySketch, NumericSketch
 from capstan_monitoring.domain.columns import find
 from capstan_monitoring.domain.jobs import RenderedReport, ReportToRender
-from capstan_monitoring.jobs.baselines import ABSENT, RowReader, baseline_of, number
+from capstan_monitoring.jobs.baselines import ColumnReader, baseline_of, number
 from capstan_monitoring.statistics.installed import STATISTICS
 from capstan_servicekit.jobs.api import Job, JobRefused
 
@@ -30,7 +33,7 @@ def run(job: Job) -> RenderedReport:
     baseline = baseline_of(given.package)
     drift = DriftSpec.model_validate(given.drift)
     names = [name for name in baseline if name not in drift.ignore]
-    current = _window(given, RowReader(baseline), names)
+    current = _window(given, ColumnReader(baseline), names)
     reference = _training_set(Path(given.training_set), names, given.rows)
     shown = [name for name in names if _has_values(current.get(name)) and _has_values(reference.get(name))]
     if not shown:
@@ -70,29 +73,32 @@ def _method(drift: DriftSpec, sort: Sort) -> tuple[str, float]:
     return kind.in_report(kind.floor if floor is None else floor) or ("psi", STATISTICS.get("psi").floor)
 
 
-def _rows(given: ReportToRender) -> Iterator[dict[str, Any]]:
+def _rows(given: ReportToRender) -> Iterator[tuple[bytes, PredictionRecord, int]]:
+    """Rows of the window: a hash of the id, which record, which of its rows."""
     for segment in given.segments:
         for record in read_segment(Path(segment)):
-            if record.get("version") == given.version:
-                yield from (dict(row) for row in record["rows"] if given.start_us <= row["event_time"] < given.end_us)
+            if record.schema.version != given.version:
+                continue
+            times, ids = record.head.event_times, record.head.ids
+            for row in np.flatnonzero((times >= given.start_us) & (times < given.end_us)).tolist():
+                yield _place(ids.text(row)), record, row
 
 
-def _window(given: ReportToRender, reader: RowReader, names: list[str]) -> dict[str, list[Any]]:
+def _window(given: ReportToRender, reader: ColumnReader, names: list[str]) -> dict[str, list[Any]]:
     """A sample that is the same each time: the rows whose ids have the smallest hashes."""
-    rows = heapq.nsmallest(given.rows, _rows(given), key=_place)
+    rows = heapq.nsmallest(given.rows, _rows(given), key=itemgetter(0))
     columns: dict[str, list[Any]] = {}
     for name in names:
-        values = [reader.value(row, name) for row in rows]
-        columns[name] = [None if value is ABSENT else value for value in values]
+        found = ((reader.column(record, name), row) for _, record, row in rows)
+        columns[name] = [None if column is None else column.at(row) for column, row in found]
     return columns
 
 
-def _place(row: dict[str, Any]) -> bytes:
-    return hashlib.blake2b(str(row.get("prediction_id")).encode(), digest_size=8).digest()
+def _place(prediction_id: str) -> bytes:
+    return hashlib.blake2b(prediction_id.encode(), digest_size=8).digest()
 
 
 def _training_set(path: Path, names: list[str], rows: int) -> dict[str, list[Any]]:
-    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
