@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -16,9 +16,13 @@ class IllegalTransition(RuntimeError):
 class Machine(Generic[S]):
     """The states of a thing. `transitions` maps (before, after) to the modules of the service that make it."""
 
-    def __init__(self, thing: str, first: S, transitions: Mapping[tuple[S, S], tuple[str, ...]]) -> None:
+    def __init__(
+        self, thing: str, first: S, transitions: Mapping[tuple[S, S], tuple[str, ...]], *, never: Collection[S] = ()
+    ) -> None:
         self.thing, self.first, self.transitions = thing, first, transitions
-        self.states: type[S] = type(first)
+        self.words: type[S] = type(first)
+        self.states = tuple(state for state in self.words if state not in never)
+        """In the order of the enum, which may have more of them for things of other sorts (`never`)."""
 
     @property
     def finals(self) -> frozenset[S]:
@@ -27,7 +31,7 @@ class Machine(Generic[S]):
 
     def allows(self, before: str, after: S) -> bool:
         """Whether `after` may follow `before`."""
-        return (self.states(before), after) in self.transitions
+        return (self.words(before), after) in self.transitions
 
     def into(self, after: S) -> tuple[S, ...]:
         """The states that `after` may follow: for an UPDATE of many rows, and for telling a caller what is needed."""

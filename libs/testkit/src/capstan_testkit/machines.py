@@ -23,7 +23,7 @@ def assert_whole(machine: Machine[S], *, finals: set[S], package: str) -> None:
         assert modules, f"nobody moves a {machine.thing} from {before} to {after}"
         for module in modules:
             source = inspect.getsource(importlib.import_module(f"{package}.{module}"))
-            named = f"{machine.states.__name__}.{after.name}"
+            named = f"{machine.words.__name__}.{after.name}"
             assert named in source, f"{module} never names {named}, and is said to move a {machine.thing} there"
 
 

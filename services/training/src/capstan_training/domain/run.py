@@ -31,6 +31,7 @@ RUN = Machine(
         (State.QUEUED, State.CANCELLED): _CARRY_OUT,
         (State.RUNNING, State.CANCELLED): _CARRY_OUT,
     },
+    never=(State.WAITING,),  # nobody is asked while a run goes on
 )
 """Whoever cancels asks the work to stop; it is the work that writes how the run ended."""
 
