@@ -340,7 +340,7 @@ async def test_a_folder_of_part_files_in_gzip_is_one_batch(
     for part in range(3):
         (folder / f"part-{part}.parquet").write_bytes(make_parquet(make_columns(5, start=part * 5)))
     content, filename = batch_file(folder)
-    batch = await send(service, name, gzip.compress(content), filename=f"{filename}.gz")
+    batch = await send(service, name, gzip.compress(content, mtime=0), filename=f"{filename}.gz")
     assert batch["state"] == "committed" and batch["media"] == "tar+gzip" and batch["rows"] == 15
     manifest = (await service.viewer.get(f"{BASE}/datasets/{name}/versions/{batch['version']}")).json()
     assert [file["path"] for file in manifest["files"]] == ["one.parquet"]

@@ -272,8 +272,8 @@ def test_a_folder_of_part_files_is_one_batch(arrive: Callable[..., Made]) -> Non
     marks = {"_SUCCESS": b"", "__part-0__crc": b"crc"}
     made = arrive(tar(**parts, **marks), "tar")
     assert made.seen["id"].to_pylist() == [1, 2] and made.seen["note"].to_pylist() == [None, "x"]
-    assert arrive(gzip.compress(tar(**parts)), "tar+gzip").outcome.columns == made.outcome.columns
-    spark = {"_SUCCESS": b"", "a__csv": PART, "b__csv": b"", "c__csv__gz": gzip.compress(PART)}
+    assert arrive(gzip.compress(tar(**parts), mtime=0), "tar+gzip").outcome.columns == made.outcome.columns
+    spark = {"_SUCCESS": b"", "a__csv": PART, "b__csv": b"", "c__csv__gz": gzip.compress(PART, mtime=0)}
     assert arrive(tar(**spark), "tar").outcome.verdict.rows == 2
 
 
@@ -285,7 +285,7 @@ def test_a_folder_of_part_files_is_one_batch(arrive: Callable[..., Made]) -> Non
         ({"a__csv": PART, "b__csv": b""}, "empty-file", "out/b.csv: the file has no bytes"),
         ({"a__csv": PART, "b__parquet": GOOD["table"]}, "mixed-media", "csv and parquet"),
         ({"a__xlsx": b"x"}, "unknown-medium", "out/a.xlsx"),
-        ({"a__csv__gz": gzip.compress(PART)[:-6]}, "truncated", "out/a.csv.gz: the gzip stream was cut off"),
+        ({"a__csv__gz": gzip.compress(PART, mtime=0)[:-6]}, "truncated", "out/a.csv.gz: the gzip stream was cut off"),
         ({}, "no-rows", "no file with rows"),
         ({"a__csv": b"id,at\n"}, "no-rows", "columns but no rows"),
     ],
@@ -299,11 +299,16 @@ def test_a_folder_that_is_no_batch(arrive: Callable[..., Made], files: dict[str,
     ("content", "form", "rule", "said"),
     [
         (tar(a__csv=PART)[:700], "tar", "corrupt-tar", "cut off"),
-        (gzip.compress(PART)[:-6], "csv+gzip", "truncated", "cut off"),
-        (gzip.compress(PART)[:12] + b"zz" + gzip.compress(PART)[14:], "csv+gzip", "corrupt-gzip", "damaged"),
+        (gzip.compress(PART, mtime=0)[:-6], "csv+gzip", "truncated", "cut off"),
+        (
+            gzip.compress(PART, mtime=0)[:12] + b"zz" + gzip.compress(PART, mtime=0)[14:],
+            "csv+gzip",
+            "corrupt-gzip",
+            "damaged",
+        ),
         (PART, "csv+gzip", "not-gzip", "begins with"),
-        (gzip.compress(PART), "csv", "not-csv", "ends with .gz"),
-        (gzip.compress(b"id,at,x\n" + b"0" * (1 << 26)), "csv+gzip", "too-large", "more than 16,777,216"),
+        (gzip.compress(PART, mtime=0), "csv", "not-csv", "ends with .gz"),
+        (gzip.compress(b"id,at,x\n" + b"0" * (1 << 26), mtime=0), "csv+gzip", "too-large", "more than 16,777,216"),
         (PART + b'2,2013-01-01T00:00:00Z,"x\n', "csv", "open-quote:x", "row 2 opens a quote"),
         (PART + b"2,2013-01-01T00:00:00Z," + b"9" * 25 + b"\n", "csv", "too-big:x", "row 2 has"),
         (lines({"id": 1, "at": "2013-01-01", "x": 10**25}), "jsonlines", "too-big:x", "row 1 has"),

@@ -61,13 +61,13 @@ def test_a_bomb_is_not_unpacked_further_than_the_cap(tar: Tar) -> None:
     bomb = tar({"zeros": bytes(80 << 20)})
     assert len(bomb) < 1 << 20
     assert refused(bomb) == ("archive", f"at most {64 << 20} bytes when unpacked")
-    assert refused(gzip.compress(bytes(80 << 20)))[0] == "archive"
+    assert refused(gzip.compress(bytes(80 << 20), mtime=0))[0] == "archive"
 
 
 def test_a_header_that_promises_more_than_there_is() -> None:
     info = tarfile.TarInfo("big")
     info.size = 1 << 60
-    assert refused(gzip.compress(info.tobuf() + b"x" * 512))[0] == "archive"
+    assert refused(gzip.compress(info.tobuf() + b"x" * 512, mtime=0))[0] == "archive"
 
 
 def test_too_many_entries(tar: Tar) -> None:
@@ -81,8 +81,8 @@ def test_what_is_no_whole_archive(tar: Tar) -> None:
         b"",
         b"PK\x03\x04",
         whole[: len(whole) // 2],
-        gzip.compress(b"no tar at all" * 100),
-        gzip.compress(b""),
+        gzip.compress(b"no tar at all" * 100, mtime=0),
+        gzip.compress(b"", mtime=0),
     ):
         assert refused(content)[0] == "archive"
 
