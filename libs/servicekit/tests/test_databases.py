@@ -64,7 +64,7 @@ class SlowBus(MemoryBus):
 
 
 def event(number: int) -> LabelsReceived:
-    return LabelsReceived(monitor="m", source="s", labels=number, joined=0, unlabelled=0)
+    return LabelsReceived(loop="m", source="s", labels=number, joined=0, unlabelled=0)
 
 
 def item(key: str, count: int = 0) -> WorkRow:

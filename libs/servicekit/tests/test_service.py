@@ -68,7 +68,7 @@ class Toy:
         async def make(project: ProjectName, body: Body, _: Operator) -> dict[str, bool]:
             async with kit.database.write() as session:
                 added = await kit.work.add(session, Toil(str(body.value)), project=project)
-                event = LabelsReceived(monitor="m", source="s", labels=1, joined=1, unlabelled=0)
+                event = LabelsReceived(loop="m", source="s", labels=1, joined=1, unlabelled=0)
                 kit.outbox.add(session, event, project=project, subject=Urn(project, "loop", "m"))
             return {"added": added}
 

@@ -233,7 +233,7 @@ class LabelsReceived(Event):
 
     TYPE = "labels.received.v1"
     SERVICE = "monitoring"
-    monitor: str
+    loop: str
     source: str
     labels: int
     joined: int
@@ -265,7 +265,7 @@ class DriftDetected(Event):
 
     TYPE = "drift.detected.v1"
     SERVICE = "monitoring"
-    monitor: str
+    loop: str
     model_version: int
     window_start: Instant
     window_end: Instant
@@ -279,7 +279,7 @@ class DriftCleared(Event):
 
     TYPE = "drift.cleared.v1"
     SERVICE = "monitoring"
-    monitor: str
+    loop: str
     model_version: int
     window_start: Instant
     window_end: Instant
@@ -290,7 +290,7 @@ class QualityDegraded(Event):
 
     TYPE = "quality.degraded.v1"
     SERVICE = "monitoring"
-    monitor: str
+    loop: str
     model_version: int
     window_start: Instant
     window_end: Instant

@@ -59,7 +59,7 @@ class FollowVersions:
         )
         if window is not None:
             event = DriftCleared(
-                monitor=monitor.loop, model_version=window.version, window_start=window.start, window_end=window.end
+                loop=monitor.loop, model_version=window.version, window_start=window.start, window_end=window.end
             )
             subject = Urn(monitor.project, "loop", monitor.loop)
             self._outbox.add(session, event, project=monitor.project, subject=subject)

@@ -82,7 +82,7 @@ class JoinLabels(Work[LabelsToJoin]):
             await self._work.add(session, measure, project=project)
         dataset = item.payload.dataset
         event = LabelsReceived(
-            monitor=loop, source=str(Urn(project, "dataset", dataset, version[:12])), labels=counts.labels,
+            loop=loop, source=str(Urn(project, "dataset", dataset, version[:12])), labels=counts.labels,
             joined=joined, unlabelled=counts.unlabelled,
         )  # fmt: skip
         self._outbox.add(session, event, project=project, subject=Urn(project, "loop", loop))

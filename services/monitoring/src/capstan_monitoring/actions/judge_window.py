@@ -116,7 +116,7 @@ class JudgeWindow(Work[WindowToJudge]):
         elif state is WindowState.QUIET and monitor.alarm and window.version == monitor.model_version:
             monitor.alarm = False
             cleared = DriftCleared(
-                monitor=window.loop, model_version=window.version, window_start=window.start, window_end=window.end
+                loop=window.loop, model_version=window.version, window_start=window.start, window_end=window.end
             )
             self._outbox.add(session, cleared, project=window.project, subject=_subject(window))
         window.message = "; ".join(notes)
@@ -148,7 +148,7 @@ class JudgeWindow(Work[WindowToJudge]):
         monitor.alarm = True
         report = report_path(window.project, window.loop, window.start)
         detected = DriftDetected(
-            monitor=window.loop, model_version=window.version, window_start=window.start, window_end=window.end,
+            loop=window.loop, model_version=window.version, window_start=window.start, window_end=window.end,
             rows=window.judged or 0, columns=figures, report=report,
         )  # fmt: skip
         self._outbox.add(session, detected, project=window.project, subject=_subject(window))

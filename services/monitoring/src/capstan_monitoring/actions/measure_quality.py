@@ -90,7 +90,7 @@ class MeasureQuality(Work[WindowToMeasure]):
         row.degraded = True
         limits: dict[str, Any] = {"bound": bound.min if bound.min is not None else bound.max}
         event = QualityDegraded(
-            monitor=row.loop, model_version=row.version, window_start=row.start, window_end=row.end,
+            loop=row.loop, model_version=row.version, window_start=row.start, window_end=row.end,
             metric=row.metric, value=row.value, low=row.low, high=row.high, **limits,
         )  # fmt: skip
         self._outbox.add(session, event, project=row.project, subject=Urn(row.project, "loop", row.loop))

@@ -41,7 +41,7 @@ class ReceiveLabels:
             by_key, by_id = _sorted_out(request.labels, MonitorPart.from_json(monitor.part))
             joined, windows = await self._write(session, project, request.loop, by_key, by_id)
             received = len(request.labels)
-            event = LabelsReceived(monitor=request.loop, source="api", labels=received, joined=joined, unlabelled=0)
+            event = LabelsReceived(loop=request.loop, source="api", labels=received, joined=joined, unlabelled=0)
             self._outbox.add(session, event, project=project, subject=Urn(project, "loop", request.loop))
             cause = uuid7()
             for start, version in sorted(windows):
