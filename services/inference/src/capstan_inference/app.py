@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from capstan_contracts.ids import uuid7
 from capstan_inference.actions.apply_part import ServingParts
@@ -12,6 +11,7 @@ from capstan_inference.actions.find_prediction import FindPrediction
 from capstan_inference.actions.flush_servers import FlushServers
 from capstan_inference.actions.follow_registry import FollowRegistry
 from capstan_inference.actions.list_deployments import ListDeployments
+from capstan_inference.actions.model_servers import MODEL_SERVERS
 from capstan_inference.actions.ports import ModelServer
 from capstan_inference.actions.reconcile import Reconcile
 from capstan_inference.actions.roll_out import RollOut
@@ -19,7 +19,6 @@ from capstan_inference.actions.ship_segments import ShipSegments
 from capstan_inference.actions.take_report import TakeReport
 from capstan_inference.actions.take_segment import TakeSegment
 from capstan_inference.actions.watch_servers import WatchServers
-from capstan_inference.adapters.model_server import ChildModelServer
 from capstan_inference.adapters.spool import FolderSpool
 from capstan_inference.routes.deployments import deployments_router
 from capstan_inference.routes.predictions import predictions_router
@@ -44,7 +43,7 @@ def compose(kit: Kit, settings: Settings, server: ModelServer | None = None) -> 
     own = None
     flush = FlushServers(kit.database)
     if server is None:
-        server = own = _model_server(kit, settings, flush)
+        server = own = MODEL_SERVERS.get(settings.model_servers)(kit, settings, flush)
     spool = FolderSpool(settings.home / "spool" / "inference")
     roll_out = RollOut(kit.database, server, kit.outbox, kit.clock)
     reconcile = Reconcile(kit.database, kit.peers, kit.work)
@@ -73,23 +72,3 @@ def compose(kit: Kit, settings: Settings, server: ModelServer | None = None) -> 
         closers=[own.close] if own is not None else [],
         uploads=UPLOADS,
     )
-
-
-class _OwnModelServer(ModelServer, Protocol):
-    """One that lives and ends with this service."""
-
-    async def run(self) -> None: ...
-
-    async def missing(self) -> str | None: ...
-
-    async def close(self) -> None: ...
-
-
-def _model_server(kit: Kit, settings: Settings, flush: FlushServers) -> _OwnModelServer:
-    if settings.model_servers == "child":
-        return ChildModelServer(settings, kit.objects, Placements(kit.database))
-    # Only where it is used: the client of the Kubernetes API is a third of what this process imports.
-    from capstan_inference.adapters.kubernetes.cluster import LightkubeCluster  # noqa: PLC0415
-    from capstan_inference.adapters.kubernetes.server import KubernetesModelServer  # noqa: PLC0415
-
-    return KubernetesModelServer(settings, LightkubeCluster(settings.model_namespace), flush)

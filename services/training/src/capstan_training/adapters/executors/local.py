@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
 from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.runtime import Kit
 from capstan_training.actions.ports import (
+    Handover,
     Output,
     PipelineFailed,
     PipelineOrder,
@@ -19,10 +22,18 @@ from capstan_training.actions.ports import (
     PipelineTimedOut,
 )
 from capstan_training.domain.transcript import plain
+from capstan_training.settings import Settings
 
 GROUP = "training"
 JOB = "capstan_training.jobs.run_pipeline:run"
 _CHUNK = 256 * 1024
+
+
+def make(kit: Kit, settings: Settings, handover: Handover) -> LocalExecutor:
+    """The executor of this machine, with a worker pool of its own."""
+    python = settings.job_pythons.get(GROUP, sys.executable)
+    pool = JobPool({GROUP: python}, settings.home / "scratch" / "training-runs", idle_s=settings.job_idle_s)
+    return LocalExecutor(pool, kit.objects, poll_s=settings.poll_s)
 
 
 class LocalExecutor:
