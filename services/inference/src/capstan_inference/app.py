@@ -11,7 +11,6 @@ from capstan_inference.actions.find_prediction import FindPrediction
 from capstan_inference.actions.flush_servers import FlushServers
 from capstan_inference.actions.follow_registry import FollowRegistry
 from capstan_inference.actions.list_deployments import ListDeployments
-from capstan_inference.actions.model_servers import MODEL_SERVERS
 from capstan_inference.actions.ports import ModelServer
 from capstan_inference.actions.reconcile import Reconcile
 from capstan_inference.actions.roll_out import RollOut
@@ -19,6 +18,7 @@ from capstan_inference.actions.ship_segments import ShipSegments
 from capstan_inference.actions.take_report import TakeReport
 from capstan_inference.actions.take_segment import TakeSegment
 from capstan_inference.actions.watch_servers import WatchServers
+from capstan_inference.adapters.model_servers.port import MODEL_SERVERS
 from capstan_inference.adapters.spool import FolderSpool
 from capstan_inference.routes.deployments import deployments_router
 from capstan_inference.routes.predictions import predictions_router
@@ -41,15 +41,15 @@ def build(settings: ServiceSettings) -> Service:
 def compose(kit: Kit, settings: Settings, server: ModelServer | None = None) -> Service:
     """The same from parts; a `server` given takes the place of the one that the settings name."""
     own = None
-    flush = FlushServers(kit.database)
+    flush, placements = FlushServers(kit.database), Placements(kit.database)
     if server is None:
-        server = own = MODEL_SERVERS.get(settings.model_servers)(kit, settings, flush)
+        server = own = MODEL_SERVERS.get(settings.model_servers)(settings, kit.objects, placements, flush)
     spool = FolderSpool(settings.home / "spool" / "inference")
     roll_out = RollOut(kit.database, server, kit.outbox, kit.clock)
     reconcile = Reconcile(kit.database, kit.peers, kit.work)
     ship = ShipSegments(kit.database, kit.objects, kit.outbox, spool, server)
     find = FindPrediction(kit.database, kit.objects, spool, flush)
-    converge = Converge(kit.database, Placements(kit.database), server, kit.work, occasion=uuid7())
+    converge = Converge(kit.database, placements, server, kit.work, occasion=uuid7())
     reports = TakeReport(kit.database, kit.clock)
     watch = WatchServers(kit.database, server, reports, kit.metrics.registry, settings.model_silent_s)
     tasks: list[Callable[[], Awaitable[None]]] = [converge.run, ship.run, watch.run]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from capstan_inference.actions.model_servers import MODEL_SERVERS
+from capstan_inference.adapters.model_servers.port import MODEL_SERVERS
 from capstan_inference.app import build
 from capstan_inference.settings import MODEL_SERVERS_GROUP, Settings
 from capstan_servicekit.settings import wrong_settings
@@ -46,7 +46,7 @@ class Remote:
     async def close(self):
         self.closed = True
 
-def make(kit, settings, flush):
+def make(settings, objects, wanted, flush):
     MADE.append(Remote())
     return MADE[-1]
 """

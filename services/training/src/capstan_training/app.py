@@ -13,7 +13,6 @@ from capstan_training.actions.choose_pipeline import ChoosePipeline
 from capstan_training.actions.close_run import CloseRun
 from capstan_training.actions.compile_code import CompileCode
 from capstan_training.actions.consider_start import ConsiderStart
-from capstan_training.actions.executors import EXECUTORS
 from capstan_training.actions.follow_log import FollowLog
 from capstan_training.actions.log_run import LogRun
 from capstan_training.actions.make_training_set import MakeTrainingSet
@@ -27,6 +26,7 @@ from capstan_training.actions.run_pipeline import RunPipeline
 from capstan_training.actions.run_pod_api import RunPodApi
 from capstan_training.actions.start_run import StartRun
 from capstan_training.actions.store_code import StoreCode
+from capstan_training.adapters.executors.port import EXECUTORS
 from capstan_training.adapters.feature_store import FeatureStoreTrainingSets
 from capstan_training.adapters.ingestion import IngestionDatasets
 from capstan_training.adapters.mlflow import MlflowTracking
@@ -48,7 +48,7 @@ def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> S
     """The service on given parts; an `executor` given takes the place of the one that the settings name."""
     database, clock, work, objects = kit.database, kit.clock, kit.work, kit.objects
     handover = RunPodApi(database, objects, settings.home / "scratch" / "training-runs")
-    executor = executor or EXECUTORS.get(settings.executor)(kit, settings, handover)
+    executor = executor or EXECUTORS.get(settings.executor)(settings, objects, handover)
     logs = RunLogFiles(settings.home / "logs" / "runs", cap=settings.log_bytes)
     datasets, start = IngestionDatasets(kit.peers), StartRun(clock, work)
     choose = ChoosePipeline(database, wait_s=settings.compile_wait_s)

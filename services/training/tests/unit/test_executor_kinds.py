@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from capstan_servicekit.settings import wrong_settings
 from capstan_testkit.distributions import install_distribution
 from capstan_testkit.harness import running
-from capstan_training.actions.executors import EXECUTORS
+from capstan_training.adapters.executors.port import EXECUTORS
 from capstan_training.app import build
 from capstan_training.settings import EXECUTORS_GROUP, Settings
 
@@ -30,8 +30,8 @@ class Slurm:
     async def close(self):
         self.closed = True
 
-def make(kit, settings, handover):
-    MADE.append((Slurm(), kit, settings, handover))
+def make(settings, objects, handover):
+    MADE.append((Slurm(), settings, objects))
     return MADE[-1][0]
 """
 
@@ -62,8 +62,8 @@ async def test_an_executor_from_outside_is_picked_by_its_name(tmp_path: Path, mo
         entry_points={EXECUTORS_GROUP: {"slurm": "slurm_executor:make"}}, families=(EXECUTORS,),
     )  # fmt: skip
     async with running(Settings, build, tmp_path / "home", executor="slurm") as h:
-        ((executor, kit, settings, _),) = importlib.import_module("slurm_executor").MADE
-        assert kit is h.kit and settings.executor == "slurm"
+        ((executor, settings, objects),) = importlib.import_module("slurm_executor").MADE
+        assert objects is h.kit.objects and settings.executor == "slurm"
         assert executor.close in h.service_.closers
     assert executor.closed
 

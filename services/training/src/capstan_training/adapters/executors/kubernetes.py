@@ -7,7 +7,7 @@ from importlib.metadata import version as distribution_version
 from typing import Any
 
 from capstan_servicekit.errors import Upstream
-from capstan_servicekit.runtime import Kit
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_training.actions.ports import (
     Handover,
     Output,
@@ -27,7 +27,7 @@ _SLOWER_S = 2.0
 _UNREMARKABLE_LOOKS = 20
 
 
-def make(kit: Kit, settings: Settings, handover: Handover) -> KubernetesExecutor:
+def make(settings: Settings, objects: ObjectStore, handover: Handover) -> KubernetesExecutor:
     """One Job per run, in the cluster that this process belongs to or that KUBECONFIG names."""
     place = Place(
         image=settings.run_image,

@@ -11,7 +11,6 @@ from typing import Any
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
 from capstan_servicekit.objects.port import ObjectStore
-from capstan_servicekit.runtime import Kit
 from capstan_training.actions.ports import (
     Handover,
     Output,
@@ -29,11 +28,11 @@ JOB = "capstan_training.jobs.run_pipeline:run"
 _CHUNK = 256 * 1024
 
 
-def make(kit: Kit, settings: Settings, handover: Handover) -> LocalExecutor:
+def make(settings: Settings, objects: ObjectStore, handover: Handover) -> LocalExecutor:
     """The executor of this machine, with a worker pool of its own."""
     python = settings.job_pythons.get(GROUP, sys.executable)
     pool = JobPool({GROUP: python}, settings.home / "scratch" / "training-runs", idle_s=settings.job_idle_s)
-    return LocalExecutor(pool, kit.objects, poll_s=settings.poll_s)
+    return LocalExecutor(pool, objects, poll_s=settings.poll_s)
 
 
 class LocalExecutor:
