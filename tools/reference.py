@@ -154,7 +154,9 @@ def _fields(prefix: str, fields: Mapping[str, FieldInfo]) -> str:
 
 def errors_page() -> str:
     """Every error that a caller may meet: its code, status and title."""
-    kinds = sorted(_subclasses(errors.CapstanError), key=lambda kind: (kind.code.status, kind.code))
+    # Those of one adapter, which nobody outside of it sees, are left out: whether they are loaded depends on the setting.
+    common = (kind for kind in _subclasses(errors.CapstanError) if kind.__module__ == errors.__name__)
+    kinds = sorted(common, key=lambda kind: (kind.code.status, kind.code))
     rows = [
         f"| `{kind.code.value}` | {kind.code.status} | {kind.code.summary} | {_first_line(kind)} |\n" for kind in kinds
     ]
