@@ -154,7 +154,7 @@ def _fields(prefix: str, fields: Mapping[str, FieldInfo]) -> str:
 
 def errors_page() -> str:
     """Every error that a caller may meet: its code, status and title."""
-    # Those of one adapter, which nobody outside of it sees, are left out: whether they are loaded depends on the setting.
+    # Not those of one adapter: nobody outside of it sees them, and whether they are loaded depends on a setting.
     common = (kind for kind in _subclasses(errors.CapstanError) if kind.__module__ == errors.__name__)
     kinds = sorted(common, key=lambda kind: (kind.code.status, kind.code))
     rows = [
