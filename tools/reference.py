@@ -154,7 +154,9 @@ def _fields(prefix: str, fields: Mapping[str, FieldInfo]) -> str:
 
 def errors_page() -> str:
     """Every error that a caller may meet: its code, status and title."""
-    kinds = sorted(_subclasses(errors.CapstanError), key=lambda kind: (kind.code.status, kind.code))
+    # Not those of one adapter: nobody outside of it sees them, and whether they are loaded depends on a setting.
+    common = (kind for kind in _subclasses(errors.CapstanError) if kind.__module__ == errors.__name__)
+    kinds = sorted(common, key=lambda kind: (kind.code.status, kind.code))
     rows = [
         f"| `{kind.code.value}` | {kind.code.status} | {kind.code.summary} | {_first_line(kind)} |\n" for kind in kinds
     ]
@@ -169,12 +171,24 @@ def _subclasses(kind: type[errors.CapstanError]) -> Iterator[type[errors.Capstan
 
 
 def model_tables(model: type[BaseModel]) -> Iterator[str]:
-    """A table per model that a JSON schema reaches, in the order of the schema."""
+    """A table per model that a JSON schema reaches, by name."""
     schema = model.model_json_schema(by_alias=True)
     yield _schema_table(model.__name__, schema)
-    for name, part in schema.get("$defs", {}).items():
-        if part.get("properties"):
-            yield _schema_table(name, part)
+    parts = {name: part for name, part in schema.get("$defs", {}).items() if part.get("properties")}
+    for name, part in sorted((parts | dict(_specs_of_kinds(schema.get("$defs")))).items()):
+        yield _schema_table(name, part)
+
+
+def _specs_of_kinds(schema: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The specs of kinds, which stand in a schema where they are chosen and not among its definitions."""
+    if isinstance(schema, Mapping) and _is_spec(schema):
+        yield schema["title"], schema
+    for one in schema.values() if isinstance(schema, Mapping) else schema if isinstance(schema, list) else ():
+        yield from _specs_of_kinds(one)
+
+
+def _is_spec(schema: Mapping[str, Any]) -> bool:
+    return "title" in schema and "const" in schema.get("properties", {}).get("kind", {})
 
 
 def _table(model: type[BaseModel]) -> str:
@@ -197,6 +211,8 @@ def _rows(schema: Mapping[str, Any]) -> str:
 def _type(field: Mapping[str, Any]) -> str:
     if "$ref" in field:
         return str(field["$ref"]).rpartition("/")[2]
+    if _is_spec(field):
+        return str(field["title"])
     if "const" in field:
         return json.dumps(field["const"])
     if "enum" in field:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,14 @@ import typer
 from capstan_client.cli import app
 from environments import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "pipelines").glob("*/README.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "pipelines").glob("*/README.md")),
+]
 COMMAND = re.compile(r"(?:\.venv/bin/|`|\$\()capstan((?: --[a-z]+ [A-Za-z-]+)*)((?: [a-z][a-z-]*){1,2})")
+MODULE = re.compile(r"`(capstan_[a-z_]+(?:\.[a-z_]+)+)`")
 TARGET = re.compile(r"(?:^|`|&& )make ([a-z][a-z0-9-]*)", re.MULTILINE)
 
 
@@ -33,6 +40,16 @@ def test_every_command_and_target_exists(page: Path) -> None:
             assert rest[0] in inner, f"capstan {words.strip()}"
     targets = set(re.findall(r"^([a-z0-9-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(TARGET.findall(text)) <= targets
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/architecture").glob("*.md")), ids=lambda page: page.name)
+def test_every_module_that_the_architecture_names_is_there(page: Path) -> None:
+    for name in MODULE.findall(page.read_text(encoding="utf-8")):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            owner, _, attribute = name.rpartition(".")
+            assert hasattr(importlib.import_module(owner), attribute), name
 
 
 def test_the_patterns_find_what_the_readme_names() -> None:

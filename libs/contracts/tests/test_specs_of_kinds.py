@@ -58,7 +58,7 @@ def test_short_spellings_are_the_kinds_that_they_were() -> None:
     [
         ({"metricc": "auc", "min": 0.65}, ".metricc", "no gate is written with 'metricc'; did you mean 'metric'?"),
         ({"kind": "metrik", "metric": "auc"}, ".kind", "no kind of gate is called 'metrik'; did you mean 'metric'?"),
-        ({"metric": "aucc", "min": 0.6}, ".metric", "no metric is called 'aucc'; did you mean 'auc'?"),
+        ({"metric": "aucc", "min": 0.6}, ".metric", "no metric 'aucc'; did you mean 'auc'?"),
         ({"metric": "auc", "min": 0.6, "format": "native"}, "", "'format' and 'metric' are two gates"),
         ({"slice": "a", "noWorseThanChampion": {}}, "", "'noWorseThanChampion' and 'slice' are two gates"),
         ({"metric": "auc", "mim": 0.6}, ".mim", "'mim' is no field of a gate of kind 'metric'; did you mean 'min'?"),

@@ -17,6 +17,8 @@ from capstan_packages.reader import read_header, read_package
 from capstan_packages.signature import Signature
 from capstan_packages.writer import write_package
 from capstan_testkit.distributions import install_distribution
+from capstan_testkit.packages import build_content
+from capstan_testkit.suites.package_kinds import PackageKindBehaviour
 
 BASE = Requirement("base", "model", "ab" * 32)
 SOURCE = """
@@ -58,6 +60,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (made / "model.json").write_bytes(header.to_bytes()[:-1] + b',"rank":8}')
     (made / "delta.bin").write_bytes(b"delta")
     return made
+
+
+class TestModel(PackageKindBehaviour):
+    @pytest.fixture
+    def kind(self) -> PackageKind:
+        return KINDS.get("model")
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        return build_content(tmp_path)
+
+
+class TestForeign(PackageKindBehaviour):
+    @pytest.fixture
+    def kind(self, folder: Path) -> PackageKind:
+        return Family[PackageKind]("capstan.package_kinds").get("patch")
 
 
 def test_it_is_packed_and_read_with_its_own_fields(folder: Path, tmp_path: Path) -> None:

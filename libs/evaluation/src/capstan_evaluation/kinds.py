@@ -2,6 +2,9 @@
 
 A distribution adds a metric by an entry point `name = "module:OBJECT"`; the object is a `Metric` of that name. Modules
 are imported when their metric is asked for. One that cannot be used is named, with the reason, and the others work.
+
+Not looked up by `capstan_contracts.kinds.family`: there a name that two distributions claim is nobody's. Here ours
+stays ours, so that no installation takes a metric away from the gates and records that name it.
 """
 
 from __future__ import annotations

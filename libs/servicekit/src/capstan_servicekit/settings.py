@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -17,6 +17,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     SettingsError,
 )
+
+from capstan_contracts.kinds.family import BrokenKind, Family, UnknownKind
 
 LOCAL_PORTS = {
     "ingestion": 7101,
@@ -28,6 +30,19 @@ LOCAL_PORTS = {
 }
 OBJECT_STORE_PATTERN = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?)?$"
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def kind_of(group: str) -> AfterValidator:
+    """The annotation of a setting that names a kind of a family. The kind is imported: a broken one is named here."""
+
+    def check(name: str) -> str:
+        try:
+            Family[object](group).get(name)
+        except (UnknownKind, BrokenKind) as error:
+            raise ValueError(str(error)) from None
+        return name
+
+    return AfterValidator(check)
 
 
 class ServiceSettings(BaseSettings):

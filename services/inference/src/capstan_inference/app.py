@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from capstan_contracts.ids import uuid7
 from capstan_inference.actions.apply_part import ServingParts
@@ -19,7 +18,7 @@ from capstan_inference.actions.ship_segments import ShipSegments
 from capstan_inference.actions.take_report import TakeReport
 from capstan_inference.actions.take_segment import TakeSegment
 from capstan_inference.actions.watch_servers import WatchServers
-from capstan_inference.adapters.model_server import ChildModelServer
+from capstan_inference.adapters.model_servers.port import MODEL_SERVERS
 from capstan_inference.adapters.spool import FolderSpool
 from capstan_inference.routes.deployments import deployments_router
 from capstan_inference.routes.predictions import predictions_router
@@ -42,15 +41,15 @@ def build(settings: ServiceSettings) -> Service:
 def compose(kit: Kit, settings: Settings, server: ModelServer | None = None) -> Service:
     """The same from parts; a `server` given takes the place of the one that the settings name."""
     own = None
-    flush = FlushServers(kit.database)
+    flush, placements = FlushServers(kit.database), Placements(kit.database)
     if server is None:
-        server = own = _model_server(kit, settings, flush)
+        server = own = MODEL_SERVERS.get(settings.model_servers)(settings, kit.objects, placements, flush)
     spool = FolderSpool(settings.home / "spool" / "inference")
     roll_out = RollOut(kit.database, server, kit.outbox, kit.clock)
     reconcile = Reconcile(kit.database, kit.peers, kit.work)
     ship = ShipSegments(kit.database, kit.objects, kit.outbox, spool, server)
     find = FindPrediction(kit.database, kit.objects, spool, flush)
-    converge = Converge(kit.database, Placements(kit.database), server, kit.work, occasion=uuid7())
+    converge = Converge(kit.database, placements, server, kit.work, occasion=uuid7())
     reports = TakeReport(kit.database, kit.clock)
     watch = WatchServers(kit.database, server, reports, kit.metrics.registry, settings.model_silent_s)
     tasks: list[Callable[[], Awaitable[None]]] = [converge.run, ship.run, watch.run]
@@ -73,23 +72,3 @@ def compose(kit: Kit, settings: Settings, server: ModelServer | None = None) -> 
         closers=[own.close] if own is not None else [],
         uploads=UPLOADS,
     )
-
-
-class _OwnModelServer(ModelServer, Protocol):
-    """One that lives and ends with this service."""
-
-    async def run(self) -> None: ...
-
-    async def missing(self) -> str | None: ...
-
-    async def close(self) -> None: ...
-
-
-def _model_server(kit: Kit, settings: Settings, flush: FlushServers) -> _OwnModelServer:
-    if settings.model_servers == "child":
-        return ChildModelServer(settings, kit.objects, Placements(kit.database))
-    # Only where it is used: the client of the Kubernetes API is a third of what this process imports.
-    from capstan_inference.adapters.kubernetes.cluster import LightkubeCluster  # noqa: PLC0415
-    from capstan_inference.adapters.kubernetes.server import KubernetesModelServer  # noqa: PLC0415
-
-    return KubernetesModelServer(settings, LightkubeCluster(settings.model_namespace), flush)

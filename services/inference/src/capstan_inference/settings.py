@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from capstan_servicekit.settings import ServiceSettings
+from capstan_servicekit.settings import ServiceSettings, kind_of
+
+MODEL_SERVERS_GROUP: Final = "capstan.model_servers"
 
 
 class Settings(ServiceSettings):
@@ -32,8 +34,10 @@ class Settings(ServiceSettings):
     online_store_url: SecretStr = Field(
         default=SecretStr(""), description="redis://[:password@]host:6379/0; empty: files below home"
     )
-    model_servers: Literal["child", "kubernetes"] = Field(
-        default="child", description="a process beside the control, or a Deployment and a Service per deployment"
+    model_servers: Annotated[str, kind_of(MODEL_SERVERS_GROUP)] = Field(
+        default="child",
+        description="child: a process beside the control; kubernetes: a Deployment and a Service per deployment; or "
+        "another that is installed",
     )
     model_namespace: str = Field(default="", description="namespace of model servers; empty: the pod's own")
     model_image: str = Field(default="", description="image of model servers: that of this service")

@@ -18,7 +18,7 @@ import pytest
 from capstan_contracts.events import PredictionsLogged, RolloutChanged, VersionPromoted, VersionRegistered
 from capstan_contracts.ids import Urn
 from capstan_formats.segments import read_heads
-from capstan_inference.adapters.model_server import ChildModelServer
+from capstan_inference.adapters.model_servers.child import ChildModelServer
 from capstan_inference.app import build
 from capstan_inference.settings import Settings
 from capstan_testkit.harness import Harness, running

@@ -25,7 +25,7 @@ from capstan_inference.actions.flush_servers import FlushServers
 from capstan_inference.actions.ports import ModelServer
 from capstan_inference.adapters.kubernetes.manifests import name_of
 from capstan_inference.adapters.kubernetes.server import KubernetesModelServer
-from capstan_inference.adapters.model_server import ChildModelServer
+from capstan_inference.adapters.model_servers.child import ChildModelServer
 from capstan_inference.app import build, compose
 from capstan_inference.settings import Settings
 from capstan_servicekit.runtime import Kit, Service

@@ -22,6 +22,7 @@ from capstan_ingestion.settings import Settings
 from capstan_servicekit.errors import InvalidData
 from capstan_servicekit.runtime import Kit, Service
 from capstan_testkit.harness import Harness, running
+from capstan_testkit.suites.version_stores import VersionStoreBehaviour
 
 Make = Callable[..., Any]
 BASE = "/v1/projects/default"
@@ -97,6 +98,10 @@ def checker() -> LineChecker:
 @pytest.fixture
 def store() -> NamedStore:
     return NamedStore()
+
+
+class TestNamedStore(VersionStoreBehaviour):
+    """The fake, which the `store` fixture gives."""
 
 
 @pytest.fixture

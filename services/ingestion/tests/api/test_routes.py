@@ -100,8 +100,9 @@ async def test_the_form_of_an_upload_is_told(
 
 async def test_a_dataset_of_a_medium_that_is_not_installed_is_refused(h: Harness, make_spec: Make) -> None:
     answer = await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(media={"kind": "acme.avro"}))
-    assert answer.status_code == 400 and answer.json()["errors"][0]["place"] == "media"
-    assert "'acme.avro' is not installed" in answer.json()["detail"]
+    (error,) = answer.json()["errors"]
+    assert answer.status_code == 422 and error["place"] == "body.media[0].kind", answer.json()
+    assert "no kind of medium is called 'acme.avro'; there are: arrow, csv" in error["rule"]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from capstan_contracts.kinds import modalities as modality_specs
-from capstan_contracts.kinds import sources as source_specs
+from capstan_contracts.kinds.modalities import MODALITY_SPECS
+from capstan_contracts.kinds.sources import SOURCE_SPECS
 from capstan_contracts.rest.ingestion import CheckResult
 from capstan_ingestion.domain.contract import Expectation
 from capstan_ingestion.domain.file_refused import Limits
@@ -120,9 +120,9 @@ BAD = {"table": b"PAR1 and no end"}
 
 
 def test_the_schema_and_the_implementations_name_the_same_kinds() -> None:
-    assert set(MODALITIES.names) == set(modality_specs.KINDS) == set(GOOD)
-    assert set(SOURCES.names) == set(source_specs.KINDS)
-    assert MODALITIES.broken() == SOURCES.broken() == []
+    assert MODALITIES.names == MODALITY_SPECS.names == tuple(sorted(GOOD))
+    assert SOURCES.names == SOURCE_SPECS.names
+    assert MODALITIES.broken() == SOURCES.broken() == MODALITY_SPECS.broken() == SOURCE_SPECS.broken() == []
     assert [SOURCES.get(name).kind for name in SOURCES.names] == list(SOURCES.names)
     assert [MODALITIES.get(name).kind for name in MODALITIES.names] == list(MODALITIES.names)
 

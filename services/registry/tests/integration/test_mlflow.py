@@ -26,6 +26,7 @@ from capstan_registry.app import build
 from capstan_registry.settings import Settings
 from capstan_servicekit.errors import NotReady
 from capstan_testkit.harness import Harness, job_pythons, running
+from capstan_testkit.suites.catalogues import CatalogueBehaviour
 
 pytestmark = [
     pytest.mark.integration,
@@ -184,6 +185,12 @@ async def test_registering_again_finds_the_version_of_the_run(h: Harness, run: s
     catalogue = MlflowCatalogue(_process(h))
     assert await catalogue.ensure_version("flight-delay", run=run, source="capstan:/x", tags={}) == 1
     assert await catalogue.ensure_version("acme.flight-delay", run=uuid7(), source="capstan:/x", tags={}) == 1
+
+
+class TestMlflowCatalogue(CatalogueBehaviour):
+    @pytest.fixture
+    def catalogue(self, h: Harness) -> MlflowCatalogue:
+        return MlflowCatalogue(_process(h))
 
 
 async def test_it_listens_on_no_port_and_only_its_owner_reaches_it(h: Harness, run: str) -> None:

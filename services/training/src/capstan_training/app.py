@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.metadata import version as distribution_version
-
-from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.loops.apply import ApplyPart
 from capstan_servicekit.loops.routes import loops_router
 from capstan_servicekit.runtime import Kit, Service
@@ -30,9 +26,9 @@ from capstan_training.actions.run_pipeline import RunPipeline
 from capstan_training.actions.run_pod_api import RunPodApi
 from capstan_training.actions.start_run import StartRun
 from capstan_training.actions.store_code import StoreCode
+from capstan_training.adapters.executors.port import EXECUTORS
 from capstan_training.adapters.feature_store import FeatureStoreTrainingSets
 from capstan_training.adapters.ingestion import IngestionDatasets
-from capstan_training.adapters.local_executor import GROUP, LocalExecutor
 from capstan_training.adapters.mlflow import MlflowTracking
 from capstan_training.adapters.run_logs import RunLogFiles
 from capstan_training.routes.code import code_router
@@ -48,40 +44,11 @@ def build(settings: ServiceSettings) -> Service:
     return compose(Kit.from_settings(own), own)
 
 
-def local_executor(kit: Kit, settings: Settings) -> LocalExecutor:
-    """The executor of this machine, with a worker pool of its own."""
-    python = settings.job_pythons.get(GROUP, sys.executable)
-    pool = JobPool({GROUP: python}, settings.home / "scratch" / "training-runs", idle_s=settings.job_idle_s)
-    return LocalExecutor(pool, kit.objects, poll_s=settings.poll_s)
-
-
-def kubernetes_executor(settings: Settings, handover: RunPodApi) -> Executor:
-    """One Job per run, in the cluster that this process belongs to or that KUBECONFIG names."""
-    # 0.3 s that no laptop has to pay
-    from capstan_training.adapters.kubernetes_api import KubernetesApi  # noqa: PLC0415
-    from capstan_training.adapters.kubernetes_executor import KubernetesExecutor  # noqa: PLC0415
-    from capstan_training.adapters.run_job import Place  # noqa: PLC0415
-
-    place = Place(
-        image=settings.run_image,
-        image_pull_policy=settings.run_image_pull_policy,
-        service_account=settings.run_service_account,
-        callback_url=settings.run_callback_url,
-        owner=settings.run_owner,
-        version=distribution_version("capstan-training"),
-        cpu_request_share=settings.run_cpu_request_share,
-    )
-    api = KubernetesApi.from_surroundings(settings.run_namespace)
-    return KubernetesExecutor(api, handover, place, poll_s=settings.poll_s, patience_s=settings.run_start_patience_s)
-
-
 def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> Service:
-    """The service on given parts."""
+    """The service on given parts; an `executor` given takes the place of the one that the settings name."""
     database, clock, work, objects = kit.database, kit.clock, kit.work, kit.objects
     handover = RunPodApi(database, objects, settings.home / "scratch" / "training-runs")
-    if executor is None and settings.executor == "kubernetes":
-        executor = kubernetes_executor(settings, handover)
-    executor = executor or local_executor(kit, settings)
+    executor = executor or EXECUTORS.get(settings.executor)(settings, objects, handover)
     logs = RunLogFiles(settings.home / "logs" / "runs", cap=settings.log_bytes)
     datasets, start = IngestionDatasets(kit.peers), StartRun(clock, work)
     choose = ChoosePipeline(database, wait_s=settings.compile_wait_s)

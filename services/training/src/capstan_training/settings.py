@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from capstan_servicekit.settings import ServiceSettings
+from capstan_servicekit.settings import ServiceSettings, kind_of
+
+EXECUTORS_GROUP: Final = "capstan.executors"
 
 
 class Settings(ServiceSettings):
@@ -21,7 +23,9 @@ class Settings(ServiceSettings):
     poll_s: float = Field(default=0.5, gt=0, description="between two looks at a training set or at a log")
     log_bytes: int = Field(default=32 << 20, ge=4096, description="the most that is kept of a run's log")
 
-    executor: Literal["local", "kubernetes"] = Field(default="local", description="where pipelines run")
+    executor: Annotated[str, kind_of(EXECUTORS_GROUP)] = Field(
+        default="local", description="where pipelines run: local, kubernetes, or another that is installed"
+    )
     run_namespace: str = Field(default="", description="where run Jobs are made; empty: this pod's own namespace")
     run_image: str = Field(default="", description="the training service's own image, for run pods")
     run_image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"

@@ -27,6 +27,7 @@ from capstan_testkit.required import missing
 from capstan_testkit.rights import chart_rights
 from capstan_training.app import build
 from capstan_training.settings import Settings
+from capstan_training.tables import RunRow
 
 RUNS = "/v1/projects/default/runs"
 IMAGE = os.environ.get("CAPSTAN_TEST_TRAINING_IMAGE", "capstan/training:test")
@@ -233,6 +234,15 @@ class Caller:
             return place.going(home) == []
 
         await self.h.until(look, timeout)
+
+    async def stored_log(self, run: str) -> str:
+        """The digest under which the log of a run that is over was stored."""
+
+        async def look() -> str | None:
+            async with self.h.kit.database.read() as session:
+                return (await session.get_one(RunRow, run)).log
+
+        return str(await self.h.until(look))
 
     async def told(self, run: str) -> tuple[int, int]:
         """How often the start and the end of a run were published."""

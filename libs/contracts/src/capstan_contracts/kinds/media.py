@@ -9,10 +9,10 @@ import codecs
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from capstan_contracts.base import Spec
-from capstan_contracts.kinds.choose import chosen, tag_of
+from capstan_contracts.kinds.family import Family
+from capstan_contracts.kinds.spec import KindSpec, OneOfKinds, name_alone, names_alone
 
 GROUP: Final = "capstan.media"
 
@@ -40,8 +40,11 @@ Encoding = Annotated[str, AfterValidator(_encoding)]
 """A text encoding under Python's name of it."""
 
 
-class Medium(Spec):
-    """Base of the media. `ENDINGS` of file names and `CONTENT_TYPES` of requests are how a file of it is told."""
+class Medium(KindSpec):
+    """Base of the media. `ENDINGS` of file names and `CONTENT_TYPES` of requests are how a file of it is told.
+
+    Every setting has a default: a medium that a dataset does not name is read with them.
+    """
 
     ENDINGS: ClassVar[tuple[str, ...]] = ()
     CONTENT_TYPES: ClassVar[tuple[str, ...]] = ()
@@ -106,31 +109,10 @@ class ArrowMedium(Medium):
     kind: Literal["arrow"] = "arrow"
 
 
-class ForeignMedium(Spec):
-    """A medium that a distribution outside the repository adds: its name has a dot, and it checks its settings itself.
-
-    A file of `acme.avro` is told by the ending `.avro` or by `?media=acme.avro`.
-    """
-
-    kind: str = Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$", max_length=63)
-    zone: Zone = "UTC"
-    settings: dict[str, JsonValue] = Field(default_factory=dict)
-
-
-SPECS: Final[tuple[type[CsvMedium | JsonLinesMedium | ParquetMedium | ArrowMedium], ...]] = (
-    ParquetMedium, CsvMedium, JsonLinesMedium, ArrowMedium,
-)  # fmt: skip
-KINDS: Final = tuple(sorted(str(spec.model_fields["kind"].default) for spec in SPECS))
-
-MediumSpec = Annotated[
-    Annotated[CsvMedium, Tag("csv")]
-    | Annotated[JsonLinesMedium, Tag("jsonlines")]
-    | Annotated[ParquetMedium, Tag("parquet")]
-    | Annotated[ArrowMedium, Tag("arrow")]
-    | Annotated[ForeignMedium, Tag("foreign")],
-    Discriminator(tag_of),
-    BeforeValidator(chosen("medium", KINDS, foreign=True)),
-]
+MEDIUM_SPECS: Final[Family[type[Medium]]] = Family("capstan.specs.media")
+MEDIUM_KINDS: Final = OneOfKinds(Medium, MEDIUM_SPECS, noun="medium", spell=name_alone, short=names_alone)
+MediumSpec = Annotated[Medium, MEDIUM_KINDS]
+"""A medium of any kind that is installed: `csv`, or `{kind: csv, delimiter: ";"}`."""
 
 
 def _as_list(value: Any) -> Any:

@@ -11,20 +11,23 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator
-
-from capstan_contracts.base import Spec
-from capstan_contracts.kinds.choose import chosen
+from capstan_contracts.kinds.family import Family
+from capstan_contracts.kinds.spec import KindSpec, OneOfKinds, name_alone, names_alone
 
 GROUP: Final = "capstan.modalities"
-KINDS: Final = ("table",)
 
 
-class TableModality(Spec):
+class Modality(KindSpec):
+    """Base of the modalities."""
+
+
+class TableModality(Modality):
     """Rows with columns: a partition is one Parquet file, a training set is one row per label."""
 
     kind: Literal["table"] = "table"
 
 
-ModalitySpec = Annotated[TableModality, BeforeValidator(chosen("modality", KINDS))]
-"""`modality: table`, or `modality: {kind: table}`."""
+MODALITY_SPECS: Final[Family[type[Modality]]] = Family("capstan.specs.modalities")
+MODALITY_KINDS: Final = OneOfKinds(Modality, MODALITY_SPECS, noun="modality", spell=name_alone, short=names_alone)
+ModalitySpec = Annotated[Modality, MODALITY_KINDS]
+"""A modality of any kind that is installed: `table`, or `{kind: table}`."""

@@ -53,12 +53,23 @@ def _errors(found: Sequence[tuple[Place, str, Any]]) -> ValidationError:
     return ValidationError.from_exception_data("spec", lines)
 
 
+def name_alone(value: Any) -> Spelled:
+    """The before-validator of families whose kinds need no settings: `csv` is `{kind: csv}`."""
+    return Spelled({KIND: value} if isinstance(value, str) else value)
+
+
+def names_alone(names: Sequence[str]) -> list[JsonSchemaValue]:
+    """The JSON schema of what `name_alone` takes."""
+    return [{"type": "string", "enum": list(names)}]
+
+
 class OneOfKinds(Generic[S]):
     """The annotation of a field that holds one kind of a family: `Gate = Annotated[GateSpec, OneOfKinds(...)]`.
 
     `spell` is the family's one before-validator: it turns a short spelling into the long one, or raises `mistake`.
-    `short` are the JSON schemas of the short spellings that the schemas of the kinds do not cover. The entry points are
-    read when the first spec is parsed or described, not on import.
+    `short` are the JSON schemas of the short spellings that the schemas of the kinds do not cover. `advice` is a
+    sentence for who wrote a kind that there is not. The entry points are read when the first spec is parsed or
+    described, not on import.
     """
 
     def __init__(
@@ -69,8 +80,10 @@ class OneOfKinds(Generic[S]):
         noun: str,
         spell: Callable[[Any], Spelled] = Spelled,
         short: Callable[[Sequence[str]], list[JsonSchemaValue]] = lambda names: [],
+        advice: str = "",
     ) -> None:
-        self.base, self.specs, self.noun, self._spell, self._short = base, specs, noun, spell, short
+        self.base, self.specs, self.noun, self.advice = base, specs, noun, advice
+        self._spell, self._short = spell, short
 
     def parse(self, value: Any) -> S:
         """The spec that `value` spells. ValidationError with places relative to it."""
@@ -95,11 +108,22 @@ class OneOfKinds(Generic[S]):
         try:
             found = self.specs.get(kind)
         except UnknownKind as error:
-            raise mistake((KIND,), _no_such(f"kind of {self.noun}", kind, error.known), kind) from None
+            sentence = _no_such(f"kind of {self.noun}", kind, error.known)
+            raise mistake((KIND,), f"{sentence}. {self.advice}" if self.advice else sentence, kind) from None
         except BrokenKind as error:
             raise mistake((KIND,), str(error), kind) from None
         if (fault := self.fault(kind, found)) is not None:
             raise mistake((KIND,), fault, kind)
+        return found
+
+    def usable(self) -> list[type[S]]:
+        """The specs of all kinds that are installed and can be imported; a service names the others when it starts."""
+        found = []
+        for kind in self.specs.names:
+            try:
+                found.append(self.model(kind))
+            except ValidationError:
+                continue
         return found
 
     def fault(self, kind: str, found: object) -> str | None:
@@ -118,13 +142,7 @@ class OneOfKinds(Generic[S]):
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """`oneOf` the kinds that are installed and can be imported."""
-        kinds = []
-        for kind in self.specs.names:
-            try:
-                model = self.model(kind)
-            except ValidationError:
-                continue  # it is named when the service starts
-            kinds.append(handler(model.__pydantic_core_schema__))
+        kinds = [handler(model.__pydantic_core_schema__) for model in self.usable()]
         return {"oneOf": [*kinds, *self._short(self.specs.names)]}
 
 

@@ -6,14 +6,13 @@ one in `capstan.statistics` that names its implementation (docs/how-to/add-a-sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from capstan_contracts.base import Spec
 from capstan_contracts.kinds.family import Family
-from capstan_contracts.kinds.spec import KIND, KindSpec, OneOfKinds, Spelled, check_words, mistake
+from capstan_contracts.kinds.spec import KIND, KindSpec, OneOfKinds, check_words, mistake, name_alone, names_alone
 
 Sort = Literal["numeric", "categorical"]
 """What a column holds, and hence which sketch of it is in the package."""
@@ -62,17 +61,10 @@ class NewCategorySpec(StatisticSpec):
     kind: Literal["new-category"] = "new-category"
 
 
-def _spell(value: Any) -> Spelled:
-    """The family's before-validator: a name alone is a kind without settings."""
-    return Spelled({KIND: value} if isinstance(value, str) else value)
-
-
-def _short(names: Sequence[str]) -> list[dict[str, Any]]:
-    return [{"type": "string", "enum": list(names)}]
-
-
 STATISTIC_SPECS: Final[Family[type[StatisticSpec]]] = Family("capstan.specs.statistics")
-STATISTIC_KINDS: Final = OneOfKinds(StatisticSpec, STATISTIC_SPECS, noun="statistic", spell=_spell, short=_short)
+STATISTIC_KINDS: Final = OneOfKinds(
+    StatisticSpec, STATISTIC_SPECS, noun="statistic", spell=name_alone, short=names_alone
+)
 Statistic = Annotated[StatisticSpec, STATISTIC_KINDS]
 """A statistic of any kind that is installed."""
 

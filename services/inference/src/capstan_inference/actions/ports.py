@@ -90,6 +90,22 @@ class ModelServer(Protocol):
         ...
 
 
+class OwnModelServer(ModelServer, Protocol):
+    """One that lives and ends with this service: what the family `capstan.model_servers` gives."""
+
+    async def run(self) -> None:
+        """Keep the servers as they should be, until cancelled."""
+        ...
+
+    async def missing(self) -> str | None:
+        """What keeps the service from being ready; None for nothing."""
+        ...
+
+    async def close(self) -> None:
+        """This process stops."""
+        ...
+
+
 @dataclass(frozen=True)
 class SealedSegment:
     """A closed segment in the spool."""

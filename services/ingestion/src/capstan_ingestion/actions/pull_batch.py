@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from capstan_contracts.rest.ingestion import Batch, PullRequest
 from capstan_ingestion.actions.receive_batch import ReceiveBatch, Upload
-from capstan_ingestion.domain.files import endings, filename_of, form_of, installed_media
+from capstan_ingestion.domain.files import endings, filename_of, form_of
 from capstan_servicekit.errors import UnsupportedMedia, broken
 from capstan_servicekit.security.egress import Egress
 
@@ -18,7 +18,7 @@ class PullBatch:
     async def __call__(self, project: str, dataset: str, pull: PullRequest, key: str | None) -> Batch:
         """Fetch and receive; the address's last part tells the format."""
         filename = filename_of(pull.url)
-        form = form_of(filename, installed=installed_media())
+        form = form_of(filename)
         if filename is None or form is None:
             raise UnsupportedMedia(
                 "The address does not tell the format of the file",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 from capstan_contracts.kinds.family import Family
-from capstan_contracts.kinds.media import GROUP, SPECS
+from capstan_contracts.kinds.media import GROUP, MEDIUM_KINDS
 
 PARTITION_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 FILENAME_PATTERN: Final = r"^[^/\\\x00-\x1f\x7f]{1,255}$"
@@ -18,12 +18,8 @@ TAR: Final = "tar"
 
 _GZIP_ENDINGS: Final = {"gz": "", "gzip": "", "tgz": TAR}
 _GZIP_TYPES: Final = {"application/gzip", "application/x-gzip"}
-_KINDS: Final = {spec: str(spec.model_fields["kind"].default) for spec in SPECS}
-_BY_TYPE: Final = {of: kind for spec, kind in _KINDS.items() for of in spec.CONTENT_TYPES} | {
-    "application/x-tar": TAR,
-    "application/tar": TAR,
-}
-_BY_ENDING: Final = {of: kind for spec, kind in _KINDS.items() for of in spec.ENDINGS} | {TAR: TAR}
+_TAR_TYPES: Final = {"application/x-tar": TAR, "application/tar": TAR}
+_READERS: Final[Family[object]] = Family(GROUP)
 
 
 @dataclass(frozen=True)
@@ -45,30 +41,38 @@ class Form:
 
 def installed_media() -> tuple[str, ...]:
     """The names of all media that can be read here, ours and foreign ones; none is imported."""
-    return Family[object](GROUP).names
+    return _READERS.names
+
+
+def _by_type() -> Mapping[str, str]:
+    media = MEDIUM_KINDS.usable()
+    return {of: str(spec.model_fields["kind"].default) for spec in media for of in spec.CONTENT_TYPES} | _TAR_TYPES
+
+
+def _by_ending() -> Mapping[str, str]:
+    media = MEDIUM_KINDS.usable()
+    return {of: str(spec.model_fields["kind"].default) for spec in media for of in spec.ENDINGS} | {TAR: TAR}
 
 
 def form_of(
-    filename: str | None, *, content_type: str = "", encoding: str = "", medium: str | None = None,
-    installed: Collection[str] = (),
-) -> Form | None:  # fmt: skip
+    filename: str | None, *, content_type: str = "", encoding: str = "", medium: str | None = None
+) -> Form | None:
     """The form that a request tells: by `medium` where it names one, by content type, or by the file name's ending.
 
-    `encoding` is the header Content-Encoding; `installed` are the media that can be read. None when nothing says.
+    `encoding` is the header Content-Encoding. None when nothing says.
     """
     named = content_type.partition(";")[0].strip().lower()
     stem, _, ending = (filename or "").lower().rpartition(".")
     gzip = encoding in {"gzip", "x-gzip"} or named in _GZIP_TYPES or ending in _GZIP_ENDINGS
     if ending in _GZIP_ENDINGS:
         ending = _GZIP_ENDINGS[ending] or stem.rpartition(".")[2]
-    endings = {kind.rpartition(".")[2]: kind for kind in installed} | _BY_ENDING
-    found = medium or _BY_TYPE.get(named) or endings.get(ending)
+    found = medium or _by_type().get(named) or _by_ending().get(ending)
     return None if found is None else Form(found, gzip)
 
 
 def endings() -> str:
     """The endings of file names that tell a form, for a sentence."""
-    return f"{', '.join(f'.{ending}' for ending in _BY_ENDING)}; any of them with .gz"
+    return f"{', '.join(f'.{ending}' for ending in _by_ending())}; any of them with .gz"
 
 
 def is_filename(text: str) -> bool:

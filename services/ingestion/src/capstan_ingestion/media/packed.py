@@ -13,12 +13,12 @@ from typing import Final
 import pyarrow as pa
 
 from capstan_contracts.kinds.family import BrokenKind, UnknownKind
-from capstan_contracts.kinds.media import KINDS
+from capstan_contracts.kinds.media import ParquetMedium
 from capstan_ingestion.domain.columns import Refusal
 from capstan_ingestion.domain.file_refused import FileRefused, Limits, too_large
 from capstan_ingestion.domain.files import TAR, Form, endings, form_of
 from capstan_ingestion.media.foreign_bytes import GZIP, short
-from capstan_ingestion.media.port import MEDIA, Reading
+from capstan_ingestion.media.port import MEDIA, Reading, unreadable
 from capstan_ingestion.media.values import utc
 
 MAX_PARTS: Final = 10_000
@@ -41,7 +41,7 @@ def read_file(path: Path, form: Form, how: Callable[[str], Reading], scratch: Pa
     FileRefused; sentences about a part file begin with its name. Rows of a folder are in the order of its files' names.
     """
     if form.medium == TAR:
-        limits = how(KINDS[0]).limits
+        limits = how(ParquetMedium().kind).limits
         path = unpack(path, scratch / "unpacked", limits) if form.gzip else path
         return _folder(list(_parts(path, scratch, limits)), how, scratch)
     reading = how(form.medium)
@@ -54,8 +54,7 @@ def _read(path: Path, medium: str, how: Reading) -> pa.Table:
     try:
         reader = MEDIA.get(medium)()
     except (UnknownKind, BrokenKind) as error:
-        sentence = f"the medium cannot be read here: {error}; install it beside capstan-ingestion, jobs included"
-        raise FileRefused(Refusal("unknown-medium", sentence)) from error
+        raise unreadable(error) from error
     table = reader.read(path, how)
     for index, field in enumerate(table.schema):
         if pa.types.is_timestamp(field.type):
@@ -136,7 +135,7 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> Non
 
 
 def _form(name: str) -> Form:
-    form = form_of(name, installed=MEDIA.names)
+    form = form_of(name)
     if form is None or form.medium == TAR:
         sentence = f"{name[:80]}: its ending tells no medium; known are {endings()}"
         raise FileRefused(Refusal("unknown-medium", sentence))

@@ -9,9 +9,10 @@ from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
-from capstan_contracts.kinds.family import Family
-from capstan_contracts.kinds.media import GROUP, ForeignMedium, Medium
-from capstan_ingestion.domain.file_refused import Limits
+from capstan_contracts.kinds.family import BrokenKind, Family, UnknownKind
+from capstan_contracts.kinds.media import GROUP, Medium
+from capstan_ingestion.domain.columns import Refusal
+from capstan_ingestion.domain.file_refused import FileRefused, Limits
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Reading:
     `may_be_empty`: the file is a part of several, so it may hold no rows.
     """
 
-    spec: Medium | ForeignMedium
+    spec: Medium
     limits: Limits
     types: Mapping[str, str]
     ignored: Collection[str] = ()
@@ -47,3 +48,9 @@ class MediumReader(Protocol):
 
 
 MEDIA: Family[type[MediumReader]] = Family(GROUP)
+
+
+def unreadable(error: UnknownKind | BrokenKind) -> FileRefused:
+    """The refusal of a file whose medium is not installed whole: its reader, or its spec."""
+    sentence = f"the medium cannot be read here: {error}; install it beside capstan-ingestion, jobs included"
+    return FileRefused(Refusal("unknown-medium", sentence))

@@ -105,7 +105,7 @@ def _form(request: Request, filename: str | None, medium: str | None) -> Form:
             errors=broken("query.media", f"one of {', '.join((*known, TAR))}"),
         )
     content_type = request.headers.get("content-type", "")
-    form = form_of(filename, content_type=content_type, encoding=encoding, medium=medium, installed=known)
+    form = form_of(filename, content_type=content_type, encoding=encoding, medium=medium)
     if form is None:
         raise UnsupportedMedia(
             "Neither the content type nor the file name says what the file is",

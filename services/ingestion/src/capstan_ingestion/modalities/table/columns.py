@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pyarrow as pa
 
-from capstan_contracts.kinds.media import KINDS, SPECS, ForeignMedium, Medium
+from capstan_contracts.kinds.family import BrokenKind, UnknownKind
+from capstan_contracts.kinds.media import MEDIUM_SPECS, Medium
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import CheckResult
 from capstan_ingestion.domain.columns import (
@@ -18,17 +19,19 @@ from capstan_ingestion.domain.columns import (
 )
 from capstan_ingestion.domain.contract import Expectation
 from capstan_ingestion.domain.file_refused import UNNAMED, FileRefused
+from capstan_ingestion.media.port import unreadable
 from capstan_ingestion.modalities.port import Found
 
 
-def medium_spec(dataset: DatasetSpec, kind: str) -> Medium | ForeignMedium:
-    """What the dataset sets for files of a medium; its defaults where it sets nothing."""
+def medium_spec(dataset: DatasetSpec, kind: str) -> Medium:
+    """What the dataset sets for files of a medium; its defaults where it sets nothing. FileRefused: not installed."""
     for spec in dataset.media:
         if spec.kind == kind:
             return spec
-    if kind in KINDS:
-        return next(spec() for spec in SPECS if spec.model_fields["kind"].default == kind)
-    return ForeignMedium(kind=kind)
+    try:
+        return MEDIUM_SPECS.get(kind).model_validate({})
+    except (UnknownKind, BrokenKind) as error:
+        raise unreadable(error) from error
 
 
 def clocks_of(dataset: DatasetSpec) -> set[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.metadata import version as distribution_version
 from typing import Any
 
 from capstan_servicekit.errors import Upstream
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_training.actions.ports import (
     Handover,
     Output,
@@ -19,9 +21,25 @@ from capstan_training.adapters.kubernetes_api import KubernetesApi, KubernetesRe
 from capstan_training.adapters.pod_log import PodLog, Position
 from capstan_training.adapters.run_job import ATTEMPT, RUN, Place, job, secret
 from capstan_training.domain.pod_state import Seen, finished, said, see
+from capstan_training.settings import Settings
 
 _SLOWER_S = 2.0
 _UNREMARKABLE_LOOKS = 20
+
+
+def make(settings: Settings, objects: ObjectStore, handover: Handover) -> KubernetesExecutor:
+    """One Job per run, in the cluster that this process belongs to or that KUBECONFIG names."""
+    place = Place(
+        image=settings.run_image,
+        image_pull_policy=settings.run_image_pull_policy,
+        service_account=settings.run_service_account,
+        callback_url=settings.run_callback_url,
+        owner=settings.run_owner,
+        version=distribution_version("capstan-training"),
+        cpu_request_share=settings.run_cpu_request_share,
+    )
+    api = KubernetesApi.from_surroundings(settings.run_namespace)
+    return KubernetesExecutor(api, handover, place, poll_s=settings.poll_s, patience_s=settings.run_start_patience_s)
 
 
 class RunLost(Exception):

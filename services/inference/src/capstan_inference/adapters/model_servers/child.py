@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from capstan_inference.actions.ports import Address, Flushed, Placement, ReplicaStatus
 from capstan_inference.adapters.data_plane import DataPlane
+from capstan_inference.adapters.model_servers.port import Flush, Wanted
 from capstan_inference.adapters.placements import command, limits
 from capstan_inference.settings import Settings
 from capstan_servicekit.errors import CapstanError
@@ -20,7 +21,10 @@ from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
 
-Wanted = Callable[[], Awaitable[list[Placement]]]
+
+def make(settings: Settings, objects: ObjectStore, wanted: Wanted, flush: Flush) -> ChildModelServer:
+    """One process for all deployments; its log lies in the spool of this machine, so nobody has to be asked for it."""
+    return ChildModelServer(settings, objects, wanted)
 
 
 class ChildModelServer:

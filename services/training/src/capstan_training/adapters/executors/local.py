@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_training.actions.ports import (
+    Handover,
     Output,
     PipelineFailed,
     PipelineOrder,
@@ -19,10 +21,18 @@ from capstan_training.actions.ports import (
     PipelineTimedOut,
 )
 from capstan_training.domain.transcript import plain
+from capstan_training.settings import Settings
 
 GROUP = "training"
 JOB = "capstan_training.jobs.run_pipeline:run"
 _CHUNK = 256 * 1024
+
+
+def make(settings: Settings, objects: ObjectStore, handover: Handover) -> LocalExecutor:
+    """The executor of this machine, with a worker pool of its own."""
+    python = settings.job_pythons.get(GROUP, sys.executable)
+    pool = JobPool({GROUP: python}, settings.home / "scratch" / "training-runs", idle_s=settings.job_idle_s)
+    return LocalExecutor(pool, objects, poll_s=settings.poll_s)
 
 
 class LocalExecutor:

@@ -1,0 +1,53 @@
+"""What every store of dataset versions must do: name files and folders by their content, as DVC does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from capstan_contracts.rest.ingestion import ManifestFile
+
+
+class VersionStore(Protocol):
+    """The port, as ingestion's tests give it; `Any` has `md5` and `dvc_md5`."""
+
+    async def place(self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path) -> Any:
+        """Put a file beside the kept ones."""
+        ...
+
+
+def kept(path: str, md5: str) -> ManifestFile:
+    """A file of the version before."""
+    digest = hashlib.sha256(path.encode()).hexdigest()
+    return ManifestFile(partition=path, batch=digest, path=path, md5=md5, sha256=digest, bytes=1, rows=1, source=path)
+
+
+class VersionStoreBehaviour:
+    """Inherit, and give the fixture `store`, which may be empty."""
+
+    async def _place(self, store: VersionStore, folder: Path, path: str, text: str, *beside: ManifestFile) -> Any:
+        source = folder / f"{path.replace('/', '-')}-{text}"
+        source.write_text(text, encoding="utf-8")
+        scratch = folder / "scratch"
+        scratch.mkdir(exist_ok=True)
+        return await store.place("default", path=path, source=source, kept=beside, folder=scratch)
+
+    async def test_a_file_has_the_name_of_its_content_and_a_folder_that_of_its_files(
+        self, store: VersionStore, tmp_path: Path
+    ) -> None:
+        first = await self._place(store, tmp_path, "2013-01.parquet", "january")
+        assert first.md5 == hashlib.md5(b"january", usedforsecurity=False).hexdigest()
+        assert first.dvc_md5.endswith(".dir")
+        assert await self._place(store, tmp_path, "2013-01.parquet", "january") == first
+        elsewhere = await self._place(store, tmp_path, "2013-02.parquet", "january")
+        assert elsewhere.md5 == first.md5 and elsewhere.dvc_md5 != first.dvc_md5
+
+    async def test_the_order_of_the_kept_files_does_not_matter(self, store: VersionStore, tmp_path: Path) -> None:
+        placed = {name: await self._place(store, tmp_path, name, name) for name in ("a", "b")}
+        beside = [kept(name, one.md5) for name, one in placed.items()]
+        there = await self._place(store, tmp_path, "c", "c", *beside)
+        back = await self._place(store, tmp_path, "c", "c", *reversed(beside))
+        alone = await self._place(store, tmp_path, "c", "c")
+        assert there == back and there.md5 == alone.md5 and there.dvc_md5 != alone.dvc_md5

@@ -1,0 +1,1 @@
+"""The executors of the family `capstan.executors`: one file each."""
