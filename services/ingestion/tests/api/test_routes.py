@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from capstan_ingestion.settings import Settings
 from capstan_ingestion.tables import Base
 from capstan_testkit.harness import Harness, running
 from capstan_testkit.routes import assert_every_route_is_guarded
-from capstan_testkit.schema import assert_migrations_match
+from capstan_testkit.schema import assert_migrations_match, upgraded_row
 
 Make = Callable[..., Any]
 BASE = "/v1/projects/default"
@@ -47,6 +48,16 @@ async def test_every_route_is_guarded(h: Harness) -> None:
 
 async def test_migrations_match_the_models(tmp_path: Path, database_url: str) -> None:
     await asyncio.to_thread(assert_migrations_match, Settings, Base, tmp_path, database_url)
+
+
+def test_a_batch_of_the_release_before_keeps_its_media_among_longer_ones(tmp_path: Path, database_url: str) -> None:
+    row = {
+        "id": "one", "project": "p", "dataset": "d", "partition": "a", "digest": "0" * 64, "filename": "a.csv",
+        "media": "csv.gz", "bytes": 5, "state": "committed", "attempt": 1, "failing_total": 0,
+        "received_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }  # fmt: skip
+    found = upgraded_row(Settings, tmp_path, database_url, since="0001", table="batches", row=row)
+    assert (found["media"], found["digest"], found["bytes"]) == ("csv.gz", "0" * 64, 5)
 
 
 async def test_roles(h: Harness, make_spec: Make) -> None:
