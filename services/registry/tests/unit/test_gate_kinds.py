@@ -87,7 +87,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, make_package: Any, make_hold
 def given(files: dict[str, Path], definitions: Any, gates: list[Any], candidate: str = "package", **more: Any) -> Any:
     return {
         "candidate": str(files[candidate]), "champion": None, "holdout": str(files["holdout"]), "gates": gates,
-        "definitions": definitions, "requested_by": "ada", "approval": None, "resamples": 1000,
+        "definitions": definitions, "task": None, "requested_by": "ada", "approval": None, "resamples": 1000,
     } | more  # fmt: skip
 
 
