@@ -62,7 +62,7 @@ class Spread:
         return frozenset(("carrier",))
 
     def judge(self, evidence, spec):
-        spread = float(evidence.candidate.max() - evidence.candidate.min())
+        spread = float(evidence.candidate.predictions.max() - evidence.candidate.predictions.min())
         return GateFigure(
             gate=spec.title, kind=spec.kind, passed=spread >= spec.least, observed=spread, bound=spec.least,
             sentence=f"Scores spread over {spread:.3f}; {spec.least:g} is asked for.",
