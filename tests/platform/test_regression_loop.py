@@ -21,6 +21,7 @@ from capstan_client.sdk.lineage import trace
 from capstan_client.sdk.transport import poll
 from capstan_contracts.rest.inference import Deployment
 from capstan_contracts.rest.ingestion import BatchState
+from capstan_contracts.rest.training import RunRequest
 from capstan_testkit.platform import running_platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -155,4 +156,10 @@ async def test_a_regression_without_features_goes_round(home: Home) -> None:
         assert [(file.partition, file.rows) for file in found.dataset.files] == [("first", len(LEARNED) * FLATS)]
         assert found.prediction.inputs == rows[7] and found.prediction.features == {}
         assert found.decision is not None and len(found.decision.gates) == 3
+
+        run = await capstan.training.wait_for_run((await capstan.training.start(RunRequest(loop=LOOP))).id)
+        assert run.state.value == "succeeded", run.problem
+        decided = await until(lambda: capstan.registry.ledger(LOOP), lambda found: len(found) == 2)
+        [versus] = [gate for gate in decided[0].gates if gate["kind"] == "champion"]
+        assert decided[0].decision == "approved" and versus["passed"] and "mae" in versus["gate"], decided[0].gates
         assert sum([len(await capstan.service(name).dead_letters()) for name in capstan.urls]) == 0
