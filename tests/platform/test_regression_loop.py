@@ -141,7 +141,8 @@ async def test_a_regression_without_features_goes_round(home: Home) -> None:
         weights = np.where(np.arange(len(rows)) < 5, 2, 1)
         assert (quality.metric, quality.coverage) == ("mae", 1.0)
         assert quality.value == pytest.approx(np.average(np.abs(said - truth), weights=weights))
-        assert quality.low is not None and quality.high is not None and quality.low < quality.value < quality.high
+        assert quality.low is not None and quality.value is not None and quality.high is not None
+        assert quality.low < quality.value < quality.high
 
         await capstan.monitoring.advance(LOOP, BEGIN + timedelta(days=LATER.stop))
         [window] = await until(
