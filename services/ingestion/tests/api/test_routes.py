@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from capstan_contracts.loop import DatasetSpec
 from capstan_ingestion.actions.clear_incoming import ClearIncoming
 from capstan_ingestion.app import build
 from capstan_ingestion.settings import Settings
@@ -58,6 +59,17 @@ def test_a_batch_of_the_release_before_keeps_its_media_among_longer_ones(tmp_pat
     }  # fmt: skip
     found = upgraded_row(Settings, tmp_path, database_url, since="0001", table="batches", row=row)
     assert (found["media"], found["digest"], found["bytes"]) == ("csv.gz", "0" * 64, 5)
+
+
+def test_a_dataset_of_the_release_before_can_be_read(tmp_path: Path, database_url: str, make_spec: Make) -> None:
+    """Its uploads had an address that was never set."""
+    spec, moment = make_spec(), datetime(2026, 1, 1, tzinfo=UTC)
+    row = {
+        "project": "p", "name": "trips", "spec": spec | {"source": {"kind": "upload", "url": None}},
+        "created_at": moment, "updated_at": moment,
+    }  # fmt: skip
+    found = upgraded_row(Settings, tmp_path, database_url, since="0001", table="datasets", row=row)
+    assert DatasetSpec.model_validate(found["spec"]) == DatasetSpec.model_validate(spec)
 
 
 async def test_roles(h: Harness, make_spec: Make) -> None:
