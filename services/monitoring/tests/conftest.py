@@ -159,7 +159,14 @@ def make_day(package: str, number: int, *, rows: int = 600, shift: float = 0.0, 
 def make_part() -> Callable[..., LoopPart]:
     """Monitoring's part of a loop, as the registry sends it."""
 
-    def build(generation: int = 1, *, loop: str = "delay", project: str = "default", **monitoring: Any) -> LoopPart:
+    def build(
+        generation: int = 1,
+        *,
+        loop: str = "delay",
+        project: str = "default",
+        task: str | None = None,
+        **monitoring: Any,
+    ) -> LoopPart:
         given = {"window": "1d", "drift": {"minRows": 200}, "labels": {"delay": "1d"}} | monitoring
         spec = {
             "dataset": {
@@ -169,7 +176,7 @@ def make_part() -> Callable[..., LoopPart]:
                 "eventTime": "departure",
             },
             "features": {"service": "delays", "definitions": "features/"},
-            "training": {"pipeline": "pipeline.py:train", "label": "late"},
+            "training": {"pipeline": "pipeline.py:train", "label": "late", "task": task},
             "gates": [{"metric": "auc", "min": 0.6}],
             "monitoring": given,
         }

@@ -15,8 +15,9 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from capstan_contracts.base import Instant, Spec
 from capstan_contracts.ids import Digest, Identifier, Name
 from capstan_contracts.kinds.columns import Column, ColumnType
-from capstan_contracts.kinds.gates import Gate, MetricGate
+from capstan_contracts.kinds.gates import ChampionGate, Gate, MetricGate, SliceGate
 from capstan_contracts.kinds.media import MediaSpec
+from capstan_contracts.kinds.metrics import Task, misfit
 from capstan_contracts.kinds.modalities import ModalitySpec, TableModality
 from capstan_contracts.kinds.sources import SourceSpec, UploadSource
 from capstan_contracts.kinds.spec import mistake
@@ -118,6 +119,11 @@ class TrainingSpec(Spec):
     pipeline: str = Field(pattern=r"^[A-Za-z0-9_./-]+\.py:[A-Za-z_][A-Za-z0-9_]*$")
     parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
     label: Column
+    task: Task | None = Field(
+        default=None,
+        description="what the model answers; metrics and labels are then checked against it on apply, and packages by "
+        "the gates. Without it the package alone says",
+    )
     as_known: bool = Field(default=True, description="join only what was known at the label's time")
     seed: int = 7
     holdout: HoldoutSpec = HoldoutSpec()
@@ -247,6 +253,18 @@ class LoopSpec(Spec):
             )
         if looks and self.quality is not None:
             raise mistake(("quality",), "`none`, and yet a gate looks at quality: leave one of the two out")
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_fit_the_task(self) -> Self:
+        task, live = self.training.task, self.monitoring.quality
+        if task is None:
+            return self
+        for number, gate in enumerate(self.gates):
+            if isinstance(gate, MetricGate | ChampionGate | SliceGate) and (why := misfit(gate.metric, task)):
+                raise mistake(("gates", number, "metric"), why, gate.metric)
+        if live is not None and (why := misfit(live.metric, task)):
+            raise mistake(("monitoring", "quality", "metric"), why, live.metric)
         return self
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -38,3 +43,37 @@ def assert_migrations_match(
 
     found = asyncio.run(differences())
     assert found == [], f"models and migrations differ: {found}"
+
+
+def upgraded_row(
+    settings_type: type[ServiceSettings], folder: Path, url: str, *, since: str, table: str, row: Mapping[str, object]
+) -> dict[str, Any]:
+    """What an upgrade to the newest revision makes of `row`, which `table` was given at the revision `since`.
+
+    The database is `url`, else SQLite in `folder`; both times the columns are those that the database itself declares.
+    """
+    url = url or f"sqlite+aiosqlite:///{folder / 'earlier.db'}"
+    package = migrations_package(settings_type.SERVICE)
+    config = Config()
+    config.set_main_option("script_location", str(Path(*importlib.import_module(package).__path__)))
+    config.attributes["url"] = make_url(url)
+    command.upgrade(config, since)
+    asyncio.run(_in_table(url, table, lambda there: there.insert().values(dict(row))))
+    upgrade(url, package)
+    (found,) = asyncio.run(_in_table(url, table, sa.Table.select))
+    return found
+
+
+async def _in_table(url: str, name: str, make: Callable[[sa.Table], sa.Executable]) -> list[dict[str, Any]]:
+    """Rows that a statement on the table gives; none for one that gives none."""
+
+    def execute(connection: sa.Connection) -> list[dict[str, Any]]:
+        done = connection.execute(make(sa.Table(name, sa.MetaData(), autoload_with=connection)))
+        return [dict(row) for row in done.mappings()] if done.returns_rows else []
+
+    engine = create_async_engine(url)
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(execute)
+    finally:
+        await engine.dispose()

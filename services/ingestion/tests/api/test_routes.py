@@ -6,19 +6,21 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from capstan_contracts.loop import DatasetSpec
 from capstan_ingestion.actions.clear_incoming import ClearIncoming
 from capstan_ingestion.app import build
 from capstan_ingestion.settings import Settings
 from capstan_ingestion.tables import Base
 from capstan_testkit.harness import Harness, running
 from capstan_testkit.routes import assert_every_route_is_guarded
-from capstan_testkit.schema import assert_migrations_match
+from capstan_testkit.schema import assert_migrations_match, upgraded_row
 
 Make = Callable[..., Any]
 BASE = "/v1/projects/default"
@@ -47,6 +49,27 @@ async def test_every_route_is_guarded(h: Harness) -> None:
 
 async def test_migrations_match_the_models(tmp_path: Path, database_url: str) -> None:
     await asyncio.to_thread(assert_migrations_match, Settings, Base, tmp_path, database_url)
+
+
+def test_a_batch_of_the_release_before_keeps_its_media_among_longer_ones(tmp_path: Path, database_url: str) -> None:
+    row = {
+        "id": "one", "project": "p", "dataset": "d", "partition": "a", "digest": "0" * 64, "filename": "a.csv",
+        "media": "csv.gz", "bytes": 5, "state": "committed", "attempt": 1, "failing_total": 0,
+        "received_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }  # fmt: skip
+    found = upgraded_row(Settings, tmp_path, database_url, since="0001", table="batches", row=row)
+    assert (found["media"], found["digest"], found["bytes"]) == ("csv.gz", "0" * 64, 5)
+
+
+def test_a_dataset_of_the_release_before_can_be_read(tmp_path: Path, database_url: str, make_spec: Make) -> None:
+    """Its uploads had an address that was never set."""
+    spec, moment = make_spec(), datetime(2026, 1, 1, tzinfo=UTC)
+    row = {
+        "project": "p", "name": "trips", "spec": spec | {"source": {"kind": "upload", "url": None}},
+        "created_at": moment, "updated_at": moment,
+    }  # fmt: skip
+    found = upgraded_row(Settings, tmp_path, database_url, since="0001", table="datasets", row=row)
+    assert DatasetSpec.model_validate(found["spec"]) == DatasetSpec.model_validate(spec)
 
 
 async def test_roles(h: Harness, make_spec: Make) -> None:

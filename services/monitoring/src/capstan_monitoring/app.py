@@ -12,6 +12,7 @@ from capstan_monitoring.actions.follow_versions import FollowVersions
 from capstan_monitoring.actions.ingest_segment import IngestSegment
 from capstan_monitoring.actions.join_labels import JoinLabels
 from capstan_monitoring.actions.judge_window import JudgeWindow
+from capstan_monitoring.actions.know_task import KnowTask
 from capstan_monitoring.actions.measure_quality import MeasureQuality
 from capstan_monitoring.actions.on_dataset_committed import OnDatasetCommitted
 from capstan_monitoring.actions.on_predictions_logged import OnPredictionsLogged
@@ -40,13 +41,13 @@ def compose(kit: Kit, settings: Settings) -> Service:
     database, clock, outbox, work, jobs, objects = (
         kit.database, kit.clock, kit.outbox, kit.work, kit.jobs, kit.objects,
     )  # fmt: skip
-    retrain = ConsiderRetrain(clock, outbox)
+    retrain, tasks = ConsiderRetrain(clock, outbox), KnowTask(database, jobs, objects)
     return Service(
         kit=kit,
         routers=(
             loops_router(ApplyPart(database, MonitorParts())),
             monitors_router(ReadMonitors(database, objects, lateness), AdvanceWatermark(database, work, lateness)),
-            labels_router(ReceiveLabels(database, clock, outbox, work)),
+            labels_router(ReceiveLabels(database, clock, outbox, work, tasks)),
         ),
         subscriptions=subscriptions(
             FollowVersions(outbox), OnDatasetCommitted(work, retrain), OnPredictionsLogged(work)
@@ -54,8 +55,8 @@ def compose(kit: Kit, settings: Settings) -> Service:
         work=[
             IngestSegment(database, work, jobs, objects, lateness),
             JudgeWindow(database, outbox, work, jobs, objects, lateness, retrain),
-            JoinLabels(database, outbox, work, jobs, objects, kit.peers),
-            MeasureQuality(database, outbox, jobs),
+            JoinLabels(database, outbox, work, jobs, objects, kit.peers, tasks),
+            MeasureQuality(database, outbox, jobs, tasks),
             RenderReport(database, jobs, objects, settings.report_rows),
         ],
         tasks=(NameBrokenStatistics(jobs).run,),

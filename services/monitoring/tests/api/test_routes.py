@@ -30,7 +30,7 @@ async def h(tmp_path: Path) -> AsyncIterator[Harness]:
 
 @pytest.fixture
 async def watching(h: Harness, make_part: Callable[..., LoopPart]) -> Harness:
-    response = await h.service.put(f"{BASE}/loops/delay", json=body(make_part()))
+    response = await h.service.put(f"{BASE}/loops/delay", json=body(make_part(task="binary")))
     assert response.status_code == 200, response.text
     return h
 

@@ -49,7 +49,7 @@ async def pool(tmp_path: Path) -> AsyncIterator[JobPool]:
 
 async def decide(pool: JobPool, folder: Path, **given: Any) -> tuple[list[dict[str, Any]], Path | None]:
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
-    fixed = {"definitions": DEFINITIONS, "requested_by": "ada", "approval": None}
+    fixed = {"definitions": DEFINITIONS, "task": None, "requested_by": "ada", "approval": None}
     input_ = (
         {"champion": None, "gates": GATES, "resamples": 1000}
         | fixed

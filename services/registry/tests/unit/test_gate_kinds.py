@@ -62,7 +62,7 @@ class Spread:
         return frozenset(("carrier",))
 
     def judge(self, evidence, spec):
-        spread = float(evidence.candidate.max() - evidence.candidate.min())
+        spread = float(evidence.candidate.predictions.max() - evidence.candidate.predictions.min())
         return GateFigure(
             gate=spec.title, kind=spec.kind, passed=spread >= spec.least, observed=spread, bound=spec.least,
             sentence=f"Scores spread over {spread:.3f}; {spec.least:g} is asked for.",
@@ -87,7 +87,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, make_package: Any, make_hold
 def given(files: dict[str, Path], definitions: Any, gates: list[Any], candidate: str = "package", **more: Any) -> Any:
     return {
         "candidate": str(files[candidate]), "champion": None, "holdout": str(files["holdout"]), "gates": gates,
-        "definitions": definitions, "requested_by": "ada", "approval": None, "resamples": 1000,
+        "definitions": definitions, "task": None, "requested_by": "ada", "approval": None, "resamples": 1000,
     } | more  # fmt: skip
 
 
@@ -255,3 +255,13 @@ def test_an_approval_is_the_answer_of_a_person(judge_with: Callable[..., GateFig
     no = judge_with({"kind": "approval"}, approval=answer)
     assert no.refuses and no.sentence == "'bob' rejected it, asked for by 'ada': too late"
     assert no.figures["at"] == "2013-07-01T00:00:00+00:00"
+
+
+def test_a_package_of_another_task_than_the_loops_is_refused_with_both(judge_with: Callable[..., GateFigure]) -> None:
+    gate = {"kind": "metric", "metric": "auc", "min": 0.0}
+    assert judge_with(gate, task="binary").sentence == judge_with(gate).sentence
+    figure = judge_with(gate, task="regression")
+    assert figure.passed is False and figure.sentence == (
+        "Not passed: the package of the candidate is a model of the task 'binary', and the loop says "
+        "`training.task: regression`: correct the one that is wrong."
+    )

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from capstan_contracts.loop import ResolvedLoop
 from capstan_registry.settings import Settings
 from capstan_registry.tables import Base
-from capstan_testkit.schema import assert_migrations_match
+from capstan_testkit.schema import assert_migrations_match, upgraded_row
 
 
 def test_migrations_match_the_models(tmp_path: Path, database_url: str) -> None:
     assert_migrations_match(Settings, Base, tmp_path, database_url)
+
+
+def test_a_loop_of_the_release_before_keeps_its_count(tmp_path: Path, database_url: str) -> None:
+    row = {
+        "project": "p", "name": "l", "generation": 2, "resolved": {}, "taken": {}, "applied": True, "hand_outs": 7,
+        "updated_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }  # fmt: skip
+    found = upgraded_row(Settings, tmp_path, database_url, since="0001", table="loops", row=row)
+    assert (found["distributions"], found["generation"]) == (7, 2) and "hand_outs" not in found
+
+
+def test_a_loop_of_the_release_before_can_be_read(
+    tmp_path: Path, database_url: str, loop_body: Callable[..., Any]
+) -> None:
+    """Its uploads had an address that was never set."""
+    stored = loop_body()
+    expected = ResolvedLoop.model_validate(stored)
+    spec = stored["loop"]["spec"]
+    spec["sources"] = spec.get("sources", [])
+    for dataset in (spec["dataset"], *spec["sources"]):
+        dataset["source"] = {"kind": "upload", "url": None}
+    row = {
+        "project": "p", "name": "l", "generation": 2, "resolved": stored, "taken": {}, "applied": True, "hand_outs": 7,
+        "updated_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }  # fmt: skip
+    found = upgraded_row(Settings, tmp_path, database_url, since="0001", table="loops", row=row)
+    assert ResolvedLoop.model_validate(found["resolved"]) == expected

@@ -38,7 +38,7 @@ def tree(found: Lineage) -> Tree:
     data = _add(trained, f"dataset {run_.dataset}@{short(run_.dataset_version)}: {found.dataset.rows:,} rows")
     for file in found.dataset.files:
         _add(data, f"{file.source} -> {file.path}: {file.rows:,} rows, batch {short(file.batch)}, md5 {file.md5[:12]}")
-    features = _add(root, "features")
+    features = _add(root, "features" if found.features else "features: none; every value came with the request")
     for origin in found.features:
         _feature(features, origin)
     return root

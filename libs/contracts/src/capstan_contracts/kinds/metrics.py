@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -15,6 +15,12 @@ METRICS_BY_TASK: Final[Mapping[str, tuple[str, ...]]] = {
     "regression": ("mae", "mape", "pinball", "r2", "rmse"),
     "forecast": ("mae", "mape", "mase", "pinball", "rmse", "smape"),
 }
+
+Task = Literal["binary", "multiclass", "regression"]
+"""What a model of rows may be trained for."""
+
+DEFAULT_METRIC: Final[Mapping[str, str]] = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
+"""How live quality is measured, by task, where a loop names no metric."""
 
 METRICS: Final = tuple(sorted({name for names in METRICS_BY_TASK.values() for name in names}))
 
@@ -31,6 +37,17 @@ def _known(name: str) -> str:
     close = nearest(name, known)
     hint = f"did you mean {close!r}?" if close else f"metrics: {', '.join(known)}"
     raise ValueError(f"no metric {name!r}; {hint}")
+
+
+def misfit(metric: str, task: str) -> str | None:
+    """Why one of our metrics is none of the task's, as a sentence; None where it is, or where it is another's metric.
+
+    What task a metric from outside is for is known only where it is installed and run.
+    """
+    fitting = METRICS_BY_TASK[task]
+    if metric not in METRICS or metric in fitting:
+        return None
+    return f"{metric} is no metric of the task {task}; metrics of it: {', '.join(fitting)}"
 
 
 Metric = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(METRICS)})]

@@ -2,7 +2,7 @@
 
 A service has `migrations/env.py` (two lines calling `run`) and `migrations/versions/`. `upgrade` is safe to call at
 every start and from several processes at once. A database that a newer release has migrated is left as it is: revisions
-only ever add, so that the release before can go on with it after a rollback.
+only add within a minor version, so that the release before can go on with it after a rollback.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from capstan_contracts.errors import Problem
 from capstan_contracts.events import LabelsReceived
 from capstan_contracts.ids import Urn
 from capstan_contracts.rest.ingestion import Manifest
+from capstan_monitoring.actions.know_task import KnowTask
 from capstan_monitoring.actions.write_rows import Window, chunks, write_labels
 from capstan_monitoring.domain.jobs import LabelsToRead, ReadLabels
 from capstan_monitoring.domain.part import MonitorPart
@@ -35,16 +36,17 @@ class JoinLabels(Work[LabelsToJoin]):
     Payload = LabelsToJoin
 
     def __init__(
-        self, database: Database, outbox: Outbox, work: WorkQueue, jobs: JobPool, objects: ObjectStore, peers: Peers
+        self,
+        database: Database,
+        outbox: Outbox,
+        work: WorkQueue,
+        jobs: JobPool,
+        objects: ObjectStore,
+        peers: Peers,
+        tasks: KnowTask,
     ) -> None:
-        self._database, self._outbox, self._work, self._jobs, self._objects, self._peers = (
-            database,
-            outbox,
-            work,
-            jobs,
-            objects,
-            peers,
-        )
+        self._database, self._outbox, self._work, self._jobs = database, outbox, work, jobs
+        self._objects, self._peers, self._tasks = objects, peers, tasks
 
     async def run(self, item: WorkItem[LabelsToJoin], lease: Lease) -> None:
         """Find the batch's file, read it in a job, write labels in one transaction."""
@@ -57,9 +59,10 @@ class JoinLabels(Work[LabelsToJoin]):
             raise NotFound(f"batch {item.payload.batch[:12]} is not in version {version[:12]} of {dataset}")
         async with self._database.read() as session:
             part = MonitorPart.from_json((await monitor_row(session, item.project, item.payload.loop)).part)
+        rule = await self._tasks.of_loop(item.project, item.payload.loop)
         path = await self._objects.local_path(item.project, file.sha256)
         async with self._jobs.scratch() as folder:
-            given = LabelsToRead(str(path), list(part.keys), list(part.time_keys), part.label)
+            given = LabelsToRead(str(path), list(part.keys), list(part.time_keys), part.label, rule.task, rule.classes)
             counts = await self._jobs.call(READ_LABELS, given, scratch=folder)
             async with lease.finish() as session:
                 await self._apply(session, item, manifest.sequence, counts, folder / "labels.jsonl")

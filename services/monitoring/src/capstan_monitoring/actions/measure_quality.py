@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, null, select
 
 from capstan_contracts.errors import Problem
 from capstan_contracts.events import QualityDegraded
 from capstan_contracts.ids import Urn
 from capstan_contracts.kinds.gates import MetricGate
+from capstan_monitoring.actions.know_task import KnowTask
+from capstan_monitoring.domain.jobs import MeasuredQuality, QualityToMeasure
+from capstan_monitoring.domain.labels import LabelRule
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.work import WindowToMeasure
-from capstan_monitoring.tables import QualityRow, ScoredRow, WindowRow, monitor_row
+from capstan_monitoring.tables import QualityRow, ScoredRow, monitor_row, window_of
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.db.session import Database, WriteSession
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.telemetry.logs import logger
 from capstan_servicekit.work.kinds import Work, WorkItem
 from capstan_servicekit.work.lease import Lease
 
+MEASURE = JobKind("platform", "capstan_monitoring.jobs.quality:run", QualityToMeasure, MeasuredQuality)
+PROBABILITIES = "probabilities"
 log = logger(__name__)
 
 
@@ -32,26 +37,29 @@ class MeasureQuality(Work[WindowToMeasure]):
 
     Payload = WindowToMeasure
 
-    def __init__(self, database: Database, outbox: Outbox, jobs: JobPool) -> None:
-        self._database, self._outbox, self._jobs = database, outbox, jobs
+    def __init__(self, database: Database, outbox: Outbox, jobs: JobPool, tasks: KnowTask) -> None:
+        self._database, self._outbox, self._jobs, self._tasks = database, outbox, jobs, tasks
 
     async def run(self, item: WorkItem[WindowToMeasure], lease: Lease) -> None:
         """Read the labelled predictions, measure in a job, keep the figures."""
         project, loop, start, version = item.project, item.payload.loop, item.payload.start, item.payload.version
+        async with self._database.read() as session:
+            package = (await window_of(session, project, item.payload)).package
+        rule = await self._tasks.of_package(project, package)
         async with self._jobs.scratch() as folder:
-            monitor_part, rows, labelled = await self._read(project, loop, start, version, folder / "pairs.f64")
+            file = folder / "rows.f64"
+            monitor_part, rows, labelled = await self._read(project, item.payload, rule, file)
             bound = monitor_part.monitoring.quality
-            metric = bound.metric if bound is not None else "auc"
-            given = {"file": str(folder / "pairs.f64"), "metric": metric}
-            measured = await self._jobs.run("platform", "capstan_monitoring.jobs.quality:run", given, scratch=folder)
+            given = QualityToMeasure(str(file), rule.task or "", rule.classes, bound.metric if bound else None)
+            measured = await self._jobs.call(MEASURE, given, scratch=folder)
         async with lease.finish() as session:
-            window = await session.get_one(WindowRow, (project, loop, start, version))
+            window = await window_of(session, project, item.payload)
             row = await session.get(QualityRow, (project, loop, start, version))
             if row is None:
                 row = QualityRow(project=project, loop=loop, start=start, version=version, degraded=False)
                 session.add(row)
-            row.end, row.metric, row.rows, row.labelled = window.end, metric, rows, labelled
-            row.value, row.low, row.high = measured["value"], measured["low"], measured["high"]
+            row.end, row.metric, row.rows, row.labelled = window.end, measured.metric, rows, labelled
+            row.value, row.low, row.high = measured.value, measured.low, measured.high
             self._degrade(session, row, bound)
 
     async def failed(self, session: WriteSession, item: WorkItem[WindowToMeasure], problem: Problem) -> None:
@@ -59,25 +67,28 @@ class MeasureQuality(Work[WindowToMeasure]):
         log.error("quality.failed", loop=item.payload.loop, start=item.payload.start.isoformat(), detail=problem.detail)
 
     async def _read(
-        self, project: str, loop: str, start: datetime, version: int, target: Path
+        self, project: str, window: WindowToMeasure, rule: LabelRule, target: Path
     ) -> tuple[MonitorPart, int, int]:
-        """Write pairs of prediction and label as float64; the part, all rows of the window, labelled ones."""
+        """Write the rows of QualityToMeasure; the part, all rows of the window, and how many could be written."""
         mine = (
             ScoredRow.project == project,
-            ScoredRow.loop == loop,
-            ScoredRow.window_start == start,
-            ScoredRow.version == version,
+            ScoredRow.loop == window.loop,
+            ScoredRow.window_start == window.start,
+            ScoredRow.version == window.version,
         )
-        pairs = array("d")
+        values, labelled = array("d"), 0
         async with self._database.read() as session:
-            part = MonitorPart.from_json((await monitor_row(session, project, loop)).part)
+            part = MonitorPart.from_json((await monitor_row(session, project, window.loop)).part)
             rows = int(await session.scalar(select(func.count()).select_from(ScoredRow).where(*mine)) or 0)
-            measurable = (ScoredRow.state == "labelled", ScoredRow.prediction.is_not(None))
-            query = select(ScoredRow.prediction, ScoredRow.label).where(*mine, *measurable)
-            async for prediction, label in await session.stream(query.execution_options(yield_per=5000)):
-                pairs.extend((prediction, label))
-        await asyncio.to_thread(target.write_bytes, pairs.tobytes())
-        return part, rows, len(pairs) // 2
+            outputs = ScoredRow.outputs if rule.classes else null()
+            query = select(ScoredRow.label, ScoredRow.prediction, outputs).where(*mine, ScoredRow.state == "labelled")
+            async for label, prediction, all_of_it in await session.stream(query.execution_options(yield_per=5000)):
+                said = _probabilities(all_of_it, rule.classes) if rule.classes else [prediction]
+                if None not in said:
+                    values.extend((label, *said))
+                    labelled += 1
+        await asyncio.to_thread(target.write_bytes, values.tobytes())
+        return part, rows, labelled
 
     def _degrade(self, session: WriteSession, row: QualityRow, bound: MetricGate | None) -> None:
         """Tell once per window that the bound is missed with confidence."""
@@ -94,3 +105,9 @@ class MeasureQuality(Work[WindowToMeasure]):
             metric=row.metric, value=row.value, low=row.low, high=row.high, **limits,
         )  # fmt: skip
         self._outbox.add(session, event, project=row.project, subject=Urn(row.project, "loop", row.loop))
+
+
+def _probabilities(outputs: dict[str, Any] | None, classes: int) -> list[float | None]:
+    """One per class; with a None where the log has no number for each."""
+    said = (outputs or {}).get(PROBABILITIES)
+    return said if isinstance(said, list) and len(said) == classes else [None]

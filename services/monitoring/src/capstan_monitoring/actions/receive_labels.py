@@ -10,8 +10,10 @@ from capstan_contracts.errors import FieldError
 from capstan_contracts.events import LabelsReceived
 from capstan_contracts.ids import Urn, uuid7
 from capstan_contracts.rest.monitoring import Label, LabelsRequest, LabelsResult
+from capstan_monitoring.actions.know_task import KnowTask
 from capstan_monitoring.actions.write_rows import CHUNK, Window, write_labels
 from capstan_monitoring.domain.join import key_of, prediction_key
+from capstan_monitoring.domain.labels import LabelRule
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.work import WindowToMeasure
 from capstan_monitoring.tables import ScoredRow, monitor_row
@@ -28,17 +30,19 @@ MOST_ERRORS = 20
 class ReceiveLabels:
     """All or none: one label that breaks a rule, and nothing is written."""
 
-    def __init__(self, database: Database, clock: Clock, outbox: Outbox, work: WorkQueue) -> None:
+    def __init__(self, database: Database, clock: Clock, outbox: Outbox, work: WorkQueue, tasks: KnowTask) -> None:
         self._database, self._clock, self._outbox, self._work = database, clock, outbox, work
+        self._tasks = tasks
 
     async def __call__(self, project: str, request: LabelsRequest, key: str | None) -> LabelsResult:
         """Write the labels, and give them to the predictions that are there; the others wait for theirs."""
         request_print = fingerprint("labels", request.model_dump_json())
+        rule = await self._tasks.of_loop(project, request.loop)
         async with self._database.write() as session:
             if (known := await recall(session, project, key, request_print)) is not None:
                 return LabelsResult.model_validate(known)
             monitor = await monitor_row(session, project, request.loop)
-            by_key, by_id = _sorted_out(request.labels, MonitorPart.from_json(monitor.part))
+            by_key, by_id = _sorted_out(request.labels, MonitorPart.from_json(monitor.part), rule)
             joined, windows = await self._write(session, project, request.loop, by_key, by_id)
             received = len(request.labels)
             event = LabelsReceived(loop=request.loop, source="api", labels=received, joined=joined, unlabelled=0)
@@ -89,15 +93,15 @@ async def _by_id(session: WriteSession, project: str, loop: str, labels: dict[st
     return joined, windows
 
 
-def _sorted_out(labels: list[Label], part: MonitorPart) -> tuple[dict[str, float], dict[str, float]]:
+def _sorted_out(labels: list[Label], part: MonitorPart, rule: LabelRule) -> tuple[dict[str, float], dict[str, float]]:
     """Labels by join key and by prediction id; of two with the same key the last counts. Invalid names the places."""
     by_key: dict[str, float] = {}
     by_id: dict[str, float] = {}
     errors: list[FieldError] = []
     for index, label in enumerate(labels):
         place = f"labels[{index}]"
-        if label.value not in (0.0, 1.0):
-            errors.append(FieldError(place=f"{place}.value", rule="0 or 1"))
+        if not rule.holds(label.value):
+            errors.append(FieldError(place=f"{place}.value", rule=rule.sentence))
         elif (label.prediction_id is None) == (label.keys is None):
             errors.append(FieldError(place=place, rule="exactly one of prediction_id and keys"))
         elif label.prediction_id is not None:

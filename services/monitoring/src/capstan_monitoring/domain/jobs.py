@@ -7,13 +7,49 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class PackageToRead:
+    """The file of a package, whose header says what its model answers."""
+
+    package: str
+
+
+@dataclass(frozen=True)
 class LabelsToRead:
-    """Columns of one Parquet file. `labels.jsonl` in scratch gets [join key, 0.0 | 1.0 | null] per row."""
+    """Columns of one Parquet file. `labels.jsonl` in scratch gets [join key, number | null] per row.
+
+    `task` and `classes` are those of a LabelRule.
+    """
 
     file: str
     keys: list[str]
     time_keys: list[str]
     label: str
+    task: str | None
+    classes: int | None
+
+
+@dataclass(frozen=True)
+class QualityToMeasure:
+    """Live quality of one window. `task`, `classes`: of its package, as in a LabelRule.
+
+    `file` has float64, per row the label and then what the model said: one number, or a probability per class.
+    `metric`: None for the usual one of the task.
+    """
+
+    file: str
+    task: str
+    classes: int | None
+    metric: str | None
+
+
+@dataclass(frozen=True)
+class MeasuredQuality:
+    """Figures in the metric's unit; null where they are undefined for these rows."""
+
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)

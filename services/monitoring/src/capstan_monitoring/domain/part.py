@@ -18,6 +18,7 @@ class MonitorPart(Part):
     keys: tuple[str, ...]
     time_keys: tuple[str, ...]
     label: str
+    task: str | None = None
     retrain_on_drift: bool
     monitoring: MonitoringSpec
 
@@ -32,6 +33,7 @@ class MonitorPart(Part):
             keys=tuple(spec.dataset.keys),
             time_keys=tuple(key for key in spec.dataset.keys if key in times),
             label=spec.training.label,
+            task=spec.training.task,
             retrain_on_drift="drift" in spec.training.on,
             monitoring=spec.monitoring,
         )

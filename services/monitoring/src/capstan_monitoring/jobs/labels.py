@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 
 from capstan_monitoring.domain.jobs import LabelsToRead, ReadLabels
 from capstan_monitoring.domain.join import join_key
+from capstan_monitoring.domain.labels import LabelRule
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 ROWS = 8192
@@ -22,13 +24,14 @@ _PLAIN = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.typ
 def run(job: Job) -> ReadLabels:
     """JobRefused names the column, or the row, that holds no key or label."""
     given = job.read(LabelsToRead)
+    rule = LabelRule(given.task, given.classes)
     labels = unlabelled = keyless = 0
     with (job.scratch / "labels.jsonl").open("w", encoding="utf-8") as lines:
         for row, (key, value) in enumerate(_pairs(Path(given.file), given.keys, given.time_keys, given.label)):
             if key is None:
                 keyless += 1
                 continue
-            label = _label(value, row)
+            label = _label(value, row, rule)
             labels, unlabelled = labels + (label is not None), unlabelled + (label is None)
             lines.write(json.dumps([key, label]) + "\n")
     return ReadLabels(labels=labels, unlabelled=unlabelled, keyless=keyless)
@@ -64,9 +67,20 @@ def _plain(column: pa.Array, name: str, time: bool) -> list[Any]:
     raise JobRefused(f"the key {name!r} is {kind}", errors=[(name, "a number, a string, a bool or a point in time")])
 
 
-def _label(value: Any, row: int) -> float | None:
+def _label(value: Any, row: int, rule: LabelRule) -> float | None:
     if value is None or value != value:
         return None
-    if isinstance(value, bool | int | float | Decimal) and value in (0, 1):
+    if isinstance(value, bool | int | float | Decimal) and rule.holds(label := _number(value)):
+        return label
+    raise JobRefused(
+        f"row {row}: the label is {str(value)[:40]!r}, and labels are {rule.sentence}",
+        errors=[("label", f"{rule.sentence}, or null")],
+    )
+
+
+def _number(value: bool | int | float | Decimal) -> float:
+    """As a float, infinite where it is too large for one."""
+    try:
         return float(value)
-    raise JobRefused(f"row {row}: the label is {str(value)[:40]!r}", errors=[("label", "0, 1 or null")])
+    except OverflowError:
+        return math.inf

@@ -53,6 +53,7 @@ class _Case:
         return {
             "gates": [gate.model_dump(mode="json", by_alias=True) for gate in spec.gates],
             "definitions": self.loop.definitions.model_dump(mode="json", by_alias=True),
+            "task": spec.training.task,
             "requested_by": self.promotion.requested_by,
             "approval": self.promotion.approval,
             "resamples": resamples,

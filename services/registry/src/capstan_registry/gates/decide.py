@@ -1,8 +1,8 @@
 """The job: let every gate judge, on evidence that is made when the first gate needs it.
 
 Input: candidate and champion (paths of packages; champion may be null), holdout (path or null), gates (specs as in the
-loop), definitions (the loop's features), requested_by, approval (ApprovalGiven or null), resamples. Output: `figures`,
-and `items`, the file of item-level scores (null when nothing was scored).
+loop), definitions (the loop's features), task (the loop's, or null), requested_by, approval (ApprovalGiven or null),
+resamples. Output: `figures`, and `items`, the file of item-level scores (null when nothing was scored).
 """
 
 from __future__ import annotations

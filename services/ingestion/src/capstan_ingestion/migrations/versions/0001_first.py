@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("partition", sa.String(63), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("filename", sa.String(255), nullable=False),
-        sa.Column("media", sa.String(80), nullable=False),
+        sa.Column("media", sa.String(16), nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),

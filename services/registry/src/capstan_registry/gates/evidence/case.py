@@ -23,6 +23,8 @@ class Case:
     """Columns of the holdout that gates read besides the label and what the packages read."""
     definitions: FeatureDefinitions
     """The features that the loop serves."""
+    task: str | None
+    """What the loop says that its model answers."""
     requested_by: str
     approval: ApprovalGiven | None
     resamples: int
@@ -39,6 +41,7 @@ class Case:
             holdout=Path(holdout) if holdout else None,
             columns=columns,
             definitions=FeatureDefinitions.model_validate(given["definitions"]),
+            task=given["task"],
             requested_by=given["requested_by"],
             approval=ApprovalGiven.model_validate(approval) if approval else None,
             resamples=given["resamples"],

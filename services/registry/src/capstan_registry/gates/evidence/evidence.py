@@ -54,7 +54,7 @@ class Evidence:
     @property
     def package(self) -> ModelPackage:
         """The candidate's package."""
-        return self._ask(Need.PACKAGE, lambda whole: open_package(self._case.candidate, "candidate"))
+        return self._ask(Need.PACKAGE, lambda whole: whole._open_candidate())
 
     @property
     def package_bytes(self) -> int:
@@ -127,6 +127,15 @@ class Evidence:
         if isinstance(made, Unusable):
             raise made
         return cast(T, made)
+
+    def _open_candidate(self) -> ModelPackage:
+        package, task = open_package(self._case.candidate, "candidate"), self._case.task
+        if task not in (None, package.header.task):
+            raise Unusable(
+                f"the package of the candidate is a model of the task {package.header.task!r}, and the loop says "
+                f"`training.task: {task}`: correct the one that is wrong"
+            )
+        return package
 
     def _read_holdout(self) -> Holdout:
         champions = [] if self._case.champion is None else [self._champion_package()]

@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("resolved", Json, nullable=False),
         sa.Column("taken", Json, nullable=False),
         sa.Column("applied", sa.Boolean, nullable=False),
-        sa.Column("distributions", sa.Integer, nullable=False),
+        sa.Column("hand_outs", sa.Integer, nullable=False),
         sa.Column("updated_at", InstantColumn, nullable=False),
         sa.PrimaryKeyConstraint("project", "name", name="pk_loops"),
     )
