@@ -188,7 +188,7 @@ def test_settings_of_an_active_environment_do_not_reach_the_commands(
 
 def test_an_unknown_environment_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert bootstrap.main(["platfrom"]) == 2
-    assert "no environment platfrom; there are: platform, ingestion" in capsys.readouterr().err
+    assert "no environment platfrom; there are: platform, docs, ingestion" in capsys.readouterr().err
 
 
 def test_a_failure_is_a_sentence_and_status_1(

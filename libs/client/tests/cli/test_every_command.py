@@ -128,6 +128,12 @@ COMMANDS = [
         "models promote delay 4", {"POST registry /models/delay/versions/4/promotions": promotion},
         ("delay 4: approved", "auc is 0.71, at least 0.65"), "gates", {f"GET registry /promotions/{RUN}": promotion},
     ),
+    Command("models promotions", {"GET registry /promotions": page(promotion)}, (RUN, "approved", "ada"), "gates"),
+    Command(
+        f"models approve {RUN} --reason fine", {f"PUT registry /promotions/{RUN}/approval": promotion},
+        ("delay 4: approved", "auc is 0.71, at least 0.65"), "gates", {f"GET registry /promotions/{RUN}": promotion},
+    ),
+    Command(f"models reject {RUN} --reason worse", {f"PUT registry /promotions/{RUN}/approval": promotion}, ()),
     Command(
         "models champion delay",
         {"GET registry /models/delay/champion":

@@ -21,7 +21,7 @@ def traced(platform: Any) -> Any:
         "event_time": AT, "answered_at": AT, "entity": {"weather": {"origin": "JFK"}}, "inputs": {"note": "[/b] JFK"},
         "features": {"weather__temp": 3.5, "plane__seats": None}, "feature_times": {"weather": AT, "plane": None},
         "feature_status": {"weather": "present", "plane": "missing"}, "view_versions": {"weather": DIGEST},
-        "prediction": 0.25, "segment": DIGEST,
+        "outputs": {"prediction": 0.25}, "segment": DIGEST,
     })  # fmt: skip
     version = {
         "model": "delay", "version": 4, "package": DIGEST, "run": RUN, "dataset": "flights",

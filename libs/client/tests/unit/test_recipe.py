@@ -27,6 +27,7 @@ spec:
 
 def recipe(folder: Path, columns: str) -> Path:
     (folder / "contract.json").write_text('{"name": "trips", "expectations": []}')
+    (folder / "pipeline.py").write_text("def train() -> None: ...\n")
     (folder / "loop.yaml").write_text(LOOP.replace("COLUMNS", columns))
     return folder / "loop.yaml"
 

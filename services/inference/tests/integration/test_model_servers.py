@@ -227,7 +227,7 @@ async def test_a_promoted_version_answers_and_its_predictions_are_found(
         assert (found["service"] is None) == (s.cluster is None)
         answer = await s.predict(row)
         one = (await s.h.viewer.get(f"/v1/projects/default/predictions/{answer['prediction_ids'][0]}")).json()
-        assert one["prediction"] == answer["predictions"][0] and one["inputs"] == row
+        assert one["outputs"] == {"prediction": answer["predictions"][0]} and one["inputs"] == row
         again = await s.predict(row)
         flushed = (await s.h.operator.post(FLUSH)).json()
         assert flushed["rows"] >= 1 and len(flushed["segment"]) == 64

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from capstan_client.cli.ids import whole_id
 from capstan_client.cli.output import AsJson, Project, fail, rows, run, say, show
 from capstan_client.sdk.capstan import Capstan
 from capstan_client.sdk.transport import poll
@@ -65,10 +67,16 @@ def reject(promotion: str, reason: Reason, as_json: AsJson = False, project: Pro
 
 def _answer(promotion: str, *, approve: bool, reason: str, as_json: bool, project: str) -> None:
     async def go(capstan: Capstan) -> Promotion:
-        await capstan.registry.answer(promotion, approve=approve, reason=reason)
-        return await _judged(capstan, promotion)
+        whole = await whole_id("promotion", promotion, _ids(capstan))
+        await capstan.registry.answer(whole, approve=approve, reason=reason)
+        return await _judged(capstan, whole)
 
     _show(run(go, project), as_json)
+
+
+async def _ids(capstan: Capstan) -> AsyncIterator[str]:
+    for found in await capstan.registry.promotions():
+        yield found.id
 
 
 async def _judged(capstan: Capstan, promotion: str) -> Promotion:

@@ -80,7 +80,7 @@ def _check_opset(domain: str, version: int | memoryview) -> None:
 
 def _refuse_external(number: int, value: int | memoryview) -> None:
     if number == 13 or (number == 14 and value == _EXTERNAL):
-        detail = "a tensor lies in another file; save the model with all its data in one (save_as_external_data=False)"
+        detail = "a tensor lies in another file; save the model with all its data in one file"
         raise OnnxModelError("external-data", detail)
 
 
