@@ -14,7 +14,7 @@ MODEL_SERVERS_GROUP: Final = "capstan.model_servers"
 
 
 class Settings(ServiceSettings):
-    """Fields of its own: the model server's server, its bounds and its log."""
+    """Fields of its own: the model server's address, its bounds and its log."""
 
     SERVICE: ClassVar[str] = "inference"
 
