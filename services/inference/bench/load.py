@@ -1,13 +1,15 @@
 """Requests per second of the model server on this machine: single rows and 64 rows, with and without feature lookup.
 
-    .venv/bin/python services/inference/bench/load.py [seconds] [repetitions]
+    .venv/bin/python services/inference/bench/load.py [--seconds 3] [--repetitions 3] [--kserve PYTHON]
 
 The server is the real process with token check, prediction log and fsync; the load comes from this process over
 loopback on 16 kept-alive connections. Server CPU per request is the steadiest figure on a shared machine.
+With `--kserve`, KServe's Python server answers the same bodies from the same booster afterwards (kserve_model.py).
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -18,7 +20,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from socket import create_server
+from socket import create_server, socket
 from typing import Any, cast
 
 import lightgbm
@@ -37,23 +39,28 @@ NUMBERS = [f"n{index}" for index in range(12)]
 LOOKED_UP = [f"v__f{index}" for index in range(10)]
 
 
-def package(folder: Path, lookups: bool) -> tuple[str, Path]:
-    """100 trees of 31 leaves on 12 numbers; with lookups on 2 of them and 10 features of one view."""
-    sent = NUMBERS[:2] if lookups else NUMBERS
-    read = LOOKED_UP if lookups else []
-    columns = [*sent, *read]
+def trained(columns: list[str]) -> str:
+    """LightGBM's text of 100 trees of 31 leaves on these columns."""
     random = np.random.default_rng(7)
     matrix = random.normal(size=(20_000, len(columns)))
     label = (matrix @ random.normal(size=len(columns)) + random.normal(size=20_000) > 0).astype(float)
     settings = {"objective": "binary", "num_leaves": 31, "num_threads": 2, "verbosity": -1}
-    booster = lightgbm.train(settings, lightgbm.Dataset(matrix, label, feature_name=columns), num_boost_round=100)
+    data = lightgbm.Dataset(matrix, label, feature_name=columns)
+    return lightgbm.train(settings, data, num_boost_round=100).model_to_string()
+
+
+def package(folder: Path, lookups: bool) -> tuple[str, Path]:
+    """That model of 12 numbers; with lookups, of 2 of them and 10 features of one view."""
+    sent = NUMBERS[:2] if lookups else NUMBERS
+    read = LOOKED_UP if lookups else []
+    columns = [*sent, *read]
     view = EntityLookup("v", "a" * 64, {"k": KeySource("k")}, tuple(LOOKED_UP), None)
     inputs = [InputField(name, "float64") for name in sent] + [InputField(name, "float64", "v") for name in read]
     signature = Signature((*inputs, *([InputField("k", "int64")] if lookups else [])), outputs_of("binary"))
     built = build_package(
         folder / f"package-{lookups}",
         [{"op": "numeric", "column": name} for name in columns],
-        model=booster.model_to_string().encode(),
+        model=trained(columns).encode(),
         name="bench",
         signature=signature,
         lookups=(view,) if lookups else (),
@@ -156,7 +163,12 @@ def pss_mb(pid: int) -> float:
 
 def main() -> None:
     """Print one line per shape: medians over the repetitions."""
-    seconds, repetitions = float([*sys.argv, "3"][1]), int([*sys.argv, "", "3"][2] or 3)
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--seconds", type=float, default=3, help="of each repetition")
+    arguments.add_argument("--repetitions", type=int, default=3)
+    arguments.add_argument("--kserve", metavar="PYTHON", help="interpreter that has kserve and lightgbm")
+    chosen = arguments.parse_args()
+    seconds, repetitions = chosen.seconds, chosen.repetitions
     with tempfile.TemporaryDirectory() as name:
         home, token = Path(name), new_token()
         entry = {"id": "bench", "kind": "user", "roles": {"*": "operator"}, "token_sha256": token_digest(token)}
@@ -189,6 +201,45 @@ def main() -> None:
         print(f"PSS {pss_mb(server.pid):.1f} MB")
         server.stdin.close()
         server.wait(10)
+        if chosen.kserve:
+            booster = home / "booster.txt"
+            booster.write_text(trained(NUMBERS))
+            against_kserve(chosen.kserve, booster, seconds, repetitions)
+
+
+def against_kserve(python: str, booster: Path, seconds: float, repetitions: int) -> None:
+    """The same bodies, answered by KServe."""
+    with create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [python, str(Path(__file__).with_name("kserve_model.py")), str(booster), str(port), ",".join(NUMBERS)]
+    server = subprocess.Popen(
+        command, env={"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until_open(port)
+        random = np.random.default_rng(3)
+        for rows in (1, 64):
+            bodies = [request("plain", "", rows, random) for _ in range(BODIES)]
+            uvloop.run(measure(port, bodies, 0.5))
+            report(server.pid, "kserve", rows, [timed(server.pid, port, bodies, seconds) for _ in range(repetitions)])
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def wait_until_open(port: int, seconds: float = 60) -> None:
+    """Until a server accepts connections.
+
+    Raises:
+        TimeoutError: none does in time.
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise TimeoutError(f"nothing listens on port {port} after {seconds:.0f} s")
 
 
 def timed(pid: int, port: int, bodies: list[bytes], seconds: float) -> tuple[float, float, float, float, int]:
