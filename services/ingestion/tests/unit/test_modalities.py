@@ -25,7 +25,7 @@ from capstan_contracts.rest.ingestion import CheckResult
 from capstan_ingestion.domain.contract import Expectation
 from capstan_ingestion.domain.file_refused import Limits
 from capstan_ingestion.domain.files import Form
-from capstan_ingestion.modalities.port import MODALITIES, Arrived, Found, Outcome
+from capstan_ingestion.modalities.port import MODALITIES, Arrived, Finding, Outcome
 from capstan_ingestion.sources.port import SOURCES
 from capstan_testkit.suites.modalities import Check, ModalityBehaviour
 
@@ -44,9 +44,9 @@ class RowOne:
     def name(self) -> str:
         return "row one"
 
-    def validate(self, table: pa.Table, document: Mapping[str, Any], contract: Sequence[Expectation]) -> list[Found]:
+    def validate(self, table: pa.Table, document: Mapping[str, Any], contract: Sequence[Expectation]) -> list[Finding]:
         self.asked, self.seen = self.asked + 1, table
-        return [Found(failed(severity), np.array([1], np.int64)) for severity in self.severities]
+        return [Finding(failed(severity), np.array([1], np.int64)) for severity in self.severities]
 
 
 def failed(severity: str) -> CheckResult:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capstan_contracts.kinds.media import CsvMedium, ParquetMedium
+from capstan_contracts.rest.ingestion import Verdict
 from capstan_ingestion.domain.file_refused import FileRefused, Limits
 from capstan_ingestion.jobs.check import run
 from capstan_ingestion.media.csv import Csv
@@ -32,9 +33,9 @@ def refusal(tmp_path: Path, make_spec: Make) -> Callable[..., dict[str, str]]:
         path.write_bytes(content)
         request = {"path": str(path), "form": form, "dataset": make_spec(), "earlier": earlier or {}}
         defaults = {"max_columns": 100, "max_table_bytes": 1 << 24, "max_failing_rows": 10}
-        result = run(Job({**request, **defaults, **limits}, tmp_path))
-        assert result["canonical"] is None and result["verdict"]["passed"] is False
-        return {check["key"]: check["sentence"] for check in result["verdict"]["checks"]}
+        verdict = Verdict.model_validate((made := run(Job({**request, **defaults, **limits}, tmp_path))).verdict)
+        assert made.canonical is None and not verdict.passed
+        return {check.key: check.sentence for check in verdict.checks}
 
     return check
 

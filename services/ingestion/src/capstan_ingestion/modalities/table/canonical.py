@@ -71,14 +71,14 @@ def _column(
         raise FileRefused(
             Refusal("unknown-type", f"{name}: has the type {values.type}, which is not kept; {remedy}", name)
         )
-    found = str(values.type) if stored is None else type_name(stored)
+    type_in_file = str(values.type) if stored is None else type_name(stored)
     known = declared or (None if earlier == "null" else earlier)
-    wanted = known or ("timestamp" if name in clocks and found == "date" else found)
+    wanted = known or ("timestamp" if name in clocks and type_in_file == "date" else type_in_file)
     if name in clocks and wanted != "timestamp":
-        raise FileRefused(_no_clock(name, values, found))
-    if found not in (wanted, "null") and not _may_become(found, wanted, declared=declared is not None):
-        example = _example(values) if found == "string" else None
-        raise FileRefused(wrong_type(name, found, wanted, declared=declared is not None, example=example))
+        raise FileRefused(_no_clock(name, values, type_in_file))
+    if type_in_file not in (wanted, "null") and not _may_become(type_in_file, wanted, declared=declared is not None):
+        example = _example(values) if type_in_file == "string" else None
+        raise FileRefused(wrong_type(name, type_in_file, wanted, declared=declared is not None, example=example))
     target = plain_type(wanted) or stored
     assert target is not None  # a declared type is plain
     made = _cast(name, values, target)
@@ -87,18 +87,20 @@ def _column(
     return made
 
 
-def _may_become(found: str, wanted: str, *, declared: bool) -> bool:
-    if "<" in found or is_nested(wanted):
+def _may_become(type_in_file: str, wanted: str, *, declared: bool) -> bool:
+    if "<" in type_in_file or is_nested(wanted):
         return False
     # A column that is declared may be read as any plain type that takes all its values.
-    return declared or (found.partition("(")[0], wanted.partition("(")[0]) in _WIDENED
+    return declared or (type_in_file.partition("(")[0], wanted.partition("(")[0]) in _WIDENED
 
 
-def _no_clock(name: str, values: pa.ChunkedArray, found: str) -> Refusal:
-    example = _example(values) if found == "string" else None
-    told = wrong_type(name, found, "timestamp", example=example).sentence.rpartition("; ")[2] if example else ""
-    remedy = told or "send timestamps (in CSV: 2013-01-31T05:15:00Z)"
-    return Refusal("wrong-type", f"{name}: is {found}, but it tells a time: {remedy}", name)
+def _no_clock(name: str, values: pa.ChunkedArray, type_in_file: str) -> Refusal:
+    example = _example(values) if type_in_file == "string" else None
+    advice = (
+        wrong_type(name, type_in_file, "timestamp", example=example).sentence.rpartition("; ")[2] if example else ""
+    )
+    remedy = advice or "send timestamps (in CSV: 2013-01-31T05:15:00Z)"
+    return Refusal("wrong-type", f"{name}: is {type_in_file}, but it tells a time: {remedy}", name)
 
 
 def _example(values: pa.ChunkedArray) -> str | None:
