@@ -123,6 +123,7 @@ def _cast(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> pa.Chunked
             values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
         if pa.types.is_decimal(wanted) and pa.types.is_integer(values.type):
             values = values.cast(pa.decimal128(20, 0))
+        _check_whole(name, values, wanted)
         # Digits below a microsecond are dropped; every other loss is an error.
         truncate = pa.types.is_timestamp(wanted) or pa.types.is_time(wanted)
         options = pc.CastOptions(wanted, allow_time_truncate=truncate)
@@ -130,6 +131,21 @@ def _cast(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> pa.Chunked
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         text = f"{name}: cannot be held as {type_name(wanted)}: {str(error).splitlines()[0][:200]}"
         raise FileRefused(Refusal("wrong-type", f"{text}; declare another type under `columns`", name)) from error
+
+
+def _check_whole(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> None:
+    """FileRefused where an integer is or would be a float that stands for several: from 2^53 on."""
+    if pa.types.is_floating(values.type) and (pa.types.is_integer(wanted) or pa.types.is_decimal(wanted)):
+        largest = pc.max(pc.abs(values)).as_py()
+        if largest is not None and largest >= 2.0**53:
+            text = f"{name}: {largest:.0f} is a float in the file, which stands for several integers: the last digits"
+            remedy = "are lost; write the column as integers or text (in pandas: `Int64` keeps integers beside nulls)"
+            raise FileRefused(Refusal("wrong-type", f"{text} {remedy}", name))
+    if pa.types.is_decimal(values.type) and values.type.scale == 0 and pa.types.is_floating(wanted):
+        largest = max((abs(value) for value in values.drop_null().to_pylist()), default=0)
+        if largest >= 2**53:
+            text = f"{name}: {largest} is an integer that a float does not hold"
+            raise FileRefused(Refusal("wrong-type", f"{text}; declare decimal(38,0) or string under `columns`", name))
 
 
 def _check_years(name: str, values: pa.ChunkedArray) -> None:
