@@ -6,6 +6,7 @@ from capstan_ingestion.actions.apply_part import DatasetParts
 from capstan_ingestion.actions.check_batch import CheckBatch
 from capstan_ingestion.actions.clear_incoming import ClearIncoming
 from capstan_ingestion.actions.commit_batch import CommitBatch
+from capstan_ingestion.actions.compare_keys import CompareKeys
 from capstan_ingestion.actions.describe_batch import DescribeBatch
 from capstan_ingestion.actions.describe_dataset import DescribeDataset
 from capstan_ingestion.actions.ports import Checker, VersionStore
@@ -49,8 +50,10 @@ def compose(
     start_check, describe_batch = StartCheck(work), DescribeBatch(work)
     receive = ReceiveBatch(database, clock, objects, start_check, describe_batch, incoming)
     egress = Egress(allow_hosts=settings.allow_pull_hosts, max_bytes=settings.max_upload_bytes)
-    commit = CommitBatch(database, clock, outbox, objects, store or _version_store(kit, settings))
-    check = CheckBatch(clock, outbox, kit.jobs, objects, checker or JobChecker(kit.jobs, settings), commit)
+    checker = checker or JobChecker(kit.jobs, settings)
+    compare_keys = CompareKeys(checker, objects)
+    commit = CommitBatch(database, clock, outbox, objects, store or _version_store(kit, settings), compare_keys)
+    check = CheckBatch(clock, outbox, kit.jobs, objects, checker, commit)
     return Service(
         kit=kit,
         routers=(

@@ -390,3 +390,27 @@ async def test_contracts_speak_of_instants_in_iso_and_an_error_says_what_to_writ
     assert checks["fare:values-to-be-between"]["outcome"] == "error"
     assert "since '1,234.5' is no number: set `thousands: \",\"` under `media`" in said
     assert (await found(service, batch["dataset"]))[0].warnings == []
+
+
+async def test_a_flipped_file_under_another_name_adds_no_row(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make
+) -> None:
+    name = await dataset()
+    first = await send(service, name, make_parquet(make_columns(20)), "2013-01")
+    flipped = make_columns(8, start=15, distance=[500.0] * 8)
+    batch = await send(service, name, make_parquet(flipped), "2013-01-again")
+    assert batch["state"] == "quarantined"
+    assert sentences(batch)["keys:unique-in-version"].startswith(
+        "id: 5 of 8 rows have a key that another partition has already: '2013-01' (5); send corrected rows"
+    )
+    rows = (await service.viewer.get(f"{BASE}/batches/{batch['id']}/failing-rows")).json()
+    assert rows["total"] == 5 and [row["id"] for row in rows["rows"]] == [15, 16, 17, 18, 19]
+    await dataset(onRepeatedKeys="replace")
+    assert (await service.operator.post(f"{BASE}/batches/{batch['id']}/replay")).status_code == 202
+    moved = await ended(service, batch["id"])
+    assert moved["state"] == "committed", moved
+    manifest = (await service.viewer.get(f"{BASE}/datasets/{name}/versions/{moved['version']}")).json()
+    assert [(file["partition"], file["rows"]) for file in manifest["files"]] == [("2013-01", 15), ("2013-01-again", 8)]
+    assert manifest["files"][0]["event_time_max"] == "2013-01-01T00:14:00Z"
+    before = (await service.viewer.get(f"{BASE}/datasets/{name}/versions/{first['version']}")).json()
+    assert [file["rows"] for file in before["files"]] == [20]

@@ -32,6 +32,9 @@ def upload(
     partition: Annotated[str, typer.Option(help="which part of the dataset this is (default: the file's stem)")] = "",
     media: Annotated[str, typer.Option(help="the medium, where the file's name does not tell it")] = "",
     replaces: Annotated[str, typer.Option(help="the quarantined batch that this one mends")] = "",
+    allow_duplicate: Annotated[
+        bool, typer.Option("--allow-duplicate", help="take bytes that another partition holds already")
+    ] = False,
     as_json: AsJson = False,
     project: Project = "default",
 ) -> None:
@@ -49,6 +52,7 @@ def upload(
             filename=name,
             media=media or None,
             replaces=batch_id(replaces) if replaces else None,
+            allow_duplicate=allow_duplicate,
         )
         with waiting(f"checking {name} against the contract of {dataset}"):
             return await capstan.ingestion.wait_for_batch(batch.id)

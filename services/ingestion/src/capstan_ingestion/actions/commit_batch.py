@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import CursorResult, func, select, update
@@ -11,10 +11,11 @@ from capstan_contracts.events import DatasetCommitted
 from capstan_contracts.ids import Urn, short
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import BatchState, Manifest, ManifestFile
+from capstan_ingestion.actions.compare_keys import CompareKeys, Shortened
 from capstan_ingestion.actions.ports import Checked, VersionStore
 from capstan_ingestion.domain.batch import BATCH
 from capstan_ingestion.domain.jobs import PlacedFile
-from capstan_ingestion.domain.versions import earlier_columns, files_after, identity, keeps, path_in_dataset, version_of
+from capstan_ingestion.domain.versions import earlier_columns, identity, keeps, path_in_dataset, version_of
 from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow, dataset_row, head_of, mark_replaced
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.clock import Clock
@@ -48,23 +49,34 @@ class CommitBatch:
     """Commits of one dataset form a chain: the guard is the parent that a version was built upon."""
 
     def __init__(
-        self, database: Database, clock: Clock, outbox: Outbox, objects: ObjectStore, store: VersionStore
+        self,
+        database: Database,
+        clock: Clock,
+        outbox: Outbox,
+        objects: ObjectStore,
+        store: VersionStore,
+        compare_keys: CompareKeys,
     ) -> None:
         self._database, self._clock, self._outbox, self._objects = database, clock, outbox, objects
-        self._store = store
+        self._store, self._compare_keys = store, compare_keys
 
     async def __call__(self, lease: Lease, commit: Commit, folder: Path) -> Manifest:
-        """Place the files, then move the dataset's head in the transaction that ends the work."""
-        source = await self._objects.local_path(commit.batch.project, commit.sha256)
+        """Place the files, then move the dataset's head in the transaction that ends the work. KeysRepeated."""
+        batch, checked = commit.batch, commit.checked
+        source = await self._objects.local_path(batch.project, commit.sha256)
         for _ in range(_ATTEMPTS):
-            head = await self._head(commit.batch)
-            earlier = earlier_columns(head, commit.batch.partition)
-            if earlier and not keeps(earlier, commit.checked.columns):
-                raise SchemaMoved(f"the columns of {commit.batch.dataset} changed during the check")
-            path = path_in_dataset(commit.batch.partition)
-            kept = [file for file in (head.files if head else []) if file.path != path]
-            placed = await self._store.place(commit.batch.project, path=path, source=source, kept=kept, folder=folder)
-            manifest, content = self._manifest(commit, placed, head, source.stat().st_size)
+            head = await self._head(batch)
+            earlier = earlier_columns(head, batch.partition)
+            if earlier and not keeps(earlier, checked.columns):
+                raise SchemaMoved(f"the columns of {batch.dataset} changed during the check")
+            compared = await self._compare_keys(
+                batch.project, batch.partition, commit.spec, checked, source, head, folder
+            )
+            commit = replace(commit, checked=compared.checked)
+            kept = await self._kept(batch, head, compared.shortened, folder)
+            path = path_in_dataset(batch.partition)
+            placed = await self._store.place(batch.project, path=path, source=source, kept=kept, folder=folder)
+            manifest, content = self._manifest(commit, placed, head, kept, source.stat().st_size)
             await self._objects.put_bytes(commit.batch.project, content)
             try:
                 async with lease.finish() as session:
@@ -73,11 +85,28 @@ class CommitBatch:
                 continue
         raise HeadMoved(f"{commit.batch.dataset} moved on {_ATTEMPTS} times in a row")
 
+    async def _kept(
+        self, batch: BatchRow, head: Manifest | None, shortened: list[Shortened], folder: Path
+    ) -> list[ManifestFile]:
+        """The files of the other partitions in the new version; those that lost rows are placed first."""
+        changed = {each.before.partition: each for each in shortened}
+        others = [file for file in (head.files if head else []) if file.partition != batch.partition]
+        kept = [file for file in others if file.partition not in changed]
+        for each in changed.values():
+            if each.file is not None and each.source is not None:
+                placed = await self._store.place(
+                    batch.project, path=each.file.path, source=each.source, kept=kept, folder=folder
+                )
+                kept.append(each.file.model_copy(update={"md5": placed.md5}))
+        return kept
+
     async def _head(self, batch: BatchRow) -> Manifest | None:
         async with self._database.read() as session:
             return await head_of(session, await dataset_row(session, batch.project, batch.dataset))
 
-    def _manifest(self, commit: Commit, placed: PlacedFile, head: Manifest | None, size: int) -> tuple[Manifest, bytes]:
+    def _manifest(
+        self, commit: Commit, placed: PlacedFile, head: Manifest | None, kept: list[ManifestFile], size: int
+    ) -> tuple[Manifest, bytes]:
         batch, checked, spec = commit.batch, commit.checked, commit.spec
         new = ManifestFile(
             partition=batch.partition,
@@ -91,7 +120,7 @@ class CommitBatch:
             event_time_max=checked.event_time_max,
             source=batch.filename,
         )
-        files = files_after(head, new)
+        files = sorted([*kept, new], key=lambda file: file.partition)
         content = identity(spec, checked.columns, files)
         manifest = Manifest(
             dataset=batch.dataset,

@@ -14,6 +14,9 @@ from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.errors import InvalidSpec, NotBuiltYet, broken
 
+_FIELDS = (
+    "source", "media", "columns", "rename", "ignore", "keys", "on_repeated_keys", "event_time", "known_at", "modality",
+)  # fmt: skip
 _MODALITIES: Family[object] = Family(MODALITIES_GROUP)
 """By name only: their modules are for the job workers."""
 
@@ -54,7 +57,7 @@ class RegisterDataset:
         if before.contract != spec.contract:
             changes.append(f"dataset {spec.name}: contract changed, it has {count} expectations now")
         before_json, spec_json = before.model_dump(mode="json"), spec.model_dump(mode="json")
-        for name in ("source", "media", "columns", "rename", "ignore", "keys", "event_time", "known_at", "modality"):
+        for name in _FIELDS:
             old, new = before_json[name], spec_json[name]
             if old != new:
                 changes.append(f"dataset {spec.name}: {name} changed from {old} to {new}")

@@ -15,12 +15,6 @@ def path_in_dataset(partition: str) -> str:
     return f"{partition}.parquet"
 
 
-def files_after(parent: Manifest | None, new: ManifestFile) -> list[ManifestFile]:
-    """The parent's files with the new one in the place of its partition, by partition."""
-    kept = [file for file in (parent.files if parent else []) if file.partition != new.partition]
-    return sorted([*kept, new], key=lambda file: file.partition)
-
-
 def earlier_columns(head: Manifest | None, partition: str) -> dict[str, str]:
     """The schema that a batch has to keep: that of the files which stay when its partition is (re)placed."""
     if head is None or all(file.partition == partition for file in head.files):
