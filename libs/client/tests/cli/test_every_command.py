@@ -88,6 +88,12 @@ class Command:
 
 
 COMMANDS = [
+    Command(
+        "data schema flights",
+        {"GET ingestion /datasets/flights": {**dataset, "columns": {"id": "int64", "at": "timestamp", "fare": "float64"},
+            "spec": {**dataset["spec"], "columns": {"fare": "float64"}}}},
+        ("id", "key", "from the files", "event time", "fare", "declared"), "fare",
+    ),
     Command("data list", {"GET ingestion /datasets": page(dataset)}, ("flights", "3f9a1c0b2d4e", "1,234"), "latest"),
     Command(
         "data upload flights FILE", {"POST ingestion /datasets/flights/batches": batch},

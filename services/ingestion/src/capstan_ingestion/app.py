@@ -19,6 +19,7 @@ from capstan_ingestion.actions.receive_batch import ReceiveBatch
 from capstan_ingestion.actions.register_dataset import RegisterDataset
 from capstan_ingestion.actions.replay_batch import ReplayBatch
 from capstan_ingestion.actions.start_check import StartCheck
+from capstan_ingestion.actions.widen_files import WidenFiles
 from capstan_ingestion.adapters.dvc_store import DvcFolderStore
 from capstan_ingestion.adapters.job_checker import JobChecker
 from capstan_ingestion.routes.batches import batches_router
@@ -51,8 +52,15 @@ def compose(
     receive = ReceiveBatch(database, clock, objects, start_check, describe_batch, incoming)
     egress = Egress(allow_hosts=settings.allow_pull_hosts, max_bytes=settings.max_upload_bytes)
     checker = checker or JobChecker(kit.jobs, settings)
-    compare_keys = CompareKeys(checker, objects)
-    commit = CommitBatch(database, clock, outbox, objects, store or _version_store(kit, settings), compare_keys)
+    commit = CommitBatch(
+        database,
+        clock,
+        outbox,
+        objects,
+        store or _version_store(kit, settings),
+        WidenFiles(checker, objects),
+        CompareKeys(checker, objects),
+    )
     check = CheckBatch(clock, outbox, kit.jobs, objects, checker, commit)
     return Service(
         kit=kit,

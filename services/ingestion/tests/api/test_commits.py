@@ -71,6 +71,13 @@ class LineChecker:
         at = datetime(2013, 1, 1, tzinfo=UTC)
         return Checked(verdict, dict(self.columns), at, at, None if bad else canonical, failing if bad else None, bad)
 
+    async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:
+        """A line says its type."""
+        made = {name: folder / f"widened-{name}" for name in files}
+        for name, file in files.items():
+            made[name].write_text("\n".join(f"{line} {columns['id']}" for line in _text(file).splitlines()))
+        return made
+
     async def compare_keys(
         self, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
     ) -> RepeatedKeys:
@@ -380,3 +387,32 @@ async def test_bytes_that_are_in_no_row_any_more_may_come_under_another_name(h: 
     await send(h, "1\n2", "a")
     await send(h, "3", "a")
     assert (await send(h, "1\n2", "b"))["state"] == "committed"
+
+
+async def test_a_declared_wider_type_is_given_to_the_files_that_are_there(
+    h: Harness, make_spec: Make, checker: LineChecker
+) -> None:
+    first = await send(h, "1\n2", "a")
+    await send(h, "3", "b")
+    wrong = await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(columns={"id": "date"}))
+    assert wrong.status_code == 400 and wrong.json()["errors"][0]["place"] == "columns.id", wrong.text
+    assert "is declared date, and the dataset's files have int64" in wrong.json()["detail"]
+    assert (await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(columns={"id": "string"}))).status_code == 200
+    dataset = (await h.viewer.get(f"{BASE}/datasets/trips")).json()
+    assert dataset["columns"] == {"id": "string"}
+    checker.columns = {"id": "string", "more": "bool"}
+    assert (await send(h, "4", "c"))["state"] == "committed"
+    newest = (await versions(h))[0]
+    assert newest["columns"] == {"id": "string", "more": "bool"}
+    texts = [await h.kit.objects.read("default", file["sha256"]) for file in newest["files"]]
+    assert texts == [b"1 string\n2 string", b"3 string", b"4"]
+    unchanged = (await h.viewer.get(f"{BASE}/datasets/trips/versions/{first['version']}")).json()
+    assert unchanged["columns"] == {"id": "int64"}
+
+
+async def test_a_lone_file_may_be_sent_again_as_another_type(h: Harness, make_spec: Make, checker: LineChecker) -> None:
+    await send(h, "1", "a")
+    assert (await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(columns={"id": "date"}))).status_code == 200
+    checker.columns = {"id": "date"}
+    assert (await send(h, "2", "a"))["state"] == "committed"
+    assert (await versions(h))[0]["columns"] == {"id": "date"}

@@ -414,3 +414,41 @@ async def test_a_flipped_file_under_another_name_adds_no_row(
     assert manifest["files"][0]["event_time_max"] == "2013-01-01T00:14:00Z"
     before = (await service.viewer.get(f"{BASE}/datasets/{name}/versions/{first['version']}")).json()
     assert [file["rows"] for file in before["files"]] == [20]
+
+
+async def test_a_type_is_widened_in_every_file_or_nowhere(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make
+) -> None:
+    name = await dataset()
+    await send(service, name, make_parquet(make_columns(3), code=[1, 2, None]), "a")
+    await send(service, name, make_parquet(make_columns(3, start=5), code=[2**60 + 1, 2, 3]), "b")
+    later = make_parquet(make_columns(2, start=9), code=[1.5, None])
+    batch = await send(service, name, later, "c")
+    assert batch["state"] == "quarantined" and "cannot be held as int64" in sentences(batch)["wrong-type:code"]
+    await dataset(columns={"code": "float64"})
+    await service.operator.post(f"{BASE}/batches/{batch['id']}/replay")
+    failed = await ended(service, batch["id"])
+    assert failed["state"] == "failed" and "partition 'b' cannot take the declared types" in failed["problem"]["detail"]
+    await dataset(columns={"code": "decimal(30,2)"})
+    await service.operator.post(f"{BASE}/batches/{batch['id']}/replay")
+    assert (await ended(service, batch["id"]))["state"] == "committed"
+    manifest = (await service.viewer.get(f"{BASE}/datasets/{name}/versions")).json()["items"][0]
+    assert manifest["columns"]["code"] == "decimal(30,2)"
+    stored = [pq.read_table(await service.kit.objects.local_path("default", f["sha256"])) for f in manifest["files"]]
+    assert [table["code"].to_pylist() for table in stored] == [
+        [Decimal("1.00"), Decimal("2.00"), None], [Decimal(f"{2**60 + 1}.00"), Decimal(2), Decimal(3)],
+        [Decimal("1.50"), None],
+    ]  # fmt: skip
+
+
+async def test_columns_come_and_go(service: Harness, dataset: Make, make_parquet: Make, make_columns: Make) -> None:
+    name = await dataset()
+    await send(service, name, make_parquet(make_columns(3)), "a")
+    with_more = await send(service, name, make_parquet(make_columns(3, start=5), more=["x", None, "y"]), "b")
+    assert with_more["state"] == "committed" and "more:new-column" in sentences(with_more)
+    without = await send(service, name, make_parquet(make_columns(3, start=9)), "c")
+    assert without["state"] == "committed" and "more:missing-column" in sentences(without)
+    event = next(e for _, e in await service.relayed(DatasetCommitted) if e.partition == "c" and e.dataset == name)
+    assert event.warnings == ["more:missing-column"]
+    shown = (await service.viewer.get(f"{BASE}/datasets/{name}")).json()["columns"]
+    assert shown == {"id": "int64", "at": "timestamp", "distance": "float64", "note": "string", "more": "string"}

@@ -355,5 +355,72 @@ def test_rows_of_one_key_are_found_with_nulls_and_several_columns(arrive: Callab
 
 def test_a_declaration_that_contradicts_the_other_files_is_refused(arrive: Callable[..., Made]) -> None:
     earlier = {"id": "int64", "at": "timestamp", "x": "bool"}
-    made = arrive(parquet(id=[1], at=[AT], x=[1]), columns={"x": "int64"}, earlier=earlier)
-    assert "the dataset's other files have bool" in made.sentences["declared-type:x"]
+    made = arrive(parquet(id=[1], at=[AT], x=[1]), columns={"x": "date"}, earlier=earlier)
+    assert "the dataset's files have bool" in made.sentences["declared-type:x"]
+
+
+EARLIER = {"id": "int64", "at": "timestamp"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "content", "form", "values"),
+    [
+        ("float64", b"id,at,x\n1,2013-01-01,7\n", "csv", [7.0]),
+        ("decimal(18,2)", b"id,at,x\n1,2013-01-01,7\n", "csv", [Decimal("7.00")]),
+        ("string", b"id,at,x\n1,2013-01-01,007\n", "csv", ["007"]),
+        ("bool", b"id,at,x\n1,2013-01-01,0\n2,2013-01-01,1\n", "csv", [False, True]),
+        ("int64", b"id,at,x\n1,2013-01-01,true\n2,2013-01-01,false\n", "csv", [1, 0]),
+        ("timestamp", b"id,at,x\n1,2013-01-01,2013-02-03\n", "csv", [datetime(2013, 2, 3, tzinfo=UTC)]),
+        ("bool", lines({"id": 1, "at": "2013-01-01", "x": 1}), "jsonlines", [True]),
+        ("int64", lines({"id": 1, "at": "2013-01-01", "x": True}), "jsonlines", [1]),
+        ("float64", lines({"id": 1, "at": "2013-01-01", "x": True}), "jsonlines", [1.0]),
+        ("string", parquet(id=[1], at=[AT], x=[7]), "parquet", ["7"]),
+        ("string", parquet(id=[1, 2], at=[AT, AT], x=[7.0, None]), "parquet", ["7", None]),
+        ("bool", parquet(id=[1, 2], at=[AT, AT], x=[1.0, None]), "parquet", [True, None]),
+        ("decimal(18,2)", parquet(id=[1], at=[AT], x=[True]), "parquet", [Decimal("1.00")]),
+        ("timestamp", parquet(id=[1], at=[AT], x=pa.array([15706], pa.date32())), "parquet", [AT]),
+    ],
+)
+def test_a_file_is_read_as_the_schema(
+    arrive: Callable[..., Made], schema: str, content: bytes, form: str, values: list[Any]
+) -> None:
+    made = arrive(content, form, earlier={**EARLIER, "x": schema})
+    assert made.outcome.columns["x"] == schema, made.sentences
+    assert made.seen["x"].to_pylist() == values
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "sentence"),
+    [
+        ("bool", 2, "2 is no truth value; 0 and 1 are"),
+        ("string", AT, "is timestamp, but the dataset's other files have string"),
+        ("int64", 1.5, "cannot be held as int64"),
+        ("date", AT, "is timestamp, but the dataset's other files have date"),
+    ],
+)
+def test_what_the_schema_does_not_hold_is_said(
+    arrive: Callable[..., Made], schema: str, value: object, sentence: str
+) -> None:
+    made = arrive(parquet(id=[1], at=[AT], x=[value]), earlier={**EARLIER, "x": schema})
+    assert sentence in made.sentences["wrong-type:x"]
+
+
+def test_decimals_for_integers_say_how_the_schema_widens(arrive: Callable[..., Made]) -> None:
+    content = b"id,at,x\n1,2013-01-01,1.5\n"
+    made = arrive(content, "csv", earlier={**EARLIER, "x": "int64"})
+    assert "declare float64 or a decimal for the column under `columns`" in made.sentences["wrong-type:x"]
+    widened = arrive(content, "csv", earlier={**EARLIER, "x": "int64"}, columns={"x": "float64"})
+    assert widened.outcome.columns["x"] == "float64" and widened.seen["x"].to_pylist() == [1.5]
+
+
+def test_a_new_column_and_a_missing_one_are_told_and_cost_no_batch(arrive: Callable[..., Made]) -> None:
+    earlier = {**EARLIER, "gone": "float64"}
+    made = arrive(parquet(new=["a"], id=[1], at=[AT]), earlier=earlier)
+    assert made.outcome.verdict.passed, made.sentences
+    assert made.outcome.columns == {**earlier, "new": "string"}
+    assert made.seen["gone"].to_pylist() == [None]
+    severities = {check.key: check.severity for check in made.outcome.verdict.checks}
+    assert severities == {"gone:missing-column": "warning", "new:new-column": "warning"}
+    assert "its rows have null there" in made.sentences["gone:missing-column"]
+    needed = arrive(parquet(id=[1], at=[AT]), earlier=earlier, columns={"gone": "float64"})
+    assert "the dataset (it is declared) needs it" in needed.sentences["missing-columns:gone"]

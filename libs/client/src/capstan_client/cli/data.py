@@ -26,6 +26,23 @@ def datasets(as_json: AsJson = False, project: Project = "default") -> None:
 
 
 @app.command()
+def schema(dataset: str, as_json: AsJson = False, project: Project = "default") -> None:
+    """The columns that the next file is read as; a `columns:` of the dataset changes them."""
+    shown = run(lambda capstan: capstan.ingestion.dataset(dataset), project)
+    spec = shown.spec
+    roles = dict.fromkeys(spec.keys, "key") | {spec.event_time: "event time"}
+    lines = [
+        (name, type_, "declared" if name in spec.columns else "from the files", roles.get(name))
+        for name, type_ in shown.columns.items()
+    ]
+    show(
+        shown.columns,
+        as_json,
+        lambda: rows(dataset, ("column", "type", "said by", "role"), lines, empty="No file yet."),
+    )
+
+
+@app.command()
 def upload(
     dataset: str,
     file: Annotated[Path, typer.Argument(exists=True, help="Parquet, CSV, JSON lines, Arrow; .gz; a folder of them")],

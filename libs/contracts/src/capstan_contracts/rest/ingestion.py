@@ -33,6 +33,11 @@ class Dataset(Lenient):
 
     name: str
     spec: DatasetSpec
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="the schema that the next file is read as: inferred from the first one, changed by what the spec "
+        "declares under `columns`",
+    )
     latest: Digest | None = None
     rows: int = 0
     partitions: int = 0

@@ -11,11 +11,15 @@ from capstan_contracts.events import DatasetCommitted
 from capstan_contracts.ids import Urn, short
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import BatchState, Manifest, ManifestFile
-from capstan_ingestion.actions.compare_keys import CompareKeys, Shortened
+from capstan_ingestion.actions.compare_keys import CompareKeys
 from capstan_ingestion.actions.ports import Checked, VersionStore
+from capstan_ingestion.actions.widen_files import WidenFiles
 from capstan_ingestion.domain.batch import BATCH
+from capstan_ingestion.domain.columns import required_columns
+from capstan_ingestion.domain.contract import read_contract
 from capstan_ingestion.domain.jobs import PlacedFile
-from capstan_ingestion.domain.versions import earlier_columns, identity, keeps, path_in_dataset, version_of
+from capstan_ingestion.domain.schema import joined
+from capstan_ingestion.domain.versions import earlier_columns, identity, path_in_dataset, version_of
 from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow, dataset_row, head_of, mark_replaced
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.clock import Clock
@@ -55,25 +59,31 @@ class CommitBatch:
         outbox: Outbox,
         objects: ObjectStore,
         store: VersionStore,
+        widen_files: WidenFiles,
         compare_keys: CompareKeys,
     ) -> None:
         self._database, self._clock, self._outbox, self._objects = database, clock, outbox, objects
-        self._store, self._compare_keys = store, compare_keys
+        self._store, self._widen_files, self._compare_keys = store, widen_files, compare_keys
 
     async def __call__(self, lease: Lease, commit: Commit, folder: Path) -> Manifest:
-        """Place the files, then move the dataset's head in the transaction that ends the work. KeysRepeated."""
+        """Place the files, then move the dataset's head in the transaction that ends the work.
+
+        KeysRepeated; InvalidData where a file cannot take a type that is declared by now.
+        """
         batch, checked = commit.batch, commit.checked
+        required = required_columns(commit.spec, read_contract(commit.spec.contract))
         source = await self._objects.local_path(batch.project, commit.sha256)
         for _ in range(_ATTEMPTS):
             head = await self._head(batch)
             earlier = earlier_columns(head, batch.partition)
-            if earlier and not keeps(earlier, checked.columns):
+            columns = joined(earlier, checked.columns, optional=lambda name: name not in required)
+            if columns is None:
                 raise SchemaMoved(f"the columns of {batch.dataset} changed during the check")
-            compared = await self._compare_keys(
-                batch.project, batch.partition, commit.spec, checked, source, head, folder
-            )
-            commit = replace(commit, checked=compared.checked)
-            kept = await self._kept(batch, head, compared.shortened, folder)
+            others = [file for file in (head.files if head else []) if file.partition != batch.partition]
+            others = await self._widen_files(batch.project, others, earlier, columns, folder)
+            compared = await self._compare_keys(batch.project, commit.spec, checked, source, others, folder)
+            commit = replace(commit, checked=replace(compared.checked, columns=columns))
+            kept = await self._placed(batch.project, head, compared.others, folder)
             path = path_in_dataset(batch.partition)
             placed = await self._store.place(batch.project, path=path, source=source, kept=kept, folder=folder)
             manifest, content = self._manifest(commit, placed, head, kept, source.stat().st_size)
@@ -85,19 +95,16 @@ class CommitBatch:
                 continue
         raise HeadMoved(f"{commit.batch.dataset} moved on {_ATTEMPTS} times in a row")
 
-    async def _kept(
-        self, batch: BatchRow, head: Manifest | None, shortened: list[Shortened], folder: Path
+    async def _placed(
+        self, project: str, head: Manifest | None, files: list[ManifestFile], folder: Path
     ) -> list[ManifestFile]:
-        """The files of the other partitions in the new version; those that lost rows are placed first."""
-        changed = {each.before.partition: each for each in shortened}
-        others = [file for file in (head.files if head else []) if file.partition != batch.partition]
-        kept = [file for file in others if file.partition not in changed]
-        for each in changed.values():
-            if each.file is not None and each.source is not None:
-                placed = await self._store.place(
-                    batch.project, path=each.file.path, source=each.source, kept=kept, folder=folder
-                )
-                kept.append(each.file.model_copy(update={"md5": placed.md5}))
+        """The files of the other partitions, those that were written again placed one after the other."""
+        before = {file.sha256 for file in (head.files if head else [])}
+        kept = [file for file in files if file.sha256 in before]
+        for file in (file for file in files if file.sha256 not in before):
+            source = await self._objects.local_path(project, file.sha256)
+            placed = await self._store.place(project, path=file.path, source=source, kept=kept, folder=folder)
+            kept.append(file.model_copy(update={"md5": placed.md5}))
         return kept
 
     async def _head(self, batch: BatchRow) -> Manifest | None:

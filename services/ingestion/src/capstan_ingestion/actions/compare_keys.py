@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from capstan_contracts.loop import DatasetSpec
-from capstan_contracts.rest.ingestion import Manifest, ManifestFile, Verdict
-from capstan_ingestion.actions.ports import Checked, Checker
+from capstan_contracts.rest.ingestion import ManifestFile, Verdict
+from capstan_ingestion.actions.ports import Checked, Checker, RepeatedKeys
 from capstan_ingestion.domain.keys import may_share_keys, must_be_unique, repeated_keys
 from capstan_servicekit.objects.port import ObjectStore
 
@@ -21,20 +21,11 @@ class KeysRepeated(Exception):
 
 
 @dataclass(frozen=True)
-class Shortened:
-    """A file of another partition without the rows that the batch replaces; no file where none is left."""
-
-    before: ManifestFile
-    file: ManifestFile | None
-    source: Path | None
-
-
-@dataclass(frozen=True)
 class Compared:
-    """The batch as it may be committed, and the files of other partitions that it changes."""
+    """The batch as it may be committed, and the files of the other partitions beside it."""
 
     checked: Checked
-    shortened: list[Shortened] = field(default_factory=list)
+    others: list[ManifestFile]
 
 
 class CompareKeys:
@@ -46,23 +37,20 @@ class CompareKeys:
     async def __call__(
         self,
         project: str,
-        partition: str,
         spec: DatasetSpec,
         checked: Checked,
         source: Path,
-        head: Manifest | None,
+        others: list[ManifestFile],
         folder: Path,
     ) -> Compared:
         """KeysRepeated where the dataset does not say that rows are replaced."""
-        if head is None or not must_be_unique(spec):
-            return Compared(checked)
-        near = may_share_keys(spec, partition, checked.event_time_min, checked.event_time_max, head.files)
-        if not near:
-            return Compared(checked)
-        others = {file.partition: await self._objects.local_path(project, file.sha256) for file in near}
-        repeated = await self._checker.compare_keys(source, spec, others, folder=folder)
+        near = may_share_keys(spec, checked.event_time_min, checked.event_time_max, others)
+        if not near or not must_be_unique(spec):
+            return Compared(checked, others)
+        paths = {file.partition: await self._objects.local_path(project, file.sha256) for file in near}
+        repeated = await self._checker.compare_keys(source, spec, paths, folder=folder)
         if not repeated.rows:
-            return Compared(checked)
+            return Compared(checked, others)
         replaced = spec.on_repeated_keys == "replace"
         check = repeated_keys(
             spec,
@@ -83,17 +71,21 @@ class CompareKeys:
                     failing_total=repeated.rows,
                 )
             )
-        shortened = []
-        for before in near:
-            left = repeated.left.get(before.partition)
-            if left is None:
-                continue
-            file = None
-            if left.file is not None:
-                times = {"event_time_min": left.event_time_min, "event_time_max": left.event_time_max}
-                sha256 = await self._objects.put_file(project, left.file)
-                size = left.file.stat().st_size
-                changed = {"sha256": sha256, "bytes": size, "rows": left.rows, **times}
-                file = before.model_copy(update=changed)
-            shortened.append(Shortened(before, file, left.file))
-        return Compared(replace(checked, verdict=verdict), shortened)
+        files = [await self._without(project, file, repeated) for file in others]
+        return Compared(replace(checked, verdict=verdict), [file for file in files if file is not None])
+
+    async def _without(self, project: str, file: ManifestFile, repeated: RepeatedKeys) -> ManifestFile | None:
+        """The file without the rows that are replaced; None when no row is left."""
+        left = repeated.left.get(file.partition)
+        if left is None:
+            return file
+        if left.file is None:
+            return None
+        changes = {
+            "sha256": await self._objects.put_file(project, left.file),
+            "bytes": left.file.stat().st_size,
+            "rows": left.rows,
+            "event_time_min": left.event_time_min,
+            "event_time_max": left.event_time_max,
+        }
+        return file.model_copy(update=changes)

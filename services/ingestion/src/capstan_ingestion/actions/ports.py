@@ -65,6 +65,10 @@ class Checker(Protocol):
         """Check the file; outputs lie in `folder`. `earlier` is the schema that it has to keep. May be repeated."""
         ...
 
+    async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:
+        """Canonical files, by partition, again with these types of columns; InvalidData where a value does not fit."""
+        ...
+
     async def compare_keys(
         self, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
     ) -> RepeatedKeys:

@@ -46,6 +46,8 @@ def advice_for(text: str, wanted: str) -> str:
         if form:
             return f"set `timeFormat: {form!r}` under `media` (of text files)"
         return "write instants as 2013-01-31T05:15:00Z, or set `timeFormat` under `media` (of text files)"
+    if wanted == "int64" and is_number(plain):
+        return "declare float64 or a decimal for the column under `columns`: the files that are there follow"
     for pattern, setting in _GROUPED:
         if pattern.fullmatch(plain):
             return f"set `{setting}` under `media` (of text files)"

@@ -60,6 +60,21 @@ class PlacedFile:
 
 
 @dataclass(frozen=True)
+class FilesToWiden:
+    """Canonical files by partition, and the types that columns of theirs get."""
+
+    files: dict[str, str]
+    columns: dict[str, str]
+
+
+@dataclass(frozen=True)
+class WidenedFiles:
+    """The files in scratch, by partition."""
+
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
 class KeysToCompare:
     """A canonical file that is to be committed, and the files of other partitions (name to file).
 

@@ -18,15 +18,14 @@ def must_be_unique(spec: DatasetSpec) -> bool:
 
 
 def may_share_keys(
-    spec: DatasetSpec, partition: str, first: datetime | None, last: datetime | None, files: Sequence[ManifestFile]
+    spec: DatasetSpec, first: datetime | None, last: datetime | None, others: Sequence[ManifestFile]
 ) -> list[ManifestFile]:
-    """The files of other partitions that may hold a key of this one, whose event times are `first` to `last`.
+    """Those of the `others` that may hold a key of this one, whose event times are `first` to `last`.
 
     Where the event time is a key, files of other times cannot; a dataset that grows by time is then not read again.
     """
-    others = [file for file in files if file.partition != partition]
     if spec.event_time not in spec.keys or first is None or last is None:
-        return others
+        return list(others)
     return [
         file
         for file in others

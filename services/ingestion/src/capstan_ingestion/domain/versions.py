@@ -22,11 +22,6 @@ def earlier_columns(head: Manifest | None, partition: str) -> dict[str, str]:
     return dict(head.columns)
 
 
-def keeps(earlier: Mapping[str, str], columns: Mapping[str, str]) -> bool:
-    """Whether columns are those of the earlier files; one without any value so far (`null`) may get its type now."""
-    return list(earlier) == list(columns) and all(type_ in ("null", columns[name]) for name, type_ in earlier.items())
-
-
 def identity(spec: DatasetSpec, columns: Mapping[str, str], files: Sequence[ManifestFile]) -> bytes:
     """The canonical JSON whose sha256 is the version. Where rows came from is not part of it: bytes are."""
     document = {

@@ -35,6 +35,7 @@ NULLS: Final = ("", "NA", "NaN", "nan", "null", "NULL")
 
 _HEADER_BYTES: Final = 1 << 20
 _DELIMITERS: Final = (",", ";", "\t", "|")
+_TRUTH: Final = re.compile(r"row [\d,]+ has '(true|false)'", re.IGNORECASE)
 _WIDTH: Final = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): ?(.*)", re.DOTALL)
 _BAD_VALUE: Final = re.compile(r"Row #(\d+): CSV conversion error to ([^:]+): invalid value '(.*)'", re.DOTALL)
 
@@ -57,7 +58,7 @@ class Csv:
         names = named(header)
         check_header(names, how.limits, how.ignored)
         kept = [name for name in names if name not in how.ignored]
-        table = _parse(path, _Header(names, lines), kept, spec, how)
+        table = _read(path, _Header(names, lines), kept, spec, how)
         if table.num_rows == 0 and not how.may_be_empty:
             raise FileRefused(Refusal("no-rows", "the file has a header but no rows"))
         if quotes % 2:
@@ -75,6 +76,20 @@ class _Header:
 
     names: list[str]
     lines: int
+
+
+def _read(path: Path, header: _Header, kept: list[str], spec: CsvMedium, how: Reading) -> pa.Table:
+    """As `_parse`; columns of numbers that hold true and false in this file come as truth values."""
+    types = dict(how.types)
+    while True:
+        try:
+            return _parse(path, header, kept, spec, replace(how, types=types))
+        except FileRefused as refused:
+            column = refused.refusals[0].column
+            word = _TRUTH.search(refused.refusals[0].sentence)
+            if word is None or column is None or not types.get(column, "").startswith(NUMBERS):
+                raise
+            types[column] = "bool"
 
 
 def _parse(path: Path, header: _Header, kept: list[str], spec: CsvMedium, how: Reading) -> pa.Table:

@@ -24,7 +24,7 @@ from capstan_ingestion.media.values import NUMBERS, check_digits, instants, is_t
 _ROW: Final = re.compile(r"in row (\d+)")
 _CHANGED: Final = re.compile(r"Column\(/(.*)\) changed from (\S+) to (\S+)")
 _HEAD: Final = 1 << 20
-_TEXT_FIRST: Final = ("timestamp", "date", "time", *NUMBERS)
+_TEXT_FIRST: Final = ("timestamp", "date", "time", "bool", *NUMBERS)
 """Types that are read as whatever the file has, text or number, and made afterwards."""
 
 

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capstan_contracts.rest.ingestion import CheckResult, Verdict
-from capstan_ingestion.domain.columns import Refusal
+from capstan_ingestion.domain.columns import Refusal, required_columns
 from capstan_ingestion.domain.contract import Expectation, read_contract
 from capstan_ingestion.domain.file_refused import FileRefused
+from capstan_ingestion.domain.schema import wanted_types
 from capstan_ingestion.media.packed import read_file
 from capstan_ingestion.media.port import Reading
 from capstan_ingestion.modalities.port import STEPS, Arrived, Engine, Finding, Outcome, Progress
@@ -21,10 +22,10 @@ from capstan_ingestion.modalities.table.columns import (
     check_keys,
     clocks_of,
     columns_kept,
+    in_order,
     medium_spec,
     renamed,
     types_in_file,
-    with_unread,
     without_index,
 )
 from capstan_ingestion.modalities.table.failing_rows import write_failing_rows
@@ -72,11 +73,12 @@ def _fit(table: pa.Table, arrived: Arrived, contract: Sequence[Expectation]) -> 
     """The table in canonical form, with every column that something reads, in the order of the earlier files."""
     dataset, earlier = arrived.dataset, arrived.earlier
     table, notes = without_index(table, dataset, earlier)
-    table = with_unread(renamed(table, dataset.rename), dataset, earlier)
-    check_columns(table.column_names, dataset, contract, earlier)
-    if earlier:
-        table = table.select(list(earlier))
-    made = canonical(table, earlier, clocks_of(dataset), declared=dataset.columns)
+    required = required_columns(dataset, contract)
+    table = renamed(table, dataset.rename)
+    check_columns(table.column_names, dataset, required, earlier)
+    table, changes = in_order(table, dataset, required, earlier)
+    notes += changes
+    made = canonical(table, wanted_types(earlier, dataset.columns), clocks_of(dataset), declared=dataset.columns)
     check_keys(columns_of(made), dataset.keys)
     return made, notes
 
@@ -90,7 +92,7 @@ def _outcome(arrived: Arrived, table: pa.Table, findings: Sequence[Finding], eng
     times = pc.min_max(table[arrived.dataset.event_time]).as_py()
     return Outcome(
         verdict=Verdict(passed=passed, rows=table.num_rows, engine=engine, checks=results),
-        columns=columns_kept(columns_of(table), arrived.earlier),
+        columns=columns_kept(columns_of(table), wanted_types(arrived.earlier, arrived.dataset.columns)),
         event_time_min=times["min"],
         event_time_max=times["max"],
         canonical=CANONICAL if passed else None,
