@@ -15,6 +15,7 @@ import pyarrow.csv as pacsv
 from capstan_contracts.kinds.media import CsvMedium
 from capstan_ingestion.domain.columns import Refusal
 from capstan_ingestion.domain.file_refused import FileRefused, check_header, named, too_large
+from capstan_ingestion.media.csv_remarks import remark
 from capstan_ingestion.media.foreign_bytes import check_begin
 from capstan_ingestion.media.port import Reading
 from capstan_ingestion.media.text import decoded
@@ -30,7 +31,7 @@ from capstan_ingestion.media.values import (
     too_big,
 )
 
-NULLS: Final = ("", "NA", "NaN", "nan", "null", "NULL")
+NULLS: Final = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None")
 """Unquoted fields that stand for null, unless the dataset names others."""
 
 _HEADER_BYTES: Final = 1 << 20
@@ -67,6 +68,18 @@ class Csv:
             if name not in how.types and too_big(table[name]):
                 texts = _parse(path, _Header(names, lines), [name], spec, replace(how, types={name: "string"}))
                 check_digits(name, texts[name])
+        remark(
+            table,
+            list(how.types),
+            lambda columns: _parse(
+                path,
+                _Header(names, lines),
+                columns,
+                spec.model_copy(update={"nulls": []}),
+                replace(how, types=dict.fromkeys(columns, "string")),
+            ),
+            how.remarks,
+        )
         return pa.table([_finished(name, table[name], how.types.get(name), spec) for name in kept], names=kept)
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from capstan_ingestion.domain.columns import Refusal, wrong_type
 from capstan_ingestion.domain.file_refused import FileRefused
 from capstan_ingestion.domain.schema import meets
-from capstan_ingestion.media.types import is_nested, plain_type, stored_type, type_name
+from capstan_ingestion.media.types import is_nested, is_uuid, plain_type, stored_type, type_name
 from capstan_ingestion.media.values import utc
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,6 +106,10 @@ def _cast(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> pa.Chunked
     try:
         if pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
+        if is_uuid(values.type):
+            values = pa.chunked_array(
+                [pa.array([None if v is None else str(v) for v in values.to_pylist()], pa.string())]
+            )
         if isinstance(values.type, pa.BaseExtensionType):
             values = values.cast(values.type.storage_type)
         if pa.types.is_timestamp(values.type):

@@ -67,11 +67,11 @@ def without_index(table: pa.Table, dataset: DatasetSpec, earlier: Mapping[str, s
         what = "is empty" if empty else "is the row index that data frames write (`index=False` leaves it out)"
         left_out.append(name)
         text = f"{name}: this column has no name and {what}; it is not stored; `rename: {{{name!r}: ...}}` keeps it"
-        notes.append(_note("index-column", name, text, "info"))
+        notes.append(note("index-column", name, text, "info"))
     return table.drop_columns(left_out) if left_out else table, notes
 
 
-def _note(rule: str, column: str, text: str, severity: Severity) -> Finding:
+def note(rule: str, column: str, text: str, severity: Severity) -> Finding:
     """What is said of a column and blocks nothing."""
     return Finding(
         CheckResult(
@@ -114,10 +114,10 @@ def in_order(
         table = table.append_column(name, pa.nulls(table.num_rows))
         if file_name.get(name, name) not in dataset.ignore and type_ != "null":
             text = f"{name}: the file has no such column, other files do; its rows have null there; declare it under"
-            notes.append(_note("missing-column", name, f"{text} `columns` to make it required", "warning"))
+            notes.append(note("missing-column", name, f"{text} `columns` to make it required", "warning"))
     for name in new:
         text = f"{name}: the dataset's other files have no such column; their rows have null there; `ignore` leaves it"
-        notes.append(_note("new-column", name, f"{text} out", "warning"))
+        notes.append(note("new-column", name, f"{text} out", "warning"))
     return table.select([name for name in (*earlier, *new) if name in table.column_names]), notes
 
 

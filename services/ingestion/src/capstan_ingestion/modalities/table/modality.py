@@ -14,7 +14,7 @@ from capstan_ingestion.domain.contract import Expectation, read_contract
 from capstan_ingestion.domain.file_refused import FileRefused
 from capstan_ingestion.domain.schema import wanted_types
 from capstan_ingestion.media.packed import read_file
-from capstan_ingestion.media.port import Reading
+from capstan_ingestion.media.port import Reading, Remarks
 from capstan_ingestion.modalities.port import STEPS, Arrived, Engine, Finding, Outcome, Progress
 from capstan_ingestion.modalities.table.canonical import canonical, columns_of, write
 from capstan_ingestion.modalities.table.columns import (
@@ -28,6 +28,7 @@ from capstan_ingestion.modalities.table.columns import (
     types_in_file,
     without_index,
 )
+from capstan_ingestion.modalities.table.doubts import doubts, remarks_of
 from capstan_ingestion.modalities.table.failing_rows import write_failing_rows
 from capstan_ingestion.modalities.table.row_rules import check_rows
 
@@ -47,9 +48,11 @@ class Table:
         progress(0, STEPS, "reading")
         rows = 0
         try:
-            read = _read(arrived)
+            remarks = Remarks()
+            read = _read(arrived, remarks)
             rows = read.num_rows
             table, notes = _fit(read, arrived, contract)
+            notes += remarks_of(remarks, dataset)
         except FileRefused as refused:
             return _refused(refused.refusals, rows)
         progress(1, STEPS, "checking the contract")
@@ -59,12 +62,12 @@ class Table:
         return _outcome(arrived, table, findings, engine.name())
 
 
-def _read(arrived: Arrived) -> pa.Table:
+def _read(arrived: Arrived, remarks: Remarks) -> pa.Table:
     types = types_in_file(arrived.dataset, arrived.earlier)
 
     def how(medium: str) -> Reading:
         spec = medium_spec(arrived.dataset, medium)
-        return Reading(spec, arrived.limits, types, frozenset(arrived.dataset.ignore))
+        return Reading(spec, arrived.limits, types, frozenset(arrived.dataset.ignore), remarks=remarks)
 
     return read_file(arrived.path, arrived.form, how, arrived.scratch)
 
@@ -80,7 +83,7 @@ def _fit(table: pa.Table, arrived: Arrived, contract: Sequence[Expectation]) -> 
     notes += changes
     made = canonical(table, wanted_types(earlier, dataset.columns), clocks_of(dataset), declared=dataset.columns)
     check_keys(columns_of(made), dataset.keys)
-    return made, notes
+    return made, [*notes, *doubts(table, made, dataset, earlier)]
 
 
 def _outcome(arrived: Arrived, table: pa.Table, findings: Sequence[Finding], engine: str) -> Outcome:
