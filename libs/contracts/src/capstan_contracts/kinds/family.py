@@ -97,8 +97,8 @@ class Family(Generic[T]):
         except Exception as error:  # somebody else's module: whatever it raises, the others work on
             reason = f"{entry.value} fails on import: {type(error).__name__}: {error}"
             raise BrokenKind(self.group, name, reason) from error
-        if (reason := self.fault(name, kind)) is not None:
-            raise BrokenKind(self.group, name, f"{entry.value} {reason}")
+        if (fault := self.fault(name, kind)) is not None:
+            raise BrokenKind(self.group, name, f"{entry.value} {fault}")
         self._loaded[name] = kind
         return kind
 

@@ -89,8 +89,8 @@ def _window(given: ReportToRender, reader: ColumnReader, names: list[str]) -> di
     rows = heapq.nsmallest(given.rows, _rows(given), key=itemgetter(0))
     columns: dict[str, list[Any]] = {}
     for name in names:
-        found = ((reader.column(record, name), row) for _, record, row in rows)
-        columns[name] = [None if column is None else column.at(row) for column, row in found]
+        cells = ((reader.column(record, name), row) for _, record, row in rows)
+        columns[name] = [None if column is None else column.at(row) for column, row in cells]
     return columns
 
 
