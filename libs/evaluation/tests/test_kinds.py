@@ -56,7 +56,7 @@ def test_a_metric_that_cannot_be_used_is_named_and_the_others_work(metrics: Fami
         "AttributeError: module 'acme_metrics' has no attribute 'NOTHING'",
         "capstan.metrics: the kind 'wrong' cannot be used: acme_metrics:HALF_BRIER is not a Metric named 'wrong'",
     ]
-    with pytest.raises(UnknownMetric, match="'lost' cannot be used: acme_broken:LOST fails on import"):
+    with pytest.raises(UnknownMetric, match="the metric 'lost' cannot be used: acme_broken:LOST fails on import"):
         find("lost", metrics)
     assert find("auc", metrics) is find("auc")
 
@@ -75,9 +75,11 @@ def test_ours_are_all_usable() -> None:
 
 
 def test_an_unknown_name_is_told_with_the_nearest_one() -> None:
-    with pytest.raises(UnknownMetric, match=r"no kind 'rmsee'; did you mean 'rmse'\? There are: accuracy, auc"):
+    with pytest.raises(
+        UnknownMetric, match=r"there is no metric 'rmsee'; did you mean 'rmse'\?"
+    ):
         find("rmsee")
-    with pytest.raises(UnknownMetric, match=r"no kind 'vibes'; there are: accuracy, auc, average_precision"):
+    with pytest.raises(UnknownMetric, match=r"there is no metric 'vibes'; there are: accuracy, auc, average_precision"):
         find("vibes")
     with pytest.raises(UnknownMetric, match="there is no task 'ranking'; tasks: binary"):
         metrics_of("ranking")  # type: ignore[arg-type]
@@ -85,7 +87,7 @@ def test_an_unknown_name_is_told_with_the_nearest_one() -> None:
 
 def test_an_installation_without_entry_points_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    with pytest.raises(UnknownMetric, match="no kind 'auc'; there are: none"):
+    with pytest.raises(UnknownMetric, match="there is no metric 'auc'; there are: none"):
         find("auc", Family(METRICS.group, METRICS.fault))
 
 

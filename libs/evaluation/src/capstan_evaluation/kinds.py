@@ -25,8 +25,11 @@ def find(name: str, metrics: Family[Metric] = METRICS) -> Metric:
     """The metric of that name. UnknownMetric: there is none (the nearest is named), or it cannot be used."""
     try:
         return metrics.get(name)
-    except (UnknownKind, BrokenKind) as error:
-        raise UnknownMetric(str(error)) from error
+    except UnknownKind as error:
+        hint = f"did you mean {error.nearest!r}? There are" if error.nearest else "there are"
+        raise UnknownMetric(f"there is no metric {name!r}; {hint}: {', '.join(error.known) or 'none'}") from error
+    except BrokenKind as error:
+        raise UnknownMetric(f"the metric {name!r} cannot be used: {error.reason}") from error
 
 
 def usable(metrics: Family[Metric] = METRICS) -> tuple[Metric, ...]:

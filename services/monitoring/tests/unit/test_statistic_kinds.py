@@ -100,7 +100,7 @@ def judged(folder: Path, drift: DriftSpec, monkeypatch: pytest.MonkeyPatch) -> d
     }  # fmt: skip
     measured = judge.run(Job(given, folder))
     assert measured.absent == []
-    return {column["column"]: column for column in measured.statistics}
+    return {column["column"]: dict(column) for column in measured.statistics}
 
 
 def test_each_value_comes_under_the_name_of_what_measured_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
