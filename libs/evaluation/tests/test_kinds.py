@@ -75,9 +75,7 @@ def test_ours_are_all_usable() -> None:
 
 
 def test_an_unknown_name_is_told_with_the_nearest_one() -> None:
-    with pytest.raises(
-        UnknownMetric, match=r"there is no metric 'rmsee'; did you mean 'rmse'\?"
-    ):
+    with pytest.raises(UnknownMetric, match=r"there is no metric 'rmsee'; did you mean 'rmse'\?"):
         find("rmsee")
     with pytest.raises(UnknownMetric, match=r"there is no metric 'vibes'; there are: accuracy, auc, average_precision"):
         find("vibes")
