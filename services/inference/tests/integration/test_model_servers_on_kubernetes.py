@@ -117,11 +117,8 @@ async def test_a_forced_deletion_is_replaced_alarmed_and_what_it_lost_is_counted
 
 
 async def metrics(s: Any) -> str:
-    async def shown() -> str:
-        return (await s.h.anonymous.get("/metrics")).text
-
     await asyncio.sleep(1.2)  # the watch looks once a second
-    return await shown()
+    return str((await s.h.anonymous.get("/metrics")).text)
 
 
 async def test_what_is_deleted_or_edited_by_hand_comes_back(on_cluster: Sites, make_package: Any) -> None:
