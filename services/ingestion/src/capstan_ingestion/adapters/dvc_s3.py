@@ -24,13 +24,12 @@ class DvcS3Store:
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
     ) -> Placed:
-        """Put `source` under `path` beside the kept files. The folder's object comes last: its parts are there then."""
+        """Put `source` under `path` beside the kept files, whose folder comes last. Upstream where one of them was lost."""
         store = folder / "dvc"
         request = {
             "store": str(store),
             "new": {"path": path, "source": str(source)},
             "kept": [{"path": file.path, "md5": file.md5} for file in kept],
-            "complete": False,
         }
         result = await self._jobs.run(
             "ingestion", "capstan_ingestion.jobs.place:run", request, scratch=folder, timeout_s=300

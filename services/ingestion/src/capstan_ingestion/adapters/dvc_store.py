@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 from capstan_contracts.rest.ingestion import ManifestFile
 from capstan_ingestion.actions.ports import Placed
+from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.security.paths import under
 
@@ -20,9 +22,12 @@ class DvcFolderStore:
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
     ) -> Placed:
-        """Put `source` under `path` beside the kept files."""
+        """Put `source` under `path` beside the kept files. Upstream where one of these is not there any more."""
+        store = under(self._root, f"{project}/dvc/files/md5")
+        if lost := await asyncio.to_thread(_lost, store, kept):
+            raise Upstream(f"the store has lost {lost.path} ({lost.md5})")
         request = {
-            "store": str(under(self._root, f"{project}/dvc/files/md5")),
+            "store": str(store),
             "new": {"path": path, "source": str(source)},
             "kept": [{"path": file.path, "md5": file.md5} for file in kept],
         }
@@ -30,3 +35,8 @@ class DvcFolderStore:
             "ingestion", "capstan_ingestion.jobs.place:run", request, scratch=folder, timeout_s=300
         )
         return Placed(md5=result["md5"], dvc_md5=result["dvc_md5"])
+
+
+def _lost(store: Path, kept: Sequence[ManifestFile]) -> ManifestFile | None:
+    """The first file that the store does not hold, in DVC's layout."""
+    return next((file for file in kept if not (store / file.md5[:2] / file.md5[2:]).is_file()), None)
