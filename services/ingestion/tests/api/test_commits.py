@@ -15,9 +15,10 @@ import pytest
 from capstan_contracts.events import BatchQuarantined, DatasetCommitted
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import CheckResult, ManifestFile, Verdict
-from capstan_ingestion.actions.ports import Checked, Placed, Progress
+from capstan_ingestion.actions.ports import Checked, Progress
 from capstan_ingestion.app import compose
 from capstan_ingestion.domain.files import Form
+from capstan_ingestion.domain.jobs import PlacedFile
 from capstan_ingestion.settings import Settings
 from capstan_servicekit.errors import InvalidData, Upstream
 from capstan_servicekit.runtime import Kit, Service
@@ -81,7 +82,7 @@ class NamedStore:
 
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
-    ) -> Placed:
+    ) -> PlacedFile:
         self.calls += 1
         if self.meanwhile is not None:
             action, self.meanwhile = self.meanwhile, None
@@ -91,7 +92,7 @@ class NamedStore:
         md5 = hashlib.md5(_text(source).encode(), usedforsecurity=False).hexdigest()
         self.named.add(md5)
         names = "".join(sorted([f"{path}{md5}", *(f"{one.path}{one.md5}" for one in kept)]))
-        return Placed(md5, hashlib.md5(names.encode(), usedforsecurity=False).hexdigest() + ".dir")
+        return PlacedFile(md5, hashlib.md5(names.encode(), usedforsecurity=False).hexdigest() + ".dir")
 
 
 @pytest.fixture
