@@ -53,7 +53,12 @@ def join(folder: Path) -> None:
         for name in names[1:]
     ]  # fmt: skip
     service = {"label_time": "at", "request": [["a", "int64"], ["b", "int64"], ["at", "timestamp"]], "derived": []}
-    given = {"datasets": files, "dataset": "labels", "files": [["labels.parquet", "0" * 64]], "label": "y"}
+    given: dict[str, object] = {
+        "datasets": files,
+        "dataset": "labels",
+        "files": [["labels.parquet", "0" * 64]],
+        "label": "y",
+    }
     given |= {"service": {**service, "lookups": {"hourly": {"k": "a"}, "large": {"k": "b"}}}, "views": views}
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         started = time.perf_counter()

@@ -25,7 +25,7 @@ class DvcS3Store:
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
     ) -> PlacedFile:
-        """Put `source` under `path` beside the kept files, whose folder comes last. Upstream where one of them was lost."""
+        """Put `source` under `path` beside the kept files, whose folder comes last. Upstream where one was lost."""
         store = folder / "dvc"
         given = FileToPlace(str(store), path, str(source), {file.path: file.md5 for file in kept})
         placed = await self._jobs.call(PLACE, given, scratch=folder, timeout_s=PLACE_TIMEOUT_S)

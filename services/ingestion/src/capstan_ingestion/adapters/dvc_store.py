@@ -8,8 +8,8 @@ from pathlib import Path
 
 from capstan_contracts.rest.ingestion import ManifestFile
 from capstan_ingestion.domain.jobs import FileToPlace, PlacedFile
-from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.errors import Upstream
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.security.paths import under
 
