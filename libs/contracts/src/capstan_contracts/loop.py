@@ -196,6 +196,15 @@ class RetrainSpec(Spec):
     budget_per_day: int = Field(default=3, ge=1)
 
 
+class QualityBound(MetricGate):
+    """What live quality must keep to. It is looked at after every batch of labels, and told once when it is missed.
+
+    The interval that decides holds at all looks together (`capstan_evaluation.anytime`), from `minLabels` on.
+    """
+
+    min_labels: int = Field(default=100, ge=30, description="so many labels of a window before anything is told of it")
+
+
 class MonitoringSpec(Spec):
     """Windows of event time, drift, labels, retrain guard."""
 
@@ -206,7 +215,7 @@ class MonitoringSpec(Spec):
     )
     drift: DriftSpec = DriftSpec()
     labels: LabelsSpec = LabelsSpec()
-    quality: MetricGate | None = None
+    quality: QualityBound | None = None
     retrain: RetrainSpec = RetrainSpec()
     schedule: str | None = None
 
