@@ -59,5 +59,5 @@ class VersionStore(Protocol):
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
     ) -> Placed:
-        """Put `source` under `path` beside the kept files, durably. May be repeated. Upstream where a kept one was lost."""
+        """Put `source` under `path` beside the kept files, durably. May be repeated. Upstream where one was lost."""
         ...

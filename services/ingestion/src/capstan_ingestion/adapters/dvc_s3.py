@@ -24,7 +24,7 @@ class DvcS3Store:
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
     ) -> Placed:
-        """Put `source` under `path` beside the kept files, whose folder comes last. Upstream where one of them was lost."""
+        """Put `source` under `path` beside the kept files; the folder comes last. Upstream where one was lost."""
         store = folder / "dvc"
         request = {
             "store": str(store),
