@@ -44,6 +44,7 @@ def broken_rules(part: MonitorPart) -> list[tuple[str, str]]:
     found = []
     if not SHORTEST <= part.monitoring.window <= LONGEST:
         found.append(("spec.monitoring.window", "from 1m to 365d"))
+    found += [(f"spec.monitoring.{place}", rule) for place, rule in part.monitoring.drift.too_few_rows()]
     if part.monitoring.drift.persistence[1] > MOST_WINDOWS:
         found.append(("spec.monitoring.drift.persistence", f"k of the last {MOST_WINDOWS} windows at most"))
     return found
