@@ -16,12 +16,13 @@ from capstan_contracts.base import Instant, Spec
 from capstan_contracts.ids import Digest, Identifier, Name
 from capstan_contracts.kinds.columns import Column, ColumnType
 from capstan_contracts.kinds.gates import ChampionGate, Gate, MetricGate, SliceGate
+from capstan_contracts.kinds.least_rows import COLUMNS, least_rows
 from capstan_contracts.kinds.media import MediaSpec
 from capstan_contracts.kinds.metrics import Task, misfit
 from capstan_contracts.kinds.modalities import ModalitySpec, TableModality
 from capstan_contracts.kinds.sources import SourceSpec, UploadSource
 from capstan_contracts.kinds.spec import mistake
-from capstan_contracts.kinds.statistics import Sort, StatisticChoice
+from capstan_contracts.kinds.statistics import MissingSpec, NewCategorySpec, Sort, Statistic, StatisticChoice
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -150,10 +151,16 @@ class DriftSpec(Spec):
     floor: float | None = Field(
         default=None, gt=0, description="effect under which nothing is called drift; by default the statistic's own"
     )
+    also: list[Statistic] = Field(
+        default_factory=lambda: [MissingSpec(), NewCategorySpec()],
+        description="what each column is watched for besides, each with a floor of its own, where it fits the column",
+    )
     alpha: float = Field(
         default=0.01, gt=0, lt=1, description="false discovery rate over the columns (Benjamini-Hochberg)"
     )
-    min_rows: int = Field(default=500, ge=1)
+    min_rows: int = Field(
+        default=500, ge=1, description="fewer rows get no verdict; never less than the test needs to tell anything"
+    )
     persistence: tuple[int, int] = Field(default=(1, 1), description="k of the last n windows")
     seasonal: list[Column] = Field(
         default_factory=list, description="columns that the calendar moves: reported, never alarmed"
@@ -176,6 +183,17 @@ class DriftSpec(Spec):
                 ("floor",), f"{kinds} have different scales: write a floor in each, `numeric: {{kind:, floor:}}`"
             )
         return self
+
+    def too_few_rows(self) -> list[tuple[str, str]]:
+        """(place below monitoring, rule) where windows would get no verdict although they hold `min_rows`."""
+        least = least_rows(self.alpha)
+        if self.min_rows >= least:
+            return []
+        rule = (
+            f"{least} or more: with fewer rows, a column of {COLUMNS} that moves by one standard deviation "
+            f"is not told at alpha {self.alpha:g}"
+        )
+        return [("drift.minRows", rule)]
 
     def floor_of(self, sort: Sort) -> float | None:
         """The floor that the loop gives a sort of columns; None leaves it to the statistic."""

@@ -144,19 +144,24 @@ class DriftToMeasure:
     """The DriftSpec."""
 
 
-class MeasuredColumn(TypedDict):
-    """What was measured of one column, under the name that the statistic gives itself.
+class MeasuredStatistic(TypedDict):
+    """What a statistic says of a window, under the name that it gives itself.
 
     `effect` and `floor` are in `unit`; `p_value` is that of the statistic's test.
     """
 
-    column: str
-    role: Literal["feature", "prediction", "label"]
     statistic: str
     unit: str
     effect: float
     floor: float
     p_value: float
+
+
+class MeasuredColumn(MeasuredStatistic):
+    """What was measured of one column; it may have several figures."""
+
+    column: str
+    role: Literal["feature", "prediction", "label"]
 
 
 @dataclass(frozen=True)
