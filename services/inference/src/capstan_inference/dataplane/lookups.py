@@ -9,12 +9,12 @@ from typing import Any
 
 from capstan_formats.instants import datetime_of
 from capstan_formats.online import (
+    MISSING,
     Answer,
     Lookup,
     OnlineCodecError,
     OnlineSchema,
     OnlineStoreError,
-    Status,
     ViewNotMaterializedError,
     ViewRows,
     look_up,
@@ -24,8 +24,6 @@ from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.online import Views
 from capstan_inference.dataplane.request_errors import RequestError, wrong
 from capstan_packages.fields import EntityLookup
-
-_MISSING = Lookup(Status.MISSING, None, None)
 
 
 @dataclass(slots=True)
@@ -137,10 +135,15 @@ class Lookups:
             raise wrong(f"keys of view {lookup.view}", str(answer))
         if isinstance(answer, OnlineStoreError) and not isinstance(answer, ViewNotMaterializedError):
             self._counters.lookup_errors += 1
-        if ask is None or not isinstance(answer, ViewRows):
-            return [_MISSING] * len(event_times), _by_name(lookup)
-        ttl = lookup.ttl_s
-        return [look_up(row, at, ttl) for row, at in zip(answer.rows, event_times, strict=True)], ask.plan.stored
+        if ask is not None and isinstance(answer, ViewRows):
+            ttl = lookup.ttl_s
+            try:
+                rows = [look_up(row, at, ttl) for row, at in zip(answer.rows, event_times, strict=True)]
+            except OnlineStoreError:
+                self._counters.lookup_errors += 1
+            else:
+                return rows, ask.plan.stored
+        return [MISSING] * len(event_times), _by_name(lookup)
 
     def _plan(self, lookup: EntityLookup, schema: OnlineSchema) -> _Plan:
         plan = self._plans.get(lookup.view)
