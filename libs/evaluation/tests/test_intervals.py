@@ -12,7 +12,7 @@ from scipy.stats import binomtest as score_test
 from capstan_evaluation import intervals
 from capstan_evaluation.arrays import Floats
 from capstan_evaluation.intervals import Interval
-from capstan_evaluation.kinds import find, installed
+from capstan_evaluation.kinds import METRICS, find
 from capstan_evaluation.metric import Metric
 from capstan_evaluation.resampling import resample
 from capstan_evaluation.sample import Sample
@@ -93,7 +93,7 @@ MAKERS: dict[str, Callable[[Random, int], Sample]] = {
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", installed().names())
+@pytest.mark.parametrize("name", METRICS.names)
 def test_the_interval_covers_the_truth_as_often_as_it_says(name: str) -> None:
     """Of 300 intervals of 95 % on 300 rows each, as many hold the truth as of 300 draws of probability 0.95.
 

@@ -6,6 +6,8 @@ from capstan_ingestion.actions.apply_part import DatasetParts
 from capstan_ingestion.actions.check_batch import CheckBatch
 from capstan_ingestion.actions.clear_incoming import ClearIncoming
 from capstan_ingestion.actions.commit_batch import CommitBatch
+from capstan_ingestion.actions.describe_batch import DescribeBatch
+from capstan_ingestion.actions.describe_dataset import DescribeDataset
 from capstan_ingestion.actions.ports import Checker, VersionStore
 from capstan_ingestion.actions.pull_batch import PullBatch
 from capstan_ingestion.actions.put_dataset import PutDataset
@@ -13,7 +15,9 @@ from capstan_ingestion.actions.read_batches import ReadBatches
 from capstan_ingestion.actions.read_datasets import ReadDatasets
 from capstan_ingestion.actions.read_versions import ReadVersions
 from capstan_ingestion.actions.receive_batch import ReceiveBatch
+from capstan_ingestion.actions.register_dataset import RegisterDataset
 from capstan_ingestion.actions.replay_batch import ReplayBatch
+from capstan_ingestion.actions.start_check import StartCheck
 from capstan_ingestion.adapters.dvc_store import DvcFolderStore
 from capstan_ingestion.adapters.job_checker import JobChecker
 from capstan_ingestion.routes.batches import batches_router
@@ -41,17 +45,21 @@ def compose(
     """The service around a kit; tests give parts of their own."""
     database, clock, outbox, work, objects = kit.database, kit.clock, kit.outbox, kit.work, kit.objects
     incoming = settings.home / "incoming" / kit.service
-    receive = ReceiveBatch(database, clock, work, objects, incoming)
+    register, describe_dataset = RegisterDataset(clock), DescribeDataset()
+    start_check, describe_batch = StartCheck(work), DescribeBatch(work)
+    receive = ReceiveBatch(database, clock, objects, start_check, describe_batch, incoming)
     egress = Egress(allow_hosts=settings.allow_pull_hosts, max_bytes=settings.max_upload_bytes)
     commit = CommitBatch(database, clock, outbox, objects, store or _version_store(kit, settings))
     check = CheckBatch(clock, outbox, kit.jobs, objects, checker or JobChecker(kit.jobs, settings), commit)
     return Service(
         kit=kit,
         routers=(
-            loops_router(ApplyPart(database, DatasetParts(clock))),
-            datasets_router(ReadDatasets(database), PutDataset(database, clock)),
+            loops_router(ApplyPart(database, DatasetParts(clock, register))),
+            datasets_router(ReadDatasets(database, describe_dataset), PutDataset(database, register, describe_dataset)),
             uploads_router(receive, PullBatch(egress, receive)),
-            batches_router(ReadBatches(database, work, objects), ReplayBatch(database, work)),
+            batches_router(
+                ReadBatches(database, objects, describe_batch), ReplayBatch(database, start_check, describe_batch)
+            ),
             versions_router(ReadVersions(database)),
         ),
         subscriptions=subscriptions(),

@@ -6,16 +6,17 @@ What another project has is not found.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, Index, Integer, MetaData, String, UniqueConstraint, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from capstan_contracts.documents import JsonObject
+from capstan_contracts.errors import Problem
 from capstan_contracts.loop import DatasetSpec
-from capstan_contracts.rest.ingestion import BatchState, Manifest
+from capstan_contracts.rest.ingestion import BatchState, Manifest, Verdict
 from capstan_ingestion.domain.batch import BATCH
 from capstan_servicekit.db.session import ReadSession, WriteSession
-from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
+from capstan_servicekit.db.tables import NAMING, InstantColumn, Json, ModelColumn
 from capstan_servicekit.errors import Conflict, NotFound
 
 
@@ -32,7 +33,7 @@ class DatasetRow(Base):
 
     project: Mapped[str] = mapped_column(String(63), primary_key=True)
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
-    spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    spec: Mapped[JsonObject] = mapped_column(Json)
     latest: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(InstantColumn)
     updated_at: Mapped[datetime] = mapped_column(InstantColumn)
@@ -58,18 +59,18 @@ class BatchRow(Base):
     state: Mapped[str] = mapped_column(String(16))
     attempt: Mapped[int] = mapped_column(Integer)
     rows: Mapped[int | None] = mapped_column(BigInteger)
-    verdict: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    verdict: Mapped[Verdict | None] = mapped_column(ModelColumn(Verdict))
     failing_rows: Mapped[str | None] = mapped_column(String(64))
     failing_total: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[str | None] = mapped_column(String(64))
     replaces: Mapped[str | None] = mapped_column(String(64))
-    problem: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    problem: Mapped[Problem | None] = mapped_column(ModelColumn(Problem))
     received_at: Mapped[datetime] = mapped_column(InstantColumn)
     finished_at: Mapped[datetime | None] = mapped_column(InstantColumn)
 
 
 class VersionRow(Base):
-    """A dataset version: immutable. `manifest` is its wire form."""
+    """A dataset version: immutable."""
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("project", "dataset", "sequence", name="uq_versions_sequence"),)
@@ -78,7 +79,7 @@ class VersionRow(Base):
     dataset: Mapped[str] = mapped_column(String(63), primary_key=True)
     version: Mapped[str] = mapped_column(String(64), primary_key=True)
     sequence: Mapped[int] = mapped_column(Integer)
-    manifest: Mapped[dict[str, Any]] = mapped_column(Json)
+    manifest: Mapped[Manifest] = mapped_column(ModelColumn(Manifest))
     created_at: Mapped[datetime] = mapped_column(InstantColumn)
 
 
@@ -114,7 +115,7 @@ async def head_of(session: ReadSession, row: DatasetRow) -> Manifest | None:
     if row.latest is None:
         return None
     version = await session.get(VersionRow, (row.project, row.name, row.latest))
-    return None if version is None else Manifest.model_validate(version.manifest)
+    return None if version is None else version.manifest
 
 
 async def batch_row(session: ReadSession, project: str, digest: str, *, alone: bool = False) -> BatchRow:

@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from capstan_contracts.kinds.modalities import MODALITY_SPECS
+from capstan_contracts.kinds.sources import SOURCE_SPECS
 from capstan_ingestion.app import build
 from capstan_ingestion.settings import Settings
+from capstan_ingestion.sources.port import SOURCES
+from capstan_testkit.distributions import install_distribution
 from capstan_testkit.harness import Harness, running
 
 Make = Callable[..., Any]
@@ -84,3 +88,54 @@ async def test_a_part_that_breaks_a_rule_changes_nothing(h: Harness, part: Make,
     assert (await h.service.put(f"{LOOP}?dry_run=true", json=part(1, contract="contract.json"))).status_code == 400
     assert (await h.service.put("/v1/projects/default/loops/other", json=part())).status_code == 400
     assert await names(h) == []
+
+
+FOREIGN = """
+from typing import Literal
+from capstan_contracts.kinds.{module} import {base}
+
+class Foreign({base}):
+    kind: Literal["foreign"] = "foreign"
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "module", "base"), [("modality", "modalities", "Modality"), ("source", "sources", "Source")]
+)
+async def test_a_kind_that_the_schema_knows_and_nothing_carries_out_is_refused_on_apply(
+    h: Harness, part: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, module: str, base: str
+) -> None:
+    install_distribution(
+        tmp_path,
+        monkeypatch,
+        name="foreign",
+        modules={"foreign_kind": FOREIGN.format(module=module, base=base)},
+        entry_points={f"capstan.specs.{module}": {"foreign": "foreign_kind:Foreign"}},
+        families=[SOURCE_SPECS, MODALITY_SPECS, SOURCES],
+    )
+    answer = await h.service.put(LOOP, json=part(**{place: "foreign"}))
+    assert answer.status_code == 400, answer.text
+    assert f"the {place} 'foreign' is not installed in ingestion" in answer.json()["detail"]
+    assert [error["place"] for error in answer.json()["errors"]] == [place]
+    assert await names(h) == []
+
+
+async def test_a_source_that_fails_on_import_is_named_on_apply(
+    h: Harness, part: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_distribution(
+        tmp_path,
+        monkeypatch,
+        name="broken",
+        modules={
+            "foreign_kind": FOREIGN.format(module="sources", base="Source"),
+            "broken_source": "raise RuntimeError('no driver')",
+        },
+        entry_points={
+            "capstan.specs.sources": {"foreign": "foreign_kind:Foreign"},
+            "capstan.sources": {"foreign": "broken_source:Foreign"},
+        },
+        families=[SOURCE_SPECS, SOURCES],
+    )
+    answer = await h.service.put(LOOP, json=part(source="foreign"))
+    assert answer.status_code == 400 and "RuntimeError: no driver" in answer.json()["detail"], answer.text

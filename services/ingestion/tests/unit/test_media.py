@@ -16,12 +16,13 @@ from pydantic import ValidationError
 
 from capstan_contracts.kinds import media as specs
 from capstan_contracts.loop import DatasetSpec
-from capstan_ingestion.actions.put_dataset import validate
+from capstan_ingestion.actions.register_dataset import RegisterDataset
 from capstan_ingestion.domain.file_refused import FileRefused, Limits
 from capstan_ingestion.domain.files import Form, form_of
 from capstan_ingestion.media.packed import read_file
 from capstan_ingestion.media.port import MEDIA, Reading
 from capstan_ingestion.modalities.table.columns import medium_spec
+from capstan_servicekit.clock import SystemClock
 from capstan_servicekit.errors import InvalidSpec
 from capstan_testkit.distributions import install_distribution
 from capstan_testkit.suites.media import MediumBehaviour, MediumCase, Read
@@ -170,4 +171,4 @@ def test_a_spec_without_a_reader_is_named(
     with pytest.raises(FileRefused, match="no kind 'pairs'.*install it beside capstan-ingestion"):
         read_any(b"a=1\n", "pairs", tmp_path, make_dataset)
     with pytest.raises(InvalidSpec, match="the medium 'pairs' is not installed"):
-        validate(make_dataset(media="pairs"))
+        RegisterDataset(SystemClock()).check(make_dataset(media="pairs"))

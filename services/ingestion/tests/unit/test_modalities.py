@@ -25,7 +25,7 @@ from capstan_contracts.rest.ingestion import CheckResult
 from capstan_ingestion.domain.contract import Expectation
 from capstan_ingestion.domain.file_refused import Limits
 from capstan_ingestion.domain.files import Form
-from capstan_ingestion.modalities.port import MODALITIES, Arrived, Found, Outcome
+from capstan_ingestion.modalities.port import MODALITIES, Arrived, Finding, Outcome
 from capstan_ingestion.sources.port import SOURCES
 from capstan_testkit.suites.modalities import Check, ModalityBehaviour
 
@@ -44,9 +44,9 @@ class RowOne:
     def name(self) -> str:
         return "row one"
 
-    def validate(self, table: pa.Table, document: Mapping[str, Any], contract: Sequence[Expectation]) -> list[Found]:
+    def validate(self, table: pa.Table, document: Mapping[str, Any], contract: Sequence[Expectation]) -> list[Finding]:
         self.asked, self.seen = self.asked + 1, table
-        return [Found(failed(severity), np.array([1], np.int64)) for severity in self.severities]
+        return [Finding(failed(severity), np.array([1], np.int64)) for severity in self.severities]
 
 
 def failed(severity: str) -> CheckResult:
@@ -311,7 +311,9 @@ def test_a_folder_that_is_no_batch(arrive: Callable[..., Made], files: dict[str,
         (gzip.compress(b"id,at,x\n" + b"0" * (1 << 26), mtime=0), "csv+gzip", "too-large", "more than 16,777,216"),
         (PART + b'2,2013-01-01T00:00:00Z,"x\n', "csv", "open-quote:x", "row 2 opens a quote"),
         (PART + b"2,2013-01-01T00:00:00Z," + b"9" * 25 + b"\n", "csv", "too-big:x", "row 2 has"),
+        (PART + b"2,2013-01-01T00:00:00Z,9007199254740993\n3,2013-01-01,1.5\n", "csv", "too-big:x", "no integers"),
         (lines({"id": 1, "at": "2013-01-01", "x": 10**25}), "jsonlines", "too-big:x", "row 1 has"),
+        (lines(*({"id": 1, "at": "2013-01-01", "x": x} for x in (0.5, 2**53 + 1))), "jsonlines", "too-big:x", "row 2"),
         (lines({"id": 1, "x": 1}, {"id": 2, "x": "a"}), "jsonlines", "wrong-type:x", "line 2: is a string, and a"),
         (b'{"id":1}\n\n{"id":1,"at":"20', "jsonlines", "not-jsonlines", "line 3"),
         (b'[{"id":1}]', "jsonlines", "not-jsonlines", "JSON array"),

@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from capstan_contracts.kinds.media import CsvMedium, ParquetMedium
+from capstan_contracts.rest.ingestion import Verdict
 from capstan_ingestion.domain.file_refused import FileRefused, Limits
 from capstan_ingestion.jobs.check import run
 from capstan_ingestion.media.csv import Csv
 from capstan_ingestion.media.parquet import Parquet
 from capstan_ingestion.media.port import Reading
 from capstan_ingestion.modalities.table.canonical import canonical, columns_of, write
+from capstan_ingestion.modalities.table.row_rules import check_rows
 from capstan_servicekit.jobs.api import Job
 
 Make = Callable[..., Any]
@@ -32,9 +34,9 @@ def refusal(tmp_path: Path, make_spec: Make) -> Callable[..., dict[str, str]]:
         path.write_bytes(content)
         request = {"path": str(path), "form": form, "dataset": make_spec(), "earlier": earlier or {}}
         defaults = {"max_columns": 100, "max_table_bytes": 1 << 24, "max_failing_rows": 10}
-        result = run(Job({**request, **defaults, **limits}, tmp_path))
-        assert result["canonical"] is None and result["verdict"]["passed"] is False
-        return {check["key"]: check["sentence"] for check in result["verdict"]["checks"]}
+        verdict = Verdict.model_validate((made := run(Job({**request, **defaults, **limits}, tmp_path))).verdict)
+        assert made.canonical is None and not verdict.passed
+        return {check.key: check.sentence for check in verdict.checks}
 
     return check
 
@@ -165,3 +167,24 @@ def test_integers_that_pandas_turned_into_floats_come_back() -> None:
     assert canonical(table, {"id": "int64"}, set())["id"].to_pylist() == [1, None]
     with pytest.raises(FileRefused, match="cannot be held as int64"):
         canonical(pa.table({"id": [1.5]}), {"id": "int64"}, set())
+
+
+@pytest.mark.parametrize("earlier", ["int64", "decimal(20,0)"])
+def test_a_float_that_stands_for_several_integers_is_no_integer(earlier: str) -> None:
+    with pytest.raises(FileRefused, match="9007199254740992 is a float in the file"):
+        canonical(pa.table({"id": [2.0**53, None]}), {"id": earlier}, set())
+
+
+def test_an_integer_that_a_float_does_not_hold_never_becomes_one() -> None:
+    id_ = pa.table({"id": pa.array([2**53 + 1], pa.decimal128(20, 0))})
+    with pytest.raises(FileRefused, match="9007199254740993 is an integer that a float does not hold"):
+        canonical(id_, {"id": "float64"}, set())
+    assert canonical(id_, {"id": "int64"}, set())["id"].to_pylist() == [2**53 + 1]
+
+
+def test_neighbours_beside_a_null_are_two_keys(make_dataset: Make) -> None:
+    at = pa.array([1, 2, 3], pa.timestamp("us", "UTC"))
+    for values, repeated in (([2**53, 2**53 + 1, None], []), ([2**53 + 1, 2**53 + 1, None], [0, 1])):
+        table = pa.table({"id": pa.array(values, pa.int64()), "at": at})
+        found = {finding.result.key: finding.rows.tolist() for finding in check_rows(table, make_dataset(), ())}
+        assert found.get("keys:unique", []) == repeated

@@ -98,9 +98,9 @@ def judged(folder: Path, drift: DriftSpec, monkeypatch: pytest.MonkeyPatch) -> d
         "package": "unused", "partials": str(folder / "partials.jsonl"),
         "drift": drift.model_dump(mode="json", by_alias=True),
     }  # fmt: skip
-    found = judge.run(Job(given, folder))
-    assert found["absent"] == []
-    return {one["column"]: one for one in found["statistics"]}
+    measured = judge.run(Job(given, folder))
+    assert measured.absent == []
+    return {column["column"]: dict(column) for column in measured.statistics}
 
 
 def test_each_value_comes_under_the_name_of_what_measured_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_a_statistic_from_outside_is_parsed_and_measured(
     assert (found["delay"]["statistic"], found["delay"]["floor"]) == ("mean-shift", 0.45)
     assert found["delay"]["effect"] == pytest.approx(1.0, abs=0.02)
     assert found["carrier"]["statistic"] == "psi"
-    broken = judge.broken_kinds(Job({}, tmp_path))["broken"]
+    broken = judge.broken_kinds(Job({}, tmp_path)).sentences
     assert len(broken) == 1 and "'other' cannot be used: foreign_broken:KIND fails on import" in broken[0]
     assert STATISTICS.from_outside == ("mean-shift", "other")
 

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from capstan_registry.actions.judge_promotion import JUDGE
+from capstan_registry.domain.jobs import PromotionToJudge
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_testkit.harness import job_pythons
 from capstan_testkit.packages import build_package
@@ -49,14 +51,11 @@ async def pool(tmp_path: Path) -> AsyncIterator[JobPool]:
 
 async def decide(pool: JobPool, folder: Path, **given: Any) -> tuple[list[dict[str, Any]], Path | None]:
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
-    fixed = {"definitions": DEFINITIONS, "task": None, "requested_by": "ada", "approval": None}
-    input_ = (
-        {"champion": None, "gates": GATES, "resamples": 1000}
-        | fixed
-        | {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
-    )
-    result = await pool.run("platform", "capstan_registry.gates.decide:decide", input_, scratch=folder, timeout_s=60)
-    return result["figures"], folder / result["items"] if result["items"] else None
+    fixed: dict[str, Any] = {"definitions": DEFINITIONS, "task": None, "requested_by": "ada", "approval": None}
+    fixed |= {"champion": None, "gates": GATES, "resamples": 1000}
+    paths = {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
+    judged = await pool.call(JUDGE, PromotionToJudge(**fixed | paths), scratch=folder, timeout_s=60)
+    return judged.figures, folder / judged.items if judged.items else None
 
 
 async def test_a_good_first_candidate(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Boolean, Index, Integer, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from capstan_contracts.documents import JsonObject, Scalar
+from capstan_contracts.errors import Problem
+from capstan_contracts.rest.training import PodOutcome
 from capstan_servicekit.db.session import ReadSession
-from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
+from capstan_servicekit.db.tables import NAMING, InstantColumn, Json, ModelColumn
 from capstan_servicekit.errors import NotFound
 
 
@@ -27,8 +29,8 @@ class LoopRow(Base):
     project: Mapped[str] = mapped_column(String(63), primary_key=True)
     loop: Mapped[str] = mapped_column(String(63), primary_key=True)
     generation: Mapped[int] = mapped_column(Integer)
-    part: Mapped[dict[str, Any]] = mapped_column(Json)
-    pipeline: Mapped[dict[str, Any]] = mapped_column(Json)
+    part: Mapped[JsonObject] = mapped_column(Json)
+    pipeline: Mapped[JsonObject] = mapped_column(Json)
     applied_at: Mapped[datetime] = mapped_column(InstantColumn)
 
 
@@ -41,9 +43,9 @@ class CodeRow(Base):
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     state: Mapped[str] = mapped_column(String(16))
     attempt: Mapped[int] = mapped_column(Integer)
-    pipelines: Mapped[dict[str, Any]] = mapped_column(Json)
-    errors: Mapped[dict[str, Any]] = mapped_column(Json)
-    problem: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    pipelines: Mapped[dict[str, JsonObject]] = mapped_column(Json)
+    errors: Mapped[dict[str, str]] = mapped_column(Json)
+    problem: Mapped[Problem | None] = mapped_column(ModelColumn(Problem))
     created_at: Mapped[datetime] = mapped_column(InstantColumn)
 
 
@@ -63,20 +65,20 @@ class RunRow(Base):
     promote: Mapped[bool] = mapped_column(Boolean)
     state: Mapped[str] = mapped_column(String(16), index=True)
     stage: Mapped[str] = mapped_column(String(16))
-    problem: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    part: Mapped[dict[str, Any]] = mapped_column(Json)
-    pipeline: Mapped[dict[str, Any]] = mapped_column(Json)
-    parameters: Mapped[dict[str, Any]] = mapped_column(Json)
+    problem: Mapped[Problem | None] = mapped_column(ModelColumn(Problem))
+    part: Mapped[JsonObject] = mapped_column(Json)
+    pipeline: Mapped[JsonObject] = mapped_column(Json)
+    parameters: Mapped[dict[str, Scalar]] = mapped_column(Json)
     seed: Mapped[int] = mapped_column(Integer)
     code: Mapped[str] = mapped_column(String(64))
     dataset: Mapped[str] = mapped_column(String(63))
     dataset_version: Mapped[str] = mapped_column(String(64))
-    dataset_versions: Mapped[dict[str, Any]] = mapped_column(Json)
-    view_versions: Mapped[dict[str, Any]] = mapped_column(Json)
+    dataset_versions: Mapped[dict[str, str]] = mapped_column(Json)
+    view_versions: Mapped[dict[str, str]] = mapped_column(Json)
     training_set: Mapped[str | None] = mapped_column(String(64))
     package: Mapped[str | None] = mapped_column(String(64))
     holdout: Mapped[str | None] = mapped_column(String(64))
-    metrics: Mapped[dict[str, Any]] = mapped_column(Json)
+    metrics: Mapped[dict[str, float]] = mapped_column(Json)
     mlflow_run: Mapped[str | None] = mapped_column(String(64))
     log: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(InstantColumn)
@@ -93,7 +95,7 @@ class HandoverRow(Base):
     tokens: Mapped[list[str]] = mapped_column(Json)
     package: Mapped[str | None] = mapped_column(String(64))
     holdout: Mapped[str | None] = mapped_column(String(64))
-    outcome: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    outcome: Mapped[PodOutcome | None] = mapped_column(ModelColumn(PodOutcome))
 
 
 async def run_row(session: ReadSession, project: str, run: str) -> RunRow:

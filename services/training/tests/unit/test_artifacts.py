@@ -17,8 +17,8 @@ from capstan_training.jobs.artifacts import check_holdout, find_artifact, read_m
 def step(root: Path, name: str, **metadata: Any) -> Path:
     folder = root / "tiny-1" / name
     folder.mkdir(parents=True)
-    told = {key: {"artifacts": [{"name": key, "metadata": value}]} for key, value in metadata.items()}
-    (folder / "executor_output.json").write_text(json.dumps({"artifacts": told}))
+    reported = {key: {"artifacts": [{"name": key, "metadata": value}]} for key, value in metadata.items()}
+    (folder / "executor_output.json").write_text(json.dumps({"artifacts": reported}))
     return folder
 
 
@@ -38,7 +38,7 @@ def test_an_artifact_must_be_the_only_one_or_the_pipelines_own(tmp_path: Path) -
     (second / "package").write_text("2")
     with pytest.raises(JobRefused, match="fit, refit"):
         find_artifact(tmp_path, "package", {})
-    assert find_artifact(tmp_path, "package", {"package": {"path": str(second / "package")}}).path.read_text() == "2"
+    assert find_artifact(tmp_path, "package", {"package": str(second / "package")}).path.read_text() == "2"
     with pytest.raises(JobRefused, match="none"):
         find_artifact(tmp_path, "holdout", {})
 
@@ -49,7 +49,7 @@ def test_an_artifact_that_leads_out_of_the_folder(tmp_path: Path) -> None:
     (folder / "package").symlink_to(tmp_path / "secret")
     with pytest.raises(JobRefused, match="outside"):
         find_artifact(tmp_path / "root", "package", {})
-    for outputs in ({"package": {"path": str(tmp_path / "secret")}}, {"package": {"path": str(tmp_path / "gone")}}):
+    for outputs in ({"package": str(tmp_path / "secret")}, {"package": str(tmp_path / "gone")}):
         with pytest.raises(JobRefused):
             find_artifact(tmp_path / "root", "package", outputs)
 

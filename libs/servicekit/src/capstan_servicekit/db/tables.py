@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import JSON as SQL_JSON
 from sqlalchemy import BigInteger, Boolean, DateTime, Dialect, Integer, MetaData, String, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -20,6 +21,30 @@ NAMING = {
 Json = SQL_JSON()
 """A JSON document, kept as it was written. Not JSONB: that changes the order of keys and the spelling of numbers, and
 digests are made of documents. Nothing searches inside of one."""
+
+
+class ModelColumn(TypeDecorator[BaseModel]):
+    """A JSON document that one of our own models wrote: the row holds the model, None where there is none.
+
+    Reading a document that the model of today refuses is pydantic's ValidationError, for every query that has its row;
+    what may be older than its model (a part of a loop, a specification) is kept as Json and read where it is needed.
+    """
+
+    impl = SQL_JSON
+    cache_ok = True
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        super().__init__()
+        self.model = model
+
+    def process_bind_param(self, value: BaseModel | None, dialect: Dialect) -> object:
+        """The document."""
+        return None if value is None else value.model_dump(mode="json")
+
+    def process_result_value(self, value: object, dialect: Dialect) -> BaseModel | None:
+        """The model."""
+        return None if value is None else self.model.model_validate(value)
+
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 """A growing integer key; SQLite only counts by itself in INTEGER."""

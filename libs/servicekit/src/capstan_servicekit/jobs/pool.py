@@ -140,10 +140,18 @@ class JobPool:
         scratch: Path,
         timeout_s: float = 600,
         progress: ProgressReport | None = None,
+        memory_mb: int | None = None,
     ) -> Made:
         """`run`, with the job's own types at both ends."""
-        input_ = fields_of(given)
-        made = await self.run(job.group, job.function, input_, scratch=scratch, timeout_s=timeout_s, progress=progress)
+        made = await self.run(
+            job.group,
+            job.function,
+            fields_of(given),
+            scratch=scratch,
+            timeout_s=timeout_s,
+            progress=progress,
+            memory_mb=memory_mb,
+        )
         return job.made(**made)
 
     @staticmethod

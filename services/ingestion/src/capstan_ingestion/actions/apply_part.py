@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from capstan_contracts.loop import DatasetSpec, ResolvedLoop
-from capstan_ingestion.actions.put_dataset import changes_to, put_dataset, validate
+from capstan_ingestion.actions.register_dataset import RegisterDataset
 from capstan_ingestion.tables import LoopRow
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import ReadSession, WriteSession
@@ -19,8 +19,8 @@ class DatasetParts(PartStore[list[DatasetSpec], None]):
     service = "ingestion"
     stations = ("spec.dataset", "spec.sources")
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, register: RegisterDataset) -> None:
+        self._clock, self._register = clock, register
 
     def part_of(self, resolved: ResolvedLoop) -> list[DatasetSpec]:
         """The loop's dataset first."""
@@ -29,7 +29,7 @@ class DatasetParts(PartStore[list[DatasetSpec], None]):
     def rules(self, part: list[DatasetSpec], resolved: ResolvedLoop) -> Iterable[Rule]:
         """Refuse a contract that no batch could be held against. InvalidSpec, which says what a contract is."""
         for dataset in part:
-            validate(dataset)
+            self._register.check(dataset)
         return ()
 
     async def prepare(self, project: str, part: list[DatasetSpec]) -> None:
@@ -42,20 +42,19 @@ class DatasetParts(PartStore[list[DatasetSpec], None]):
 
     async def changes(self, session: ReadSession, project: str, loop: str, part: list[DatasetSpec]) -> list[str]:
         """What changes in the datasets."""
-        return [change for dataset in part for change in await changes_to(session, project, dataset)]
+        return [change for dataset in part for change in await self._register.changes(session, project, dataset)]
 
     async def store(
         self, session: WriteSession, project: str, loop: str, generation: int, part: list[DatasetSpec], prepared: None
     ) -> None:
         """Register or change every dataset."""
-        now = self._clock.now()
         for dataset in part:
-            await put_dataset(session, project, dataset, now)
+            await self._register(session, project, dataset)
         row = await session.get(LoopRow, (project, loop))
         if row is None:
             row = LoopRow(project=project, name=loop)
             session.add(row)
-        row.generation, row.updated_at = generation, now
+        row.generation, row.updated_at = generation, self._clock.now()
 
     async def keep_generation(self, session: WriteSession, project: str, loop: str, generation: int) -> None:
         """The same datasets under a newer number."""

@@ -66,7 +66,7 @@ class CheckBatch(Work[BatchToCheck]):
         """The check itself could not be carried out: the bytes stay, a replay tries again."""
         row = await session.get_one(BatchRow, item.payload.batch)
         row.state = BATCH.move(row.state, BatchState.FAILED)
-        row.problem, row.finished_at = problem.model_dump(mode="json"), self._clock.now()
+        row.problem, row.finished_at = problem, self._clock.now()
 
     async def _keep(self, project: str, file: Path | None) -> str | None:
         return None if file is None else await self._objects.put_file(project, file)
@@ -76,7 +76,7 @@ class CheckBatch(Work[BatchToCheck]):
         async with lease.finish() as session:
             row = await session.get_one(BatchRow, batch.id)
             row.state, row.finished_at = BATCH.move(row.state, BatchState.QUARANTINED), self._clock.now()
-            row.verdict, row.rows = verdict.model_dump(mode="json"), verdict.rows
+            row.verdict, row.rows = verdict, verdict.rows
             row.failing_rows, row.failing_total = failing, checked.failing_total
             event = BatchQuarantined(
                 dataset=row.dataset,

@@ -11,8 +11,9 @@ from capstan_contracts.events import DatasetCommitted
 from capstan_contracts.ids import Urn, short
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import BatchState, Manifest, ManifestFile
-from capstan_ingestion.actions.ports import Checked, Placed, VersionStore
+from capstan_ingestion.actions.ports import Checked, VersionStore
 from capstan_ingestion.domain.batch import BATCH
+from capstan_ingestion.domain.jobs import PlacedFile
 from capstan_ingestion.domain.versions import earlier_columns, files_after, identity, keeps, path_in_dataset, version_of
 from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow, dataset_row, head_of, mark_replaced
 from capstan_servicekit.bus.outbox import Outbox
@@ -76,7 +77,7 @@ class CommitBatch:
         async with self._database.read() as session:
             return await head_of(session, await dataset_row(session, batch.project, batch.dataset))
 
-    def _manifest(self, commit: Commit, placed: Placed, head: Manifest | None, size: int) -> tuple[Manifest, bytes]:
+    def _manifest(self, commit: Commit, placed: PlacedFile, head: Manifest | None, size: int) -> tuple[Manifest, bytes]:
         batch, checked, spec = commit.batch, commit.checked, commit.spec
         new = ManifestFile(
             partition=batch.partition,
@@ -118,7 +119,7 @@ class CommitBatch:
         row = await session.get_one(BatchRow, batch.id)
         row.state = BATCH.move(row.state, BatchState.COMMITTED)
         row.version, row.finished_at = manifest.version, self._clock.now()
-        row.verdict, row.rows = commit.checked.verdict.model_dump(mode="json"), commit.checked.verdict.rows
+        row.verdict, row.rows = commit.checked.verdict, commit.checked.verdict.rows
         row.failing_rows, row.failing_total = commit.failing_rows, commit.checked.failing_total
         if row.replaces is not None:
             await mark_replaced(session, row)
@@ -140,7 +141,7 @@ class CommitBatch:
         """The row of this version: the one that is there when the content was a version before."""
         known = await session.get(VersionRow, (batch.project, batch.dataset, manifest.version))
         if known is not None:
-            return Manifest.model_validate(known.manifest)
+            return known.manifest
         of_dataset = (VersionRow.project == batch.project, VersionRow.dataset == batch.dataset)
         last = await session.scalar(select(func.max(VersionRow.sequence)).where(*of_dataset))
         manifest = manifest.model_copy(update={"sequence": (last or 0) + 1})
@@ -150,7 +151,7 @@ class CommitBatch:
                 dataset=batch.dataset,
                 version=manifest.version,
                 sequence=manifest.sequence,
-                manifest=manifest.model_dump(mode="json"),
+                manifest=manifest,
                 created_at=manifest.created_at,
             )
         )

@@ -11,6 +11,7 @@ from typing import Protocol
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import ManifestFile, Verdict
 from capstan_ingestion.domain.files import Form
+from capstan_ingestion.domain.jobs import PlacedFile
 
 Progress = Callable[[int, int, str], Awaitable[None]]
 
@@ -45,19 +46,14 @@ class Checker(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Placed:
-    """Where DVC finds the new file and the folder that it now lies in."""
-
-    md5: str
-    dvc_md5: str
-
-
 class VersionStore(Protocol):
     """Keeps the files of dataset versions in DVC's layout."""
 
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
-    ) -> Placed:
-        """Put `source` under `path` beside the kept files, durably. May be repeated."""
+    ) -> PlacedFile:
+        """Put `source` under `path` beside the kept files, durably. May be repeated.
+
+        Upstream where a kept one was lost.
+        """
         ...

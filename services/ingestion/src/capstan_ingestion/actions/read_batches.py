@@ -8,25 +8,24 @@ from sqlalchemy import select
 
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.ingestion import Batch, BatchState, FailingRows
-from capstan_ingestion.actions.describe import describe_batch
+from capstan_ingestion.actions.describe_batch import DescribeBatch
 from capstan_ingestion.domain.batch import OPEN
 from capstan_ingestion.tables import BatchRow, batch_row, dataset_row
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import Conflict
 from capstan_servicekit.objects.port import ObjectStore
-from capstan_servicekit.work.queue import WorkQueue
 
 
 class ReadBatches:
     """Batches as callers see them."""
 
-    def __init__(self, database: Database, work: WorkQueue, objects: ObjectStore) -> None:
-        self._database, self._work, self._objects = database, work, objects
+    def __init__(self, database: Database, objects: ObjectStore, describe: DescribeBatch) -> None:
+        self._database, self._objects, self._describe = database, objects, describe
 
     async def one(self, project: str, digest: str) -> Batch:
         """One batch; NotFound."""
         async with self._database.read() as session:
-            return await describe_batch(session, self._work, await batch_row(session, project, digest))
+            return await self._describe(session, await batch_row(session, project, digest))
 
     async def page(
         self, project: str, dataset: str, *, state: BatchState | None, limit: int, before: str | None
@@ -40,7 +39,7 @@ class ReadBatches:
         async with self._database.read() as session:
             await dataset_row(session, project, dataset)
             rows = list((await session.scalars(query.order_by(BatchRow.id.desc()).limit(limit + 1))).all())
-            items = [await describe_batch(session, self._work, row) for row in rows[:limit]]
+            items = [await self._describe(session, row) for row in rows[:limit]]
         return Page(items=items, next=rows[limit - 1].id if len(rows) > limit else None)
 
     async def failing_rows(self, project: str, digest: str) -> FailingRows:

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.ingestion import Dataset
-from capstan_ingestion.actions.describe import describe_dataset
+from capstan_ingestion.actions.describe_dataset import DescribeDataset
 from capstan_ingestion.tables import DatasetRow, dataset_row
 from capstan_servicekit.db.session import Database
 
@@ -14,13 +14,13 @@ from capstan_servicekit.db.session import Database
 class ReadDatasets:
     """Datasets as callers see them."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, describe: DescribeDataset) -> None:
+        self._database, self._describe = database, describe
 
     async def one(self, project: str, name: str) -> Dataset:
         """One dataset; NotFound."""
         async with self._database.read() as session:
-            return await describe_dataset(session, await dataset_row(session, project, name))
+            return await self._describe(session, await dataset_row(session, project, name))
 
     async def page(self, project: str, *, limit: int, after: str | None) -> Page[Dataset]:
         """Datasets by name, from the one behind `after`."""
@@ -29,5 +29,5 @@ class ReadDatasets:
             query = query.where(DatasetRow.name > after)
         async with self._database.read() as session:
             rows = list((await session.scalars(query)).all())
-            items = [await describe_dataset(session, row) for row in rows[:limit]]
+            items = [await self._describe(session, row) for row in rows[:limit]]
         return Page(items=items, next=items[-1].name if len(rows) > limit else None)

@@ -20,7 +20,7 @@ class ReadVersions:
         """One version by its name or the beginning of it; NotFound."""
         async with self._database.read() as session:
             row = await version_row(session, project, dataset, version)
-        return Manifest.model_validate(row.manifest)
+        return row.manifest
 
     async def page(self, project: str, dataset: str, *, limit: int, before: int | None) -> Page[Manifest]:
         """Versions, newest first, from the one before the sequence number `before`."""
@@ -30,5 +30,5 @@ class ReadVersions:
         async with self._database.read() as session:
             await dataset_row(session, project, dataset)
             rows = list((await session.scalars(query.order_by(VersionRow.sequence.desc()).limit(limit + 1))).all())
-        items = [Manifest.model_validate(row.manifest) for row in rows[:limit]]
+        items = [row.manifest for row in rows[:limit]]
         return Page(items=items, next=str(items[-1].sequence) if len(rows) > limit else None)

@@ -14,8 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from capstan_contracts.ids import uuid7
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Batch, BatchState
-from capstan_ingestion.actions.describe import describe_batch
-from capstan_ingestion.actions.start_check import start_check
+from capstan_ingestion.actions.describe_batch import DescribeBatch
+from capstan_ingestion.actions.start_check import StartCheck
 from capstan_ingestion.domain.batch import BATCH
 from capstan_ingestion.domain.files import Form
 from capstan_ingestion.sources.port import SOURCES
@@ -26,7 +26,6 @@ from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.errors import Conflict, InvalidData, NotFound, broken
 from capstan_servicekit.objects.folder import stream_to_file
 from capstan_servicekit.objects.port import ObjectStore
-from capstan_servicekit.work.queue import WorkQueue
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,17 @@ class Upload:
 class ReceiveBatch:
     """The same bytes for the same partition are the same batch, however often they come."""
 
-    def __init__(self, database: Database, clock: Clock, work: WorkQueue, objects: ObjectStore, incoming: Path) -> None:
-        self._database, self._clock, self._work, self._objects = database, clock, work, objects
-        self._incoming = incoming
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        objects: ObjectStore,
+        start_check: StartCheck,
+        describe: DescribeBatch,
+        incoming: Path,
+    ) -> None:
+        self._database, self._clock, self._objects = database, clock, objects
+        self._start_check, self._describe, self._incoming = start_check, describe, incoming
 
     async def __call__(self, upload: Upload, chunks: AsyncIterator[bytes]) -> Batch:
         """Keep the bytes and record the batch. When the stream breaks off nothing remains."""
@@ -66,7 +73,7 @@ class ReceiveBatch:
             # Somebody else recorded the same bytes at the same moment: now they are found.
             row = await self._record(upload, digest, size)
         async with self._database.read() as session:
-            return await describe_batch(session, self._work, row)
+            return await self._describe(session, row)
 
     async def _keep(self, project: str, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
         await asyncio.to_thread(self._incoming.mkdir, parents=True, exist_ok=True)
@@ -102,7 +109,7 @@ class ReceiveBatch:
             if row is None:
                 row = self._new(upload, digest, size)
                 session.add(row)
-                await start_check(session, self._work, row)
+                await self._start_check(session, row)
             else:
                 await self._again(session, row, upload)
             remember(session, upload.project, upload.key, request_print, {"id": row.id}, self._clock.now())
@@ -134,14 +141,14 @@ class ReceiveBatch:
         set_aside = row.state in (BatchState.QUARANTINED, BatchState.FAILED)
         if set_aside and row.media != str(upload.form):
             row.media, row.filename = str(upload.form), upload.filename
-            await start_check(session, self._work, row)
+            await self._start_check(session, row)
         elif row.state == BatchState.FAILED:
-            await start_check(session, self._work, row)
+            await self._start_check(session, row)
         elif row.state == BatchState.COMMITTED:
             dataset = await dataset_row(session, row.project, row.dataset)
             head = await head_of(session, dataset)
             if head is None or not any(file.batch == row.digest for file in head.files):
-                await start_check(session, self._work, row)
+                await self._start_check(session, row)
             elif row.replaces is not None:
                 await mark_replaced(session, row)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from capstan_contracts.rest.ingestion import Batch, BatchState
-from capstan_ingestion.actions.describe import describe_batch
-from capstan_ingestion.actions.start_check import start_check
+from capstan_ingestion.actions.describe_batch import DescribeBatch
+from capstan_ingestion.actions.start_check import StartCheck
 from capstan_ingestion.tables import batch_row
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import Conflict
-from capstan_servicekit.work.queue import WorkQueue
 
 _HINTS = {
     BatchState.COMMITTED: "Its rows are in the dataset already; send a corrected file for the partition instead.",
@@ -19,8 +18,8 @@ _HINTS = {
 class ReplayBatch:
     """A replay that is under way is the same replay."""
 
-    def __init__(self, database: Database, work: WorkQueue) -> None:
-        self._database, self._work = database, work
+    def __init__(self, database: Database, start_check: StartCheck, describe: DescribeBatch) -> None:
+        self._database, self._start_check, self._describe = database, start_check, describe
 
     async def __call__(self, project: str, batch: str) -> Batch:
         """Start the check; Conflict when the batch is neither quarantined nor failed."""
@@ -30,5 +29,5 @@ class ReplayBatch:
             if state in _HINTS:
                 raise Conflict(f"Batch {row.digest[:12]} is {state}", hint=_HINTS[state])
             if state in (BatchState.QUARANTINED, BatchState.FAILED):
-                await start_check(session, self._work, row)
-            return await describe_batch(session, self._work, row)
+                await self._start_check(session, row)
+            return await self._describe(session, row)

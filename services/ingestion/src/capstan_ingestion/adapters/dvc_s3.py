@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capstan_contracts.rest.ingestion import ManifestFile
-from capstan_ingestion.actions.ports import Placed
+from capstan_ingestion.adapters.dvc_store import PLACE, PLACE_TIMEOUT_S
+from capstan_ingestion.domain.jobs import FileToPlace, PlacedFile
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.s3 import S3Bucket
@@ -23,22 +24,15 @@ class DvcS3Store:
 
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
-    ) -> Placed:
-        """Put `source` under `path` beside the kept files. The folder's object comes last: its parts are there then."""
+    ) -> PlacedFile:
+        """Put `source` under `path` beside the kept files, whose folder comes last. Upstream where one was lost."""
         store = folder / "dvc"
-        request = {
-            "store": str(store),
-            "new": {"path": path, "source": str(source)},
-            "kept": [{"path": file.path, "md5": file.md5} for file in kept],
-            "complete": False,
-        }
-        result = await self._jobs.run(
-            "ingestion", "capstan_ingestion.jobs.place:run", request, scratch=folder, timeout_s=300
-        )
+        given = FileToPlace(str(store), path, str(source), {file.path: file.md5 for file in kept})
+        placed = await self._jobs.call(PLACE, given, scratch=folder, timeout_s=PLACE_TIMEOUT_S)
         await self._need(project, kept)
-        for digest in (result["md5"], result["dvc_md5"]):
+        for digest in (placed.md5, placed.dvc_md5):
             await self._bucket.put(_key(project, digest), store / digest[:2] / digest[2:])
-        return Placed(md5=result["md5"], dvc_md5=result["dvc_md5"])
+        return placed
 
     async def _need(self, project: str, kept: Sequence[ManifestFile]) -> None:
         turns = asyncio.Semaphore(AT_ONCE)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 from capstan_contracts.rest.ingestion import ManifestFile
-from capstan_ingestion.actions.ports import Placed
+from capstan_ingestion.domain.jobs import FileToPlace, PlacedFile
+from capstan_servicekit.errors import Upstream
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.security.paths import under
+
+PLACE = JobKind("ingestion", "capstan_ingestion.jobs.place:run", FileToPlace, PlacedFile)
+PLACE_TIMEOUT_S = 300.0
 
 
 class DvcFolderStore:
@@ -19,14 +25,15 @@ class DvcFolderStore:
 
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
-    ) -> Placed:
-        """Put `source` under `path` beside the kept files."""
-        request = {
-            "store": str(under(self._root, f"{project}/dvc/files/md5")),
-            "new": {"path": path, "source": str(source)},
-            "kept": [{"path": file.path, "md5": file.md5} for file in kept],
-        }
-        result = await self._jobs.run(
-            "ingestion", "capstan_ingestion.jobs.place:run", request, scratch=folder, timeout_s=300
-        )
-        return Placed(md5=result["md5"], dvc_md5=result["dvc_md5"])
+    ) -> PlacedFile:
+        """Put `source` under `path` beside the kept files. Upstream where one of these is not there any more."""
+        store = under(self._root, f"{project}/dvc/files/md5")
+        if lost := await asyncio.to_thread(_lost, store, kept):
+            raise Upstream(f"the store has lost {lost.path} ({lost.md5})")
+        given = FileToPlace(str(store), path, str(source), {file.path: file.md5 for file in kept})
+        return await self._jobs.call(PLACE, given, scratch=folder, timeout_s=PLACE_TIMEOUT_S)
+
+
+def _lost(store: Path, kept: Sequence[ManifestFile]) -> ManifestFile | None:
+    """The first file that the store does not hold, in DVC's layout."""
+    return next((file for file in kept if not (store / file.md5[:2] / file.md5[2:]).is_file()), None)

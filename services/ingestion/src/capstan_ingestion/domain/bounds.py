@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
+
+from capstan_ingestion.domain.contract import Arguments
 
 ARGUMENTS: Final = ("min_value", "max_value", "value_set", "value")
 """Arguments that are compared with a column's values."""
@@ -16,7 +17,7 @@ class BadBound(ValueError):
     """A bound of a clock column that is no instant; the text says which and how to write it."""
 
 
-def compared(kind: str, kwargs: Mapping[str, Any], column_type: str | None) -> dict[str, Any]:
+def compared(kind: str, kwargs: Arguments, column_type: str | None) -> dict[str, object]:
     """The arguments with instants where texts stand for them; BadBound.
 
     `column_type` is the dataset's type of the expectation's column. Instants are UTC; a date is its midnight without a
@@ -29,13 +30,13 @@ def compared(kind: str, kwargs: Mapping[str, Any], column_type: str | None) -> d
     return {name: _of(name, value, column_type) if name in ARGUMENTS else value for name, value in kwargs.items()}
 
 
-def _of(name: str, value: Any, column_type: str) -> Any:
+def _of(name: str, value: object, column_type: str) -> object:
     if isinstance(value, list):
-        return [_of(name, one, column_type) for one in value]
+        return [_of(name, item, column_type) for item in value]
     if value is None:
         return None
     try:
-        instant = datetime.fromisoformat(value)
+        instant = datetime.fromisoformat(value)  # type: ignore[arg-type]  # what is no text is a TypeError
     except (TypeError, ValueError):
         raise BadBound(
             f"{name} is {value!r}, and the column holds a {column_type}: write it as ISO 8601, "

@@ -23,9 +23,11 @@ def missing_columns(
 ) -> list[Refusal]:
     """Columns that are not there although something reads them. `needed` maps a column to what reads it."""
     asked: dict[str, str] = {}
-    for one in contract:
-        if one.severity == "critical" and one.type != "expect_column_to_exist":
-            asked |= {column: f"the contract ({one.key})" for column in one.columns if column not in asked}
+    for expectation in contract:
+        if expectation.severity == "critical" and expectation.type != "expect_column_to_exist":
+            asked |= {
+                column: f"the contract ({expectation.key})" for column in expectation.columns if column not in asked
+            }
     wanted = {column: "the dataset's other files" for column in earlier} | asked | dict(needed)
     return [
         Refusal("missing-columns", f"{column}: there is no such column, and {reader} needs it", column)
@@ -50,12 +52,14 @@ def new_columns(present: Sequence[str], earlier: Mapping[str, str]) -> list[Refu
     ]
 
 
-def wrong_type(column: str, found: str, wanted: str, *, declared: bool = False, example: str | None = None) -> Refusal:
+def wrong_type(
+    column: str, type_in_file: str, wanted: str, *, declared: bool = False, example: str | None = None
+) -> Refusal:
     """A column of another type than the dataset declares or its other files have; `example` is a text of the column."""
     whose = "the dataset declares" if declared else "the dataset's other files have"
     said = f" ({example[:60]!r} is one of its values)" if example is not None else ""
     remedy = advice_for(example, wanted) if example is not None else _remedy(column, declared=declared)
-    return Refusal("wrong-type", f"{column}: is {found}{said}, but {whose} {wanted}; {remedy}", column)
+    return Refusal("wrong-type", f"{column}: is {type_in_file}{said}, but {whose} {wanted}; {remedy}", column)
 
 
 def _remedy(column: str, *, declared: bool) -> str:
@@ -80,10 +84,10 @@ def changed_declarations(declared: Mapping[str, str], earlier: Mapping[str, str]
 def same_but_for_case(names: Sequence[str]) -> list[Refusal]:
     """Columns that SQL cannot tell apart."""
     seen: dict[str, str] = {}
-    found = []
+    refusals = []
     for name in names:
         other = seen.setdefault(name.lower(), name)
         if other != name:
             sentence = f"{name}: differs from {other} by case alone, which SQL ignores; rename or ignore one of them"
-            found.append(Refusal("duplicate-columns", sentence, name))
-    return found
+            refusals.append(Refusal("duplicate-columns", sentence, name))
+    return refusals

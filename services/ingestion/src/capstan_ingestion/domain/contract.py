@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from capstan_ingestion.domain.vocabulary import ALWAYS, ARGUMENTS, ELSEWHERE
+
+Document: TypeAlias = Mapping[str, Any]
+"""A suite, or a part of it: JSON whose fields Great Expectations defines."""
+
+Arguments: TypeAlias = Mapping[str, Any]
+"""The arguments of an expectation: `ARGUMENTS` says their names, Great Expectations what each may be."""
 
 Severity = Literal["critical", "warning", "info"]
 MAX_EXPECTATIONS = 1000
@@ -28,7 +34,7 @@ class Expectation:
 
     key: str
     type: str
-    kwargs: Mapping[str, Any]
+    kwargs: Arguments
     severity: Severity
 
     @property
@@ -46,37 +52,37 @@ class Expectation:
         return self.columns[0] if len(self.columns) == 1 else None
 
 
-def read_contract(document: Any) -> tuple[Expectation, ...]:
+def read_contract(document: object) -> tuple[Expectation, ...]:
     """The expectations of a suite, in its order; ContractBroken names every place that breaks a rule."""
     errors = list(_shape_errors(document))
-    if errors:
+    if errors or not isinstance(document, dict):
         raise ContractBroken(errors)
     for index, entry in enumerate(document["expectations"]):
         errors += [(f"expectations[{index}]{place}", rule) for place, rule in _entry_errors(entry)]
     if errors:
         raise ContractBroken(errors)
-    found: list[Expectation] = []
+    expectations: list[Expectation] = []
     taken: set[str] = set()
     for entry in document["expectations"]:
         key = _unique(_key(entry), taken)
         severity: Severity = entry.get("severity") or "critical"
-        found.append(Expectation(key, entry["type"], entry.get("kwargs") or {}, severity))
-    return tuple(found)
+        expectations.append(Expectation(key, entry["type"], entry.get("kwargs") or {}, severity))
+    return tuple(expectations)
 
 
 def asks_unique(contract: Sequence[Expectation], columns: Sequence[str]) -> bool:
     """Whether the contract itself says how unique these columns together have to be."""
     wanted = set(columns)
     types = {"expect_compound_columns_to_be_unique", "expect_column_values_to_be_unique"}
-    return any(one.type in types and set(one.columns) == wanted for one in contract)
+    return any(entry.type in types and set(entry.columns) == wanted for entry in contract)
 
 
 def asks_not_null(contract: Sequence[Expectation], column: str) -> bool:
     """Whether the contract itself says how many nulls a column may have."""
-    return any(one.type == "expect_column_values_to_not_be_null" and one.columns == (column,) for one in contract)
+    return any(entry.type == "expect_column_values_to_not_be_null" and entry.columns == (column,) for entry in contract)
 
 
-def _shape_errors(document: Any) -> Iterator[tuple[str, str]]:
+def _shape_errors(document: object) -> Iterator[tuple[str, str]]:
     if not isinstance(document, dict):
         yield "contract", "a Great Expectations suite as a JSON object (apply sends the file's content)"
         return
@@ -87,7 +93,7 @@ def _shape_errors(document: Any) -> Iterator[tuple[str, str]]:
         yield "expectations", f"a list of 1 to {MAX_EXPECTATIONS} expectations"
 
 
-def _entry_errors(entry: Any) -> Iterator[tuple[str, str]]:
+def _entry_errors(entry: object) -> Iterator[tuple[str, str]]:
     if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
         yield "", "an object with type, kwargs and severity"
         return
@@ -104,7 +110,7 @@ def _entry_errors(entry: Any) -> Iterator[tuple[str, str]]:
         yield from _argument_errors(kind, kwargs)
 
 
-def _argument_errors(kind: str, kwargs: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _argument_errors(kind: str, kwargs: Arguments) -> Iterator[tuple[str, str]]:
     required, optional = ARGUMENTS[kind]
     for name in kwargs:
         if name not in (*required, *optional, *ALWAYS):
@@ -123,12 +129,12 @@ def _argument_errors(kind: str, kwargs: dict[str, Any]) -> Iterator[tuple[str, s
         yield ".kwargs.mostly", "a share from 0 to 1"
 
 
-def _meant(word: str, known: Any) -> str:
+def _meant(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _key(entry: dict[str, Any]) -> str:
+def _key(entry: Document) -> str:
     meta = entry.get("meta")
     named = meta.get("key") if isinstance(meta, dict) else None
     if isinstance(named, str) and named:

@@ -66,8 +66,8 @@ def form_of(
     gzip = encoding in {"gzip", "x-gzip"} or named in _GZIP_TYPES or ending in _GZIP_ENDINGS
     if ending in _GZIP_ENDINGS:
         ending = _GZIP_ENDINGS[ending] or stem.rpartition(".")[2]
-    found = medium or _by_type().get(named) or _by_ending().get(ending)
-    return None if found is None else Form(found, gzip)
+    kind = medium or _by_type().get(named) or _by_ending().get(ending)
+    return None if kind is None else Form(kind, gzip)
 
 
 def endings() -> str:

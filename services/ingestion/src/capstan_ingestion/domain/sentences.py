@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from capstan_ingestion.domain.contract import Expectation
+from capstan_ingestion.domain.contract import Arguments, Expectation
 
 _SHOWN = 8
 
 
-def failure(one: Expectation, *, rows: int, failing: int, observed: Any, details: Any = None) -> str:
+def failure(expectation: Expectation, *, rows: int, failing: int, observed: object, details: object = None) -> str:
     """Say how a batch of `rows` rows broke an expectation; `failing` is 0 where it is about no single rows."""
-    subject = ", ".join(one.columns) or "table"
+    subject = ", ".join(expectation.columns) or "table"
     if failing:
-        phrase = _BY_ROW.get(one.type, _other)(one.kwargs, one.type)
-        return f"{subject}: {failing:,} of {rows:,} rows {phrase}{_mostly(one.kwargs)}"
-    if one.type == "expect_column_to_exist":
-        return f"{subject}: there is no such column{_position(one.kwargs)}"
-    if one.type.startswith("expect_table_columns_"):
-        return f"table: {_columns(one.kwargs, details)}"
-    what = one.type.removeprefix("expect_table_").removeprefix("expect_column_").removeprefix("expect_")
+        phrase = _BY_ROW.get(expectation.type, _other)(expectation.kwargs, expectation.type)
+        return f"{subject}: {failing:,} of {rows:,} rows {phrase}{_mostly(expectation.kwargs)}"
+    if expectation.type == "expect_column_to_exist":
+        return f"{subject}: there is no such column{_position(expectation.kwargs)}"
+    if expectation.type.startswith("expect_table_columns_"):
+        return f"table: {_columns(expectation.kwargs, details)}"
+    what = expectation.type.removeprefix("expect_table_").removeprefix("expect_column_").removeprefix("expect_")
     for ending in ("_to_be_between", "_to_equal", "_to_be_in_set", "_to_equal_set", "_to_contain_set", "_to_be"):
         if what.endswith(ending):
             what = what.removesuffix(ending)
             break
     shown = "not known" if observed is None else show(observed)
-    return f"{subject}: {what.replace('_', ' ')} is {shown}, but has to be {_wanted(one.kwargs)}"
+    return f"{subject}: {what.replace('_', ' ')} is {shown}, but has to be {_wanted(expectation.kwargs)}"
 
 
-def error(one: Expectation, message: str, remedy: str = "") -> str:
+def error(expectation: Expectation, message: str, remedy: str = "") -> str:
     """Say that an expectation could not be evaluated, neither passed nor failed, and what to write instead."""
     first = message.strip().splitlines()[0][:300] if message.strip() else "no reason given"
-    told = f"{remedy} (the engine says: {first})" if remedy else first
-    return f"{', '.join(one.columns) or 'table'}: {one.type} could not be evaluated: {told}"
+    explained = f"{remedy} (the engine says: {first})" if remedy else first
+    return f"{', '.join(expectation.columns) or 'table'}: {expectation.type} could not be evaluated: {explained}"
 
 
-def show(value: Any) -> str:
+def show(value: object) -> str:
     """A value or a few values, short enough for a sentence."""
     if isinstance(value, list | tuple | set):
         items = [str(item) for item in value]
@@ -47,7 +46,7 @@ def show(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
 
 
-def interval(kwargs: Mapping[str, Any]) -> str:
+def interval(kwargs: Arguments) -> str:
     """Bounds as an interval, `[17, 5000]`; a strict bound is written with a round bracket."""
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
     left = "(" if kwargs.get("strict_min") or low is None else "["
@@ -55,7 +54,7 @@ def interval(kwargs: Mapping[str, Any]) -> str:
     return f"{left}{'-inf' if low is None else low}, {'inf' if high is None else high}{right}"
 
 
-def _outside(kwargs: Mapping[str, Any], _: str) -> str:
+def _outside(kwargs: Arguments, _: str) -> str:
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
     if high is None:
         return f"{'not above' if kwargs.get('strict_min') else 'below'} {low}"
@@ -64,19 +63,19 @@ def _outside(kwargs: Mapping[str, Any], _: str) -> str:
     return f"outside {interval(kwargs)}"
 
 
-def _other(_: Mapping[str, Any], kind: str) -> str:
+def _other(_: Arguments, kind: str) -> str:
     return f"break {kind.removeprefix('expect_').replace('_', ' ')}"
 
 
-def _says(text: str) -> Callable[[Mapping[str, Any], str], str]:
+def _says(text: str) -> Callable[[Arguments, str], str]:
     return lambda kwargs, kind: text
 
 
-def _with(text: str, argument: str) -> Callable[[Mapping[str, Any], str], str]:
+def _with(text: str, argument: str) -> Callable[[Arguments, str], str]:
     return lambda kwargs, kind: f"{text} {show(kwargs.get(argument))}"
 
 
-_BY_ROW: dict[str, Callable[[Mapping[str, Any], str], str]] = {
+_BY_ROW: dict[str, Callable[[Arguments, str], str]] = {
     "expect_column_values_to_be_between": _outside,
     "expect_column_values_to_not_be_null": _says("are null"),
     "expect_column_values_to_be_null": _says("are not null"),
@@ -101,12 +100,12 @@ _BY_ROW: dict[str, Callable[[Mapping[str, Any], str], str]] = {
 }
 
 
-def _mostly(kwargs: Mapping[str, Any]) -> str:
+def _mostly(kwargs: Arguments) -> str:
     mostly = kwargs.get("mostly")
     return "" if mostly is None or mostly == 1 else f" (at most {1 - mostly:.6g} of them may)"
 
 
-def _wanted(kwargs: Mapping[str, Any]) -> str:
+def _wanted(kwargs: Arguments) -> str:
     if kwargs.get("min_value") is not None or kwargs.get("max_value") is not None:
         return f"in {interval(kwargs)}"
     for name in ("value", "value_set", "type_", "type_list", "threshold"):
@@ -115,12 +114,12 @@ def _wanted(kwargs: Mapping[str, Any]) -> str:
     return "as the contract says"
 
 
-def _position(kwargs: Mapping[str, Any]) -> str:
+def _position(kwargs: Arguments) -> str:
     index = kwargs.get("column_index")
     return "" if index is None else f" at position {index}"
 
 
-def _columns(kwargs: Mapping[str, Any], details: Any) -> str:
+def _columns(kwargs: Arguments, details: object) -> str:
     mismatched = details.get("mismatched") if isinstance(details, dict) else None
     if isinstance(mismatched, dict):
         parts = [f"{word} {show(mismatched[word])}" for word in ("missing", "unexpected") if mismatched.get(word)]

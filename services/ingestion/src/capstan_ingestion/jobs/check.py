@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from capstan_contracts.loop import DatasetSpec
-from capstan_ingestion.domain.contract import Expectation
+from capstan_ingestion.domain.contract import Document, Expectation
 from capstan_ingestion.domain.file_refused import Limits
 from capstan_ingestion.domain.files import Form
-from capstan_ingestion.modalities.port import MODALITIES, Arrived, Found
+from capstan_ingestion.domain.jobs import CheckedFile, FileToCheck
+from capstan_ingestion.modalities.port import MODALITIES, Arrived, Finding
 from capstan_servicekit.jobs.api import Job
 
 
@@ -25,33 +25,34 @@ class GreatExpectations:
 
         return ENGINE
 
-    def validate(self, table: pa.Table, document: Mapping[str, Any], contract: Sequence[Expectation]) -> list[Found]:
+    def validate(self, table: pa.Table, document: Document, contract: Sequence[Expectation]) -> list[Finding]:
         """See the port."""
         from capstan_ingestion.jobs.great_expectations_engine import validate
 
         return validate(table, document, contract)
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Input: dataset (spec), path, form, earlier (column -> type), limits. Output: verdict, figures, file names."""
-    dataset = DatasetSpec.model_validate(job.input["dataset"])
+def run(job: Job) -> CheckedFile:
+    """Read the file, hold it against its dataset, and write what may be committed into scratch."""
+    given = job.read(FileToCheck)
+    dataset = DatasetSpec.model_validate(given.dataset)
     arrived = Arrived(
-        path=Path(job.input["path"]),
-        form=Form.parse(job.input["form"]),
+        path=Path(given.path),
+        form=Form.parse(given.form),
         dataset=dataset,
-        earlier=job.input["earlier"],
-        limits=Limits(job.input["max_columns"], job.input["max_table_bytes"]),
-        max_failing_rows=job.input["max_failing_rows"],
+        earlier=given.earlier,
+        limits=Limits(given.max_columns, given.max_table_bytes),
+        max_failing_rows=given.max_failing_rows,
         scratch=job.scratch,
     )
     outcome = MODALITIES.get(dataset.modality.kind)().check(arrived, GreatExpectations(), job.progress)
     first, last = outcome.event_time_min, outcome.event_time_max
-    return {
-        "verdict": outcome.verdict.model_dump(mode="json"),
-        "columns": dict(outcome.columns),
-        "event_time_min": first.isoformat() if first else None,
-        "event_time_max": last.isoformat() if last else None,
-        "canonical": outcome.canonical,
-        "failing_rows": outcome.failing_rows,
-        "failing_total": outcome.failing_total,
-    }
+    return CheckedFile(
+        verdict=outcome.verdict.model_dump(mode="json"),
+        columns=dict(outcome.columns),
+        event_time_min=first.isoformat() if first else None,
+        event_time_max=last.isoformat() if last else None,
+        canonical=outcome.canonical,
+        failing_rows=outcome.failing_rows,
+        failing_total=outcome.failing_total,
+    )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
-from typing import Any
+from typing import Any, TypeAlias
 
 import great_expectations as gx
 import numpy as np
@@ -14,15 +14,20 @@ import pyarrow as pa
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-from capstan_contracts.rest.ingestion import CheckResult
 from capstan_ingestion.domain import sentences
 from capstan_ingestion.domain.bounds import BadBound, compared
-from capstan_ingestion.domain.contract import Expectation
+from capstan_ingestion.domain.contract import Document, Expectation
+from capstan_ingestion.jobs.exact_bounds import evaluate, needs_exact_bounds
+from capstan_ingestion.jobs.frames import View, exact_set, frames, view_of
 from capstan_ingestion.jobs.not_evaluated import remedy
+from capstan_ingestion.jobs.results import result_of
 from capstan_ingestion.media.types import type_name
-from capstan_ingestion.modalities.port import NO_ROWS, Found, Rows
+from capstan_ingestion.modalities.port import NO_ROWS, Finding, Rows
 
 ENGINE = f"great-expectations {gx.__version__}"
+Answer: TypeAlias = Mapping[str, Any]
+"""A result of the engine, or a part of it, as JSON."""
+
 _POSITION = "capstan_position"
 _FORMAT = {
     "result_format": "COMPLETE",
@@ -34,73 +39,82 @@ _FORMAT = {
 logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
 
 
-def validate(table: pa.Table, document: Mapping[str, Any], contract: Sequence[Expectation]) -> list[Found]:
+def validate(table: pa.Table, document: Document, contract: Sequence[Expectation]) -> list[Finding]:
     """One result per expectation of the contract, in its order. `table` is canonical; a row is its place in it."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    built, outcomes = _build(table, document, contract)
-    if built:
-        suite = gx.ExpectationSuite(name=document["name"], expectations=built)
-        # Dates as midnights: the engine compares no date with a text, and none with an instant.
-        frame = _comparable(table).to_pandas(date_as_object=False)
-        batch = context.data_sources.pandas_default.read_dataframe(frame)
+    outcomes = {
+        position: evaluate(expectation, table)
+        for position, expectation in enumerate(contract)
+        if needs_exact_bounds(expectation, table)
+    }
+    built, refused = _build(table, document, contract, outcomes)
+    outcomes |= refused
+    for view, frame in frames(table, set(built)).items():
+        suite = gx.ExpectationSuite(name=document["name"], expectations=built[view])
+        source = context.data_sources.add_pandas(view)
+        batch = source.read_dataframe(frame)
         for result in batch.validate(suite, result_format=_FORMAT).to_json_dict()["results"]:
             position = result["expectation_config"]["meta"][_POSITION]
             outcomes[position] = _outcome(contract[position], result, table)
     # An expectation that the engine dropped without a word counts as not evaluated.
     lost = "the engine returned no result for it"
-    return [outcomes.get(position) or _error(one, lost, table) for position, one in enumerate(contract)]
-
-
-def _comparable(table: pa.Table) -> pa.Table:
-    """Decimals as floats: the engine mixes them with the suite's numbers. The dataset keeps them exactly."""
-    for index, field in enumerate(table.schema):
-        if pa.types.is_decimal(field.type):
-            table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
-    return table
+    return [outcomes.get(position) or _error(expectation, lost, table) for position, expectation in enumerate(contract)]
 
 
 def _build(
-    table: pa.Table, document: Mapping[str, Any], contract: Sequence[Expectation]
-) -> tuple[list[Any], dict[int, Found]]:
-    """Expectation objects, and an error for each that the engine refuses: one bad one must not hide the others."""
-    built, refused = [], {}
+    table: pa.Table, document: Document, contract: Sequence[Expectation], done: Container[int]
+) -> tuple[dict[View, list[Any]], dict[int, Finding]]:
+    """Expectation objects by the frame that they look at, and an error for each that the engine refuses.
+
+    One bad expectation must not hide the others. Those that are `done` are left out.
+    """
+    built: dict[View, list[Any]] = {}
+    refused = {}
     types = {field.name: type_name(field.type) for field in table.schema}
     for position, entry in enumerate(document["expectations"]):
-        one = contract[position]
+        if position in done:
+            continue
+        expectation = contract[position]
+        name = expectation.column or ""
         kwargs = {k: v for k, v in (entry.get("kwargs") or {}).items() if k != "result_format"}
         meta = {**(entry.get("meta") or {}), _POSITION: position}
         try:
-            kwargs = compared(one.type, kwargs, types.get(one.column or ""))
+            kwargs = compared(expectation.type, kwargs, types.get(name))
+            if name in types:
+                kwargs = dict(exact_set(kwargs, table[name]))
             with redirect_stderr(io.StringIO()):
-                built.append(ExpectationConfiguration(type=one.type, kwargs=kwargs, meta=meta).to_domain_obj())
+                made = ExpectationConfiguration(type=expectation.type, kwargs=kwargs, meta=meta).to_domain_obj()
+            built.setdefault(view_of(expectation.type), []).append(made)
         except BadBound as error:
-            refused[position] = Found(_result(one, "error", 0, 1, sentences.error(one, str(error))))
+            refused[position] = Finding(result_of(expectation, "error", 0, 1, sentences.error(expectation, str(error))))
         except Exception as error:  # noqa: BLE001 - the engine's own edge: whatever it raises is that check's result
-            refused[position] = _error(one, str(error), table)
+            refused[position] = _error(expectation, str(error), table)
     return built, refused
 
 
-def _outcome(one: Expectation, result: Mapping[str, Any], table: pa.Table) -> Found:
+def _outcome(expectation: Expectation, result: Answer, table: pa.Table) -> Finding:
     rows = table.num_rows
     if (message := _raised(result.get("exception_info") or {})) is not None:
-        return _error(one, message, table)
+        return _error(expectation, message, table)
     figures = result.get("result") or {}
     if result["success"]:
-        return Found(_result(one, "passed", 0, rows, ""))
+        return Finding(result_of(expectation, "passed", 0, rows, ""))
     failing = int(figures.get("unexpected_count") or 0)
     sentence = sentences.failure(
-        one, rows=rows, failing=failing, observed=figures.get("observed_value"), details=figures.get("details")
+        expectation, rows=rows, failing=failing, observed=figures.get("observed_value"), details=figures.get("details")
     )
-    return Found(_result(one, "failed", failing, rows, sentence), _rows(figures.get("unexpected_index_list")))
+    return Finding(
+        result_of(expectation, "failed", failing, rows, sentence), _rows(figures.get("unexpected_index_list"))
+    )
 
 
-def _raised(info: Mapping[str, Any]) -> str | None:
+def _raised(info: Answer) -> str | None:
     """The message of an expectation that raised. The engine tells it in two shapes: flat, or keyed by metric."""
     return next((str(each.get("exception_message") or "") for each in _infos(info) if each["raised_exception"]), None)
 
 
-def _infos(info: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _infos(info: Answer) -> Iterator[Answer]:
     if "raised_exception" in info:
         yield info
         return
@@ -109,24 +123,13 @@ def _infos(info: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield each
 
 
-def _rows(indices: Any) -> Rows:
+def _rows(indices: Sequence[object] | None) -> Rows:
     if not indices or not isinstance(indices[0], int | np.integer):
         return NO_ROWS
     return np.unique(np.asarray(indices, dtype=np.int64))
 
 
-def _error(one: Expectation, message: str, table: pa.Table) -> Found:
-    return Found(_result(one, "error", 0, 1, sentences.error(one, message, remedy(one, table))))
-
-
-def _result(one: Expectation, outcome: Any, failing: int, rows: int, sentence: str) -> CheckResult:
-    return CheckResult(
-        key=one.key,
-        expectation=one.type,
-        column=one.column,
-        severity=one.severity,
-        outcome=outcome,
-        failing_rows=failing,
-        failing_share=failing / rows if rows else 0.0,
-        sentence=sentence,
+def _error(expectation: Expectation, message: str, table: pa.Table) -> Finding:
+    return Finding(
+        result_of(expectation, "error", 0, 1, sentences.error(expectation, message, remedy(expectation, table)))
     )

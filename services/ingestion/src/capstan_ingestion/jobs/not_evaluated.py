@@ -17,26 +17,28 @@ _OF_TEXT: Final = ("_regex", "_like_pattern", "_strftime_format", "_json_schema"
 _HASHED: Final = ("unique", "in_set", "distinct", "equal_set", "contain_set", "most_common")
 
 
-def remedy(one: Expectation, table: pa.Table) -> str:
+def remedy(expectation: Expectation, table: pa.Table) -> str:
     """What to change in the dataset or in the contract."""
-    absent = [name for name in one.columns if name not in table.column_names]
+    absent = [name for name in expectation.columns if name not in table.column_names]
     if absent:
         return f"there is no column {absent[0]!r}; columns are {', '.join(table.column_names[:20])}"
-    for name in one.columns:
-        told = _about(one, name, table[name])
-        if told:
-            return told
+    for name in expectation.columns:
+        remedy_of_column = _about(expectation, name, table[name])
+        if remedy_of_column:
+            return remedy_of_column
     return "change its arguments, or take it out of the contract"
 
 
-def _about(one: Expectation, name: str, column: pa.ChunkedArray) -> str | None:
+def _about(expectation: Expectation, name: str, column: pa.ChunkedArray) -> str | None:
     kind = type_name(column.type)
-    wants_text = any(word in one.type for word in _OF_TEXT)
+    wants_text = any(word in expectation.type for word in _OF_TEXT)
     if kind == "null":
         return f"{name} has no value in any row; declare its type under `columns`, or drop the expectation"
     if is_nested(kind) or kind in {"binary", "time"}:
         hashed = (
-            "rows of it cannot be compared" if any(word in one.type for word in _HASHED) else "it is stored as it is"
+            "rows of it cannot be compared"
+            if any(word in expectation.type for word in _HASHED)
+            else "it is stored as it is"
         )
         return f"{name} is {kind}: {hashed}; expect only of nulls here, or give the dataset a plain column of it"
     if wants_text and kind != "string":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from dvc_data.hashfile.db import HashFileDB
 from dvc_data.hashfile.hash import hash_file
@@ -14,31 +13,29 @@ from dvc_data.hashfile.state import StateNoop
 from dvc_data.hashfile.tree import Tree
 from dvc_objects.fs.local import LocalFileSystem
 
+from capstan_ingestion.domain.jobs import FileToPlace, PlacedFile
 from capstan_servicekit.jobs.api import Job
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Input: store (the folder `files/md5`), new {path, source}, kept [{path, md5}]. Output: md5 of file and folder.
+def run(job: Job) -> PlacedFile:
+    """Safe to repeat and to run beside itself: objects are named by their content and appear by a rename.
 
-    With `complete: false` the kept files are somewhere else, and whoever asked looks after them.
-    Safe to repeat and to run beside itself: objects are named by their content and appear by a rename.
+    Whether the kept files are there is for the caller to say: they need not lie in this folder.
     """
+    given = job.read(FileToPlace)
     fs = LocalFileSystem()
-    store = HashFileDB(fs, job.input["store"], state=StateNoop(), hash_name="md5", verify=True)
-    source = job.input["new"]["source"]
-    digest = str(hash_file(source, fs, "md5")[1].value)
-    store.add(source, fs, digest, hardlink=True)
+    store = HashFileDB(fs, given.store, state=StateNoop(), hash_name="md5", verify=True)
+    digest = str(hash_file(given.source, fs, "md5")[1].value)
+    store.add(given.source, fs, digest, hardlink=True)
     folder = Tree()
-    for file in job.input["kept"]:
-        if job.input.get("complete", True) and not store.exists(file["md5"]):
-            raise FileNotFoundError(f"the store has lost {file['path']} ({file['md5']})")
-        folder.add((file["path"],), Meta(), HashInfo("md5", file["md5"]))
-    folder.add((job.input["new"]["path"],), Meta(), HashInfo("md5", digest))
+    for path, md5 in given.kept.items():
+        folder.add((path,), Meta(), HashInfo("md5", md5))
+    folder.add((given.path,), Meta(), HashInfo("md5", digest))
     folder.digest()
     store.add(folder.path, folder.fs, folder.oid)
     for oid in (digest, folder.oid):
         _make_durable(Path(store.oid_to_path(oid)))
-    return {"md5": digest, "dvc_md5": folder.oid}
+    return PlacedFile(md5=digest, dvc_md5=folder.oid)
 
 
 def _make_durable(path: Path) -> None:

@@ -43,11 +43,11 @@ class Arrow:
 def _batches(
     reader: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader, how: Reading, *, is_file: bool
 ) -> list[pa.RecordBatch]:
-    found, size = [], 0
+    taken, size = [], 0
     batches = (reader.get_batch(index) for index in range(reader.num_record_batches)) if is_file else iter(reader)
     for batch in batches:
         size += batch.get_total_buffer_size()
         if size > how.limits.max_bytes:
             raise too_large(size, how.limits, more=True)
-        found.append(batch)
-    return found
+        taken.append(batch)
+    return taken

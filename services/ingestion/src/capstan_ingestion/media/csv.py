@@ -106,15 +106,15 @@ def _parse(path: Path, header: _Header, kept: list[str], spec: CsvMedium, how: R
 
 def _types(kept: list[str], types: Mapping[str, str], spec: CsvMedium) -> dict[str, pa.DataType]:
     """What Arrow is to read a column as. Numbers with groups it cannot read; of instants it wants all or no zones."""
-    found: dict[str, pa.DataType] = {}
+    arrow_types: dict[str, pa.DataType] = {}
     for name in kept:
         wanted = types.get(name, "null")
         plain = plain_type(wanted)
         if wanted.startswith(NUMBERS) and spec.thousands is not None:
-            found[name] = pa.string()
+            arrow_types[name] = pa.string()
         elif wanted not in {"timestamp", "null"} and plain is not None:
-            found[name] = plain
-    return found
+            arrow_types[name] = plain
+    return arrow_types
 
 
 def _finished(name: str, column: pa.ChunkedArray, wanted: str | None, spec: CsvMedium) -> pa.ChunkedArray:

@@ -93,7 +93,7 @@ def unpack(path: Path, target: Path, limits: Limits) -> Path:
 def _parts(path: Path, scratch: Path, limits: Limits) -> Iterator[Part]:
     folder = scratch / "parts"
     folder.mkdir()
-    found: list[tuple[str, int, Path]] = []
+    extracted: list[tuple[str, int, Path]] = []
     size, marked = 0, False
     try:
         with tarfile.open(path, "r:") as tar:
@@ -108,15 +108,15 @@ def _parts(path: Path, scratch: Path, limits: Limits) -> Iterator[Part]:
                 size += member.size
                 if size > limits.max_bytes:
                     raise too_large(size, limits, more=True)
-                if len(found) == MAX_PARTS:
+                if len(extracted) == MAX_PARTS:
                     raise FileRefused(Refusal("too-many-parts", f"at most {MAX_PARTS:,} files are taken as one batch"))
-                target = folder / f"{len(found):06d}"
+                target = folder / f"{len(extracted):06d}"
                 _extract(tar, member, target)
-                found.append((member.name, member.size, target))
+                extracted.append((member.name, member.size, target))
     except (tarfile.TarError, EOFError) as error:
         sentence = f"the tar archive cannot be read (cut off, or no tar): {error}; make it again with `tar cf`"
         raise FileRefused(Refusal("corrupt-tar", sentence)) from error
-    for name, length, target in sorted(found):
+    for name, length, target in sorted(extracted):
         if length or not marked:  # a partition without rows is an empty file, when Spark says that it finished
             yield Part(name, target, _form(name))
 
@@ -155,8 +155,8 @@ def _folder(parts: list[Part], how: Callable[[str], Reading], scratch: Path) -> 
         try:
             table = _part(part, reading, scratch / f"unpacked-{index}")
         except FileRefused as refused:
-            said = [replace(one, sentence=f"{part.name}: {one.sentence}") for one in refused.refusals]
-            raise FileRefused(*said) from refused
+            in_part = [replace(refusal, sentence=f"{part.name}: {refusal.sentence}") for refusal in refused.refusals]
+            raise FileRefused(*in_part) from refused
         left -= table.nbytes
         if left < 0:
             raise too_large(how(media[0]).limits.max_bytes, how(media[0]).limits, more=True)
@@ -196,6 +196,8 @@ def _disagree(parts: list[Part], tables: list[pa.Table]) -> Refusal:
     for name in tables[0].column_names:
         types = {str(table[name].type): part.name for part, table in zip(parts, tables, strict=True)}
         if len(types) > 1:
-            told = " and ".join(f"{type_} in {file}" for type_, file in types.items())
-            return Refusal("part-types", f"{name}: is {told}; declare its type under `columns` of the dataset", name)
+            types_by_file = " and ".join(f"{type_} in {file}" for type_, file in types.items())
+            return Refusal(
+                "part-types", f"{name}: is {types_by_file}; declare its type under `columns` of the dataset", name
+            )
     return Refusal("part-types", "the files' columns have different types; declare them under `columns` of the dataset")

@@ -114,24 +114,26 @@ def without_nulls(texts: pa.ChunkedArray, nulls: Collection[str]) -> pa.ChunkedA
 
 
 def too_big(column: pa.ChunkedArray) -> bool:
-    """Whether a column of floats may be made of integers that no float holds: all whole, and some beyond 64 bits."""
+    """Whether a column of floats may have integers in it that no float holds: those from 2^53 on."""
     if not pa.types.is_floating(column.type):
         return False
-    finite = column.filter(pc.fill_null(pc.is_finite(column), False))
-    largest = pc.max(pc.abs(finite)).as_py()
-    return bool(largest is not None and largest >= 2.0**63 and pc.all(pc.equal(pc.floor(finite), finite)).as_py())
+    largest = pc.max(pc.abs(column.filter(pc.fill_null(pc.is_finite(column), False)))).as_py()
+    return bool(largest is not None and largest >= 2.0**53)
 
 
 def check_digits(name: str, texts: pa.ChunkedArray) -> None:
-    """FileRefused when a text is an integer beyond 64 bits: a float would keep 15 of its digits."""
-    big = pc.fill_null(pc.match_substring_regex(texts, r"^\s*[+-]?\d{19,}\s*$"), False)
-    row = pc.index(big, True).as_py()
-    if row >= 0:
-        text = (
-            f"{name}: row {row + 1:,} has {texts[row].as_py()[:60]!r}, an integer beyond 64 bits: a float keeps "
-            "15 digits; declare the column as string, decimal(38,0) or float64 under `columns`"
+    """FileRefused when a text is an integer that the column's floats would change, or one beyond 64 bits."""
+    long = pc.fill_null(pc.match_substring_regex(texts, r"^\s*[+-]?\d{16,}\s*$"), False)
+    for row in pc.indices_nonzero(long).to_pylist():
+        number = int(text := texts[row].as_py())
+        if abs(number) < 2**63 and float(number) == number:
+            continue
+        beyond = "beyond 64 bits" if abs(number) >= 2**63 else "and other values of the column are no integers"
+        sentence = (
+            f"{name}: row {row + 1:,} has {text.strip()[:60]!r}, an integer {beyond}: a float keeps 15 digits; "
+            "declare the column as string, decimal(38,0) or float64 under `columns`"
         )
-        raise FileRefused(Refusal("too-big", text, name))
+        raise FileRefused(Refusal("too-big", sentence, name))
 
 
 def first_bad(values: pa.ChunkedArray, cast: Callable[[pa.ChunkedArray], object]) -> int | None:

@@ -28,7 +28,7 @@ from capstan_contracts.kinds.family import Family
 from capstan_contracts.kinds.modalities import GROUP
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import CheckResult, Verdict
-from capstan_ingestion.domain.contract import Expectation
+from capstan_ingestion.domain.contract import Document, Expectation
 from capstan_ingestion.domain.file_refused import Limits
 from capstan_ingestion.domain.files import Form
 
@@ -39,7 +39,7 @@ STEPS = 4
 
 
 @dataclass(frozen=True)
-class Found:
+class Finding:
     """The result of one check and the rows (0-based, ascending) that it names."""
 
     result: CheckResult
@@ -82,13 +82,13 @@ class Engine(Protocol):
         """The engine and its version."""
         ...
 
-    def validate(self, table: pa.Table, document: Mapping[str, Any], contract: Sequence[Expectation]) -> list[Found]:
+    def validate(self, table: pa.Table, document: Document, contract: Sequence[Expectation]) -> list[Finding]:
         """One result per expectation, in the contract's order; one that cannot be evaluated is an `error`."""
         ...
 
 
 class Modality(Protocol):
-    """What an item is. Found as `capstan.modalities`, and loaded in job workers only."""
+    """What an item is. Finding as `capstan.modalities`, and loaded in job workers only."""
 
     kind: ClassVar[str]
 

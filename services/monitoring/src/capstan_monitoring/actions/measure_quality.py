@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from array import array
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import func, null, select
 
@@ -70,7 +69,7 @@ class MeasureQuality(Work[WindowToMeasure]):
         self, project: str, window: WindowToMeasure, rule: LabelRule, target: Path
     ) -> tuple[MonitorPart, int, int]:
         """Write the rows of QualityToMeasure; the part, all rows of the window, and how many could be written."""
-        mine = (
+        of_window = (
             ScoredRow.project == project,
             ScoredRow.loop == window.loop,
             ScoredRow.window_start == window.start,
@@ -79,9 +78,11 @@ class MeasureQuality(Work[WindowToMeasure]):
         values, labelled = array("d"), 0
         async with self._database.read() as session:
             part = MonitorPart.from_json((await monitor_row(session, project, window.loop)).part)
-            rows = int(await session.scalar(select(func.count()).select_from(ScoredRow).where(*mine)) or 0)
+            rows = int(await session.scalar(select(func.count()).select_from(ScoredRow).where(*of_window)) or 0)
             outputs = ScoredRow.outputs if rule.classes else null()
-            query = select(ScoredRow.label, ScoredRow.prediction, outputs).where(*mine, ScoredRow.state == "labelled")
+            query = select(ScoredRow.label, ScoredRow.prediction, outputs).where(
+                *of_window, ScoredRow.state == "labelled"
+            )
             async for label, prediction, all_of_it in await session.stream(query.execution_options(yield_per=5000)):
                 said = _probabilities(all_of_it, rule.classes) if rule.classes else [prediction]
                 if None not in said:
@@ -99,15 +100,15 @@ class MeasureQuality(Work[WindowToMeasure]):
         if not (below or above):
             return
         row.degraded = True
-        limits: dict[str, Any] = {"bound": bound.min if bound.min is not None else bound.max}
+        limit = bound.bound
         event = QualityDegraded(
             loop=row.loop, model_version=row.version, window_start=row.start, window_end=row.end,
-            metric=row.metric, value=row.value, low=row.low, high=row.high, **limits,
+            metric=row.metric, value=row.value, low=row.low, high=row.high, bound=limit,
         )  # fmt: skip
         self._outbox.add(session, event, project=row.project, subject=Urn(row.project, "loop", row.loop))
 
 
-def _probabilities(outputs: dict[str, Any] | None, classes: int) -> list[float | None]:
+def _probabilities(outputs: dict[str, object] | None, classes: int) -> list[float | None]:
     """One per class; with a None where the log has no number for each."""
     said = (outputs or {}).get(PROBABILITIES)
     return said if isinstance(said, list) and len(said) == classes else [None]

@@ -48,17 +48,17 @@ def judge_columns(statistics: Sequence[ColumnStatistic], policy: DriftSpec) -> l
 
     Seasonal columns are reported, and left out of the correction: they are not tests that could raise an alarm.
     """
-    shown = [one for one in statistics if one.column not in policy.ignore]
-    judged = [one for one in shown if one.column not in policy.seasonal and one.role != "label"]
-    corrected = dict(zip((one.column for one in judged), adjusted([one.p_value for one in judged]), strict=True))
+    shown = [stat for stat in statistics if stat.column not in policy.ignore]
+    judged = [stat for stat in shown if stat.column not in policy.seasonal and stat.role != "label"]
+    corrected = dict(zip((stat.column for stat in judged), adjusted([stat.p_value for stat in judged]), strict=True))
     figures = [
         DriftFigure(
-            column=one.column, role=one.role, statistic=one.statistic, unit=one.unit, effect=one.effect,
-            floor=one.floor, p_value=one.p_value,
-            adjusted_p=corrected.get(one.column, one.p_value), seasonal=one.column in policy.seasonal,
-            drifted=one.column in corrected and corrected[one.column] < policy.alpha and one.effect >= one.floor,
+            column=stat.column, role=stat.role, statistic=stat.statistic, unit=stat.unit, effect=stat.effect,
+            floor=stat.floor, p_value=stat.p_value,
+            adjusted_p=corrected.get(stat.column, stat.p_value), seasonal=stat.column in policy.seasonal,
+            drifted=stat.column in corrected and corrected[stat.column] < policy.alpha and stat.effect >= stat.floor,
         )
-        for one in shown
+        for stat in shown
     ]  # fmt: skip
     return sorted(figures, key=lambda figure: -figure.strength)
 

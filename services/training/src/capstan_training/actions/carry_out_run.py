@@ -122,7 +122,7 @@ class CarryOutRun(Work[RunToCarryOut]):
         status = await self._work.status(session, item.payload, project=item.project)
         cancelled = status is not None and status.state is State.CANCELLED
         row.state = RUN.move(row.state, State.CANCELLED if cancelled else State.FAILED)
-        row.problem, row.finished_at = problem.model_dump(mode="json"), self._clock.now()
+        row.problem, row.finished_at = problem, self._clock.now()
         await self._ended(session, row, problem.detail or problem.title)
 
     async def _ended(self, session: WriteSession, row: RunRow, error: str = "") -> None:

@@ -71,5 +71,5 @@ def _unusable(row: CodeRow, name: str) -> InvalidSpec:
             hint="Write training.pipeline as `file.py:function` of a top-level function decorated with @dsl.pipeline.",
             errors=broken(PLACE, f"one of {known}"),
         )
-    detail = (row.problem or {}).get("detail", "no pipeline was found in it")
-    return InvalidSpec(f"The recipe has no usable pipeline: {detail}", errors=broken(PLACE, str(detail)))
+    detail = row.problem.detail if row.problem else "no pipeline was found in it"
+    return InvalidSpec(f"The recipe has no usable pipeline: {detail}", errors=broken(PLACE, detail))

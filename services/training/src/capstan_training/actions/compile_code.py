@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from capstan_contracts.documents import JsonObject
 from capstan_contracts.errors import Code, FieldError, Problem
 from capstan_contracts.ids import short
 from capstan_contracts.work import State
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.errors import InvalidData, NotFound, broken
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool, JobTimedOut
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.work.kinds import Work, WorkItem
 from capstan_servicekit.work.lease import Lease
+from capstan_training.domain.jobs import GROUP, ArchiveToRead, CompiledRecipe
 from capstan_training.domain.work import ArchiveToCompile
 from capstan_training.tables import CodeRow
 
-JOB = "capstan_training.jobs.compile_recipe:run"
+COMPILE = JobKind(GROUP, "capstan_training.jobs.compile_recipe:run", ArchiveToRead, CompiledRecipe)
 
 
 class CompileCode(Work[ArchiveToCompile]):
@@ -36,10 +38,9 @@ class CompileCode(Work[ArchiveToCompile]):
         archive = await self._objects.local_path(item.project, digest)
         async with self._jobs.scratch() as folder:
             try:
-                result = await self._jobs.run(
-                    "training",
-                    JOB,
-                    {"archive": str(archive)},
+                compiled = await self._jobs.call(
+                    COMPILE,
+                    ArchiveToRead(str(archive)),
                     scratch=folder,
                     timeout_s=self._timeout_s,
                     progress=lease.progress,
@@ -51,27 +52,26 @@ class CompileCode(Work[ArchiveToCompile]):
                     errors=broken("archive", f"compiles within {self._timeout_s:g} s"),
                     code=Code.DEADLINE,
                 ) from error
-            pipelines: dict[str, Any] = {}
-            for name, pipeline in result["pipelines"].items():
-                file = folder / Path(pipeline.pop("file")).relative_to(folder)
+            pipelines: dict[str, JsonObject] = {}
+            for name, pipeline in compiled.pipelines.items():
+                file = folder / Path(compiled.irs[name]).relative_to(folder)
                 pipelines[name] = {**pipeline, "ir": await self._objects.put_file(item.project, file)}
         async with lease.finish() as session:
             row = await session.get(CodeRow, (item.project, digest))
             if row is None:
                 raise NotFound(f"no recipe archive {short(digest)}")
-            row.pipelines, row.errors = pipelines, result["errors"]
-            problem = _problem(pipelines, result["errors"])
-            row.state = State.FAILED if problem else State.SUCCEEDED
-            row.problem = problem.model_dump(mode="json") if problem else None
+            row.pipelines, row.errors = pipelines, compiled.errors
+            row.problem = _problem(pipelines, compiled.errors)
+            row.state = State.FAILED if row.problem else State.SUCCEEDED
 
     async def failed(self, session: WriteSession, item: WorkItem[ArchiveToCompile], problem: Problem) -> None:
         """The archive could not be compiled at all."""
         row = await session.get(CodeRow, (item.project, item.payload.digest))
         if row is not None:
-            row.state, row.problem = State.FAILED, problem.model_dump(mode="json")
+            row.state, row.problem = State.FAILED, problem
 
 
-def _problem(pipelines: dict[str, Any], errors: dict[str, str]) -> Problem | None:
+def _problem(pipelines: dict[str, JsonObject], errors: dict[str, str]) -> Problem | None:
     if errors:
         return Problem(
             title="A pipeline does not compile",

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from capstan_contracts.rest.feature_store import TrainingSet, TrainingSetRequest
+from capstan_training.domain.jobs import Arguments
 
 
 class Output(Protocol):
@@ -44,7 +45,7 @@ class PipelineOrder:
     loop: str
     run: str
     ir: str
-    arguments: Mapping[str, Any]
+    arguments: Arguments
     training_set: str
     wants_training_set: bool
     label: str
@@ -153,7 +154,7 @@ class RunRecord:
     package: str
     dataset: str
     dataset_version: str
-    parameters: Mapping[str, Any]
+    parameters: Arguments
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     started_at: datetime

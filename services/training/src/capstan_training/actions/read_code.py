@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from capstan_contracts.errors import Problem
 from capstan_contracts.ids import short
 from capstan_contracts.rest.training import CodeArchive
 from capstan_contracts.work import State
@@ -16,8 +15,8 @@ def to_archive(row: CodeRow) -> CodeArchive:
     return CodeArchive(
         digest=row.digest,
         state=State(row.state),
-        problem=Problem.model_validate(row.problem) if row.problem else None,
-        pipelines={name: pipeline["ir"] for name, pipeline in sorted(row.pipelines.items())},
+        problem=row.problem,
+        pipelines={name: str(pipeline["ir"]) for name, pipeline in sorted(row.pipelines.items())},
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from capstan_contracts.errors import Problem
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.training import Run
 from capstan_contracts.work import Progress, State
@@ -27,7 +26,7 @@ def to_run(row: RunRow, progress: Progress | None = None) -> Run:
             "state": row.state,
             "stage": row.stage,
             "progress": progress or Progress(),
-            "problem": Problem.model_validate(row.problem) if row.problem else None,
+            "problem": row.problem,
             "dataset": row.dataset,
             "dataset_version": row.dataset_version,
             "training_set": row.training_set,

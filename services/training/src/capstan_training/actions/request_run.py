@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from capstan_contracts.errors import FieldError
 from capstan_contracts.ids import uuid7
 from capstan_contracts.rest.training import Run, RunRequest
@@ -14,6 +12,7 @@ from capstan_servicekit.errors import BadRequest, Conflict, NotFound
 from capstan_training.actions.ports import Datasets
 from capstan_training.actions.read_runs import to_run
 from capstan_training.actions.start_run import Start, StartRun
+from capstan_training.domain.jobs import Arguments
 from capstan_training.domain.part import TrainingPart
 from capstan_training.domain.pipelines import Pipeline, check_parameters
 from capstan_training.tables import LoopRow
@@ -73,7 +72,7 @@ class RequestRun:
         return newest
 
 
-def _check(pipeline: Pipeline, parameters: dict[str, Any]) -> None:
+def _check(pipeline: Pipeline, parameters: Arguments) -> None:
     wrong = check_parameters(pipeline, parameters)
     if wrong:
         raise BadRequest(

@@ -97,7 +97,7 @@ class RunPodApi:
             if outcome.kind == "made" and (row.package is None or row.holdout is None):
                 raise BadRequest("An output has not been handed in", errors=broken("kind", "after both outputs"))
             if row.outcome is None:
-                row.outcome = outcome.model_dump(mode="json")
+                row.outcome = outcome
 
     async def outcome(self, run: str) -> PipelineResult | None:
         """What was handed in, as the executor returns or raises it."""
@@ -105,7 +105,7 @@ class RunPodApi:
             row, pinned = await session.get(HandoverRow, run), await session.get_one(RunRow, run)
         if row is None or row.outcome is None:
             return None
-        outcome = PodOutcome.model_validate(row.outcome)
+        outcome = row.outcome
         if outcome.kind == "failed":
             raise PipelineFailed(plain(outcome.detail))
         if outcome.kind == "out-of-memory":

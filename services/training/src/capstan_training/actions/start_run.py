@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import select
 
+from capstan_contracts.documents import Scalar
 from capstan_contracts.ids import uuid7
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import WriteSession
@@ -28,7 +29,7 @@ class Start:
     requested_by: str
     dataset_version: str
     promote: bool = True
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Scalar] = field(default_factory=dict)
     retrain_request: str | None = None
     id: str | None = None
 

@@ -35,10 +35,10 @@ class StoreCode:
         """Store and enqueue compiling. The same archive again changes nothing, unless compiling had failed."""
         async with self._jobs.scratch() as folder:
             file = folder / "recipe.tar.gz"
-            found, _ = await stream_to_file(self._capped(chunks), file)
-            if found != digest:
+            received, _ = await stream_to_file(self._capped(chunks), file)
+            if received != digest:
                 raise InvalidData(
-                    f"The body's sha256 is {short(found)}…, the address says {short(digest)}…",
+                    f"The body's sha256 is {short(received)}…, the address says {short(digest)}…",
                     hint="Send the archive under the sha256 of its bytes.",
                     errors=broken("body", f"sha256 {digest}"),
                 )

@@ -14,8 +14,8 @@ class IngestionDatasets:
 
     async def newest(self, project: str, dataset: str) -> str | None:
         """The newest version, if there is one."""
-        found = await self._peers.get("ingestion", f"/v1/projects/{project}/datasets/{dataset}", Dataset)
-        return found.latest
+        newest = await self._peers.get("ingestion", f"/v1/projects/{project}/datasets/{dataset}", Dataset)
+        return newest.latest
 
     async def resolve(self, project: str, dataset: str, version: str) -> str:
         """The full digest of a version."""

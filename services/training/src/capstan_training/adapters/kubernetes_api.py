@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
 
 import httpx
 from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
-from lightkube.core.exceptions import ConfigError
 
 from capstan_servicekit.errors import Upstream
+from capstan_training.domain.pod_state import Object
 
 _TIMEOUT = httpx.Timeout(15, connect=5)
 _QUIET_S = 60.0
@@ -34,25 +33,27 @@ class KubernetesApi:
         """The pod's own service account, else KUBECONFIG, else the usual file. SystemExit when there is none."""
         try:
             config = KubeConfig.from_env().get()
-        except ConfigError as error:
-            raise SystemExit(f"training: the executor kubernetes finds no cluster: {error}") from error
+        except Exception as error:  # lightkube lets out whatever a kubeconfig that is none makes it stumble over
+            raise SystemExit(
+                f"training: the executor kubernetes finds no cluster: {type(error).__name__}: {error}"
+            ) from error
         if config is None:
             raise SystemExit("training: the executor kubernetes finds no current context in KUBECONFIG")
         return cls(config, namespace)
 
-    async def create_job(self, job: dict[str, Any]) -> dict[str, Any] | None:
+    async def create_job(self, job: Object) -> Object | None:
         """The Job as made; None when there is one of that name."""
         return await self._create(f"/apis/batch/v1/namespaces/{self.namespace}/jobs", job)
 
-    async def create_secret(self, secret: dict[str, Any]) -> dict[str, Any] | None:
+    async def create_secret(self, secret: Object) -> Object | None:
         """The Secret as made; None when there is one of that name."""
         return await self._create(f"/api/v1/namespaces/{self.namespace}/secrets", secret)
 
-    async def jobs(self, selector: str) -> list[dict[str, Any]]:
+    async def jobs(self, selector: str) -> list[Object]:
         """The Jobs with these labels."""
         return await self._list(f"/apis/batch/v1/namespaces/{self.namespace}/jobs", selector)
 
-    async def pods(self, selector: str) -> list[dict[str, Any]]:
+    async def pods(self, selector: str) -> list[Object]:
         """The pods with these labels."""
         return await self._list(f"/api/v1/namespaces/{self.namespace}/pods", selector)
 
@@ -87,21 +88,23 @@ class KubernetesApi:
         """Close connections."""
         await self._client.aclose()
 
-    async def _create(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+    async def _create(self, path: str, body: Object) -> Object | None:
         response = await self._call("POST", path, json=body)
         if response.status_code == 409:
             return None
-        made: dict[str, Any] = _checked(response).json()
+        made: Object = _checked(response).json()
         return made
 
-    async def _list(self, path: str, selector: str) -> list[dict[str, Any]]:
+    async def _list(self, path: str, selector: str) -> list[Object]:
         response = await self._call("GET", path, params={"labelSelector": selector})
-        items: list[dict[str, Any]] = _checked(response).json()["items"]
+        items: list[Object] = _checked(response).json()["items"]
         return items
 
-    async def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    async def _call(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Object | None = None
+    ) -> httpx.Response:
         try:
-            return await self._client.request(method, path, **arguments)
+            return await self._client.request(method, path, params=params, json=json)
         except httpx.TransportError as error:
             raise Upstream(f"The Kubernetes API cannot be reached: {type(error).__name__}") from error
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
+from capstan_contracts.documents import Scalar
 from capstan_contracts.ids import short
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.peers import Peers
 from capstan_training.actions.ports import RunRecord
+
+Body: TypeAlias = dict[str, Any]
+"""A body of MLflow's REST: JSON whose fields MLflow defines."""
 
 ROOT = "/mlflow/api/2.0/mlflow"
 RUN_TAG = "capstan.run"
@@ -41,15 +45,15 @@ class MlflowTracking:
         return run
 
     async def _experiment(self, name: str) -> str:
-        found = await self._post("experiments/search", {"filter": f"name = '{name}'", "max_results": 1})
-        for experiment in found.get("experiments", []):
+        named = await self._post("experiments/search", {"filter": f"name = '{name}'", "max_results": 1})
+        for experiment in named.get("experiments", []):
             return str(experiment["experiment_id"])
         return str((await self._post("experiments/create", {"name": name}))["experiment_id"])
 
     async def _find(self, experiment: str, run: str) -> str | None:
         query = {"experiment_ids": [experiment], "filter": f"tags.`{RUN_TAG}` = '{run}'", "max_results": 1}
-        for found in (await self._post("runs/search", query)).get("runs", []):
-            return str(found["info"]["run_id"])
+        for tagged in (await self._post("runs/search", query)).get("runs", []):
+            return str(tagged["info"]["run_id"])
         return None
 
     async def _create(self, experiment: str, record: RunRecord) -> str:
@@ -62,7 +66,7 @@ class MlflowTracking:
         }
         return str((await self._post("runs/create", body))["run"]["info"]["run_id"])
 
-    async def _post(self, route: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, route: str, body: Body) -> Body:
         response = await self._peers.request("registry", "POST", f"{ROOT}/{route}", body=json.dumps(body))
         try:
             answer = response.json()
@@ -73,7 +77,7 @@ class MlflowTracking:
         return answer
 
 
-def _dataset(record: RunRecord) -> dict[str, Any]:
+def _dataset(record: RunRecord) -> Body:
     source = {"uri": f"capstan:{record.project}:dataset/{record.dataset}@{short(record.dataset_version)}"}
     return {
         "tags": [{"key": "mlflow.data.context", "value": "training"}],
@@ -90,5 +94,5 @@ def _millis(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def _text(value: Any) -> str:
+def _text(value: Scalar) -> str:
     return (value if isinstance(value, str) else json.dumps(value))[:6000]

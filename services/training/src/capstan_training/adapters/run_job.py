@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from capstan_training.actions.ports import PipelineOrder
 from capstan_training.domain.pod_program import SCRATCH, TOKEN, URL
+from capstan_training.domain.pod_state import Object
 
 RUN, ATTEMPT = "capstan.dev/run", "capstan.dev/attempt"
 USER = 10001
@@ -38,7 +38,7 @@ def job_name(run: str, attempt: int) -> str:
 
 def labels(order: PipelineOrder, place: Place, attempt: int) -> dict[str, str]:
     """The labels of everything that belongs to a run."""
-    found = {
+    common = {
         "app.kubernetes.io/name": "training",
         "app.kubernetes.io/component": "training-run",
         "app.kubernetes.io/part-of": "capstan",
@@ -49,16 +49,16 @@ def labels(order: PipelineOrder, place: Place, attempt: int) -> dict[str, str]:
         RUN: order.run,
         ATTEMPT: str(attempt),
     }
-    return found | ({"app.kubernetes.io/instance": place.owner} if place.owner else {})
+    return common | ({"app.kubernetes.io/instance": place.owner} if place.owner else {})
 
 
-def job(order: PipelineOrder, place: Place, attempt: int) -> dict[str, Any]:
+def job(order: PipelineOrder, place: Place, attempt: int) -> Object:
     """A Job that is never repeated for what the pod itself did, and always for what was done to it."""
-    told = labels(order, place, attempt)
+    labels_of_run = labels(order, place, attempt)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": job_name(order.run, attempt), "labels": told},
+        "metadata": {"name": job_name(order.run, attempt), "labels": labels_of_run},
         "spec": {
             "backoffLimit": 0,
             "completions": 1,
@@ -69,12 +69,12 @@ def job(order: PipelineOrder, place: Place, attempt: int) -> dict[str, Any]:
             "podFailurePolicy": {
                 "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
             },
-            "template": {"metadata": {"labels": told}, "spec": _pod(order, place, attempt)},
+            "template": {"metadata": {"labels": labels_of_run}, "spec": _pod(order, place, attempt)},
         },
     }
 
 
-def secret(order: PipelineOrder, place: Place, attempt: int, token: str, owner: dict[str, Any]) -> dict[str, Any]:
+def secret(order: PipelineOrder, place: Place, attempt: int, token: str, owner: Object) -> Object:
     """The run's token, in a Secret that goes with the Job `owner`."""
     name = job_name(order.run, attempt)
     return {
@@ -100,7 +100,7 @@ def secret(order: PipelineOrder, place: Place, attempt: int, token: str, owner: 
     }
 
 
-def _pod(order: PipelineOrder, place: Place, attempt: int) -> dict[str, Any]:
+def _pod(order: PipelineOrder, place: Place, attempt: int) -> Object:
     limits = {"cpu": _millicores(order.cpu), "memory": f"{order.memory_mb}Mi"}
     if order.gpu:
         limits["nvidia.com/gpu"] = str(order.gpu)

@@ -50,15 +50,15 @@ def changes(old: TrainingPart | None, new: TrainingPart) -> list[str]:
     """One sentence per difference; empty when nothing changes."""
     if old is None:
         return [f"training: {new.training.pipeline} learns {new.training.label!r}, code {short(new.code)}"]
-    found = []
+    sentences = []
     if old.code != new.code:
-        found.append(f"training: code {short(old.code)} becomes {short(new.code)}")
+        sentences.append(f"training: code {short(old.code)} becomes {short(new.code)}")
     before, after = old.training.model_dump(mode="json"), new.training.model_dump(mode="json")
     for key in after:
         if before.get(key) != after[key]:
-            found.append(f"training: {key} {before.get(key)!r} becomes {after[key]!r}")
+            sentences.append(f"training: {key} {before.get(key)!r} becomes {after[key]!r}")
     if old.datasets != new.datasets:
-        found.append(f"training: datasets {', '.join(old.datasets)} become {', '.join(new.datasets)}")
+        sentences.append(f"training: datasets {', '.join(old.datasets)} become {', '.join(new.datasets)}")
     if old.definitions != new.definitions:
-        found.append(f"training: the definitions of {new.definitions.service.name} change")
-    return found
+        sentences.append(f"training: the definitions of {new.definitions.service.name} change")
+    return sentences

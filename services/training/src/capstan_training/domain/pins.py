@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from capstan_contracts.documents import Scalar
+from capstan_training.domain.jobs import Arguments
 from capstan_training.domain.part import TrainingPart
 
 
@@ -19,7 +20,7 @@ class Pins:
     view_versions: Mapping[str, str]
     code: str
     seed: int
-    parameters: Mapping[str, Any]
+    parameters: Arguments
 
 
 def manifest(project: str, part: TrainingPart, pins: Pins) -> str:
@@ -57,7 +58,7 @@ def manifest(project: str, part: TrainingPart, pins: Pins) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def given(project: str, part: TrainingPart, pins: Pins) -> dict[str, Any]:
+def given(project: str, part: TrainingPart, pins: Pins) -> dict[str, Scalar]:
     """The platform's own arguments, without `training_set`: its place is known to the executor only."""
     return {
         "label": part.training.label,

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+from capstan_contracts.documents import JsonObject, Scalar
+from capstan_training.domain.jobs import Arguments
+
+Document: TypeAlias = Mapping[str, Any]
+"""KFP's IR, or a part of it: JSON whose fields KFP defines. Also what `Pipeline.to_json` wrote."""
 
 PACKAGE, HOLDOUT, METRICS = "package", "holdout", "metrics"
 GIVEN: Final = ("training_set", "label", "manifest", "seed", "holdout_days")
@@ -39,12 +45,12 @@ class Pipeline:
     steps: int
     parameters: Mapping[str, Parameter]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """What `from_json` reads back."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, source: Mapping[str, Any]) -> Pipeline:
+    def from_json(cls, source: Document) -> Pipeline:
         """Read what `to_json` wrote."""
         parameters = {name: Parameter(**value) for name, value in source["parameters"].items()}
         return cls(source["name"], source["ir"], source["steps"], parameters)
@@ -55,11 +61,11 @@ class Pipeline:
         return sorted(set(self.parameters) - set(GIVEN))
 
 
-def describe(ir: Mapping[str, Any], digest: str = "") -> Pipeline:
+def describe(ir: Document, digest: str = "") -> Pipeline:
     """Read the first YAML document of a compiled pipeline; PipelineError when it cannot yield a package here."""
     try:
         root, name = ir["root"], str(ir["pipelineInfo"]["name"])
-        components: Mapping[str, Any] = ir.get("components", {})
+        components: Document = ir.get("components", {})
         declared = root.get("inputDefinitions", {}).get("parameters", {})
         tasks = list(_tasks(root["dag"], components))
     except (KeyError, TypeError, AttributeError) as error:
@@ -76,11 +82,11 @@ def describe(ir: Mapping[str, Any], digest: str = "") -> Pipeline:
     return Pipeline(name, digest, len(tasks), parameters)
 
 
-def _outputs(component: Mapping[str, Any]) -> list[str]:
+def _outputs(component: Document) -> list[str]:
     return list(component.get("outputDefinitions", {}).get("artifacts", {}))
 
 
-def _tasks(dag: Mapping[str, Any], components: Mapping[str, Any]) -> Iterator[str]:
+def _tasks(dag: Document, components: Document) -> Iterator[str]:
     for name, task in dag.get("tasks", {}).items():
         inner = components.get(task["componentRef"]["name"], {}).get("dag")
         if inner is None:
@@ -89,7 +95,7 @@ def _tasks(dag: Mapping[str, Any], components: Mapping[str, Any]) -> Iterator[st
             yield from _tasks(inner, components)
 
 
-def _check_executors(ir: Mapping[str, Any]) -> None:
+def _check_executors(ir: Document) -> None:
     for label, executor in ir.get("deploymentSpec", {}).get("executors", {}).items():
         container = executor.get("container")
         if container is None:
@@ -104,22 +110,22 @@ def _check_executors(ir: Mapping[str, Any]) -> None:
             )
 
 
-def check_parameters(pipeline: Pipeline, given: Mapping[str, Any]) -> list[tuple[str, str]]:
+def check_parameters(pipeline: Pipeline, given: Arguments) -> list[tuple[str, str]]:
     """(parameter, broken rule) for each parameter that the pipeline does not take as it was given."""
-    found = []
+    broken = []
     known = ", ".join(pipeline.settable) or "none"
     for name, value in given.items():
         parameter = pipeline.parameters.get(name)
         if name in GIVEN:
-            found.append((name, f"is set by the platform; parameters of {pipeline.name}: {known}"))
+            broken.append((name, f"is set by the platform; parameters of {pipeline.name}: {known}"))
         elif parameter is None:
-            found.append((name, f"unknown; parameters of {pipeline.name}: {known}"))
+            broken.append((name, f"unknown; parameters of {pipeline.name}: {known}"))
         elif not _fits(parameter.kind, value):
-            found.append((name, f"must be {_KINDS[parameter.kind][0] if parameter.kind in _KINDS else 'a default'}"))
-    return found
+            broken.append((name, f"must be {_KINDS[parameter.kind][0] if parameter.kind in _KINDS else 'a default'}"))
+    return broken
 
 
-def missing_parameters(pipeline: Pipeline, given: Mapping[str, Any]) -> list[str]:
+def missing_parameters(pipeline: Pipeline, given: Arguments) -> list[str]:
     """Parameters without a default that nobody sets."""
     return [
         name
@@ -128,7 +134,7 @@ def missing_parameters(pipeline: Pipeline, given: Mapping[str, Any]) -> list[str
     ]
 
 
-def _fits(kind: str, value: Any) -> bool:
+def _fits(kind: str, value: Scalar) -> bool:
     if kind not in _KINDS:
         return False
     if isinstance(value, bool):
@@ -138,7 +144,7 @@ def _fits(kind: str, value: Any) -> bool:
     return isinstance(value, _KINDS[kind][1])
 
 
-def arguments(pipeline: Pipeline, parameters: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def arguments(pipeline: Pipeline, parameters: Arguments, given: Arguments) -> dict[str, Scalar]:
     """What the pipeline is called with: of both only what it declares, numbers in its own type."""
     merged = {**parameters, **given}
     return {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from capstan_training.domain.pod_program import MADE, SAID_WHY
 
-Object = Mapping[str, Any]
+Object: TypeAlias = Mapping[str, Any]
+"""An object of the Kubernetes API: JSON whose fields Kubernetes defines."""
 
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable"}
 _START = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"}
@@ -32,7 +33,7 @@ def see(job: Object | None, pods: Sequence[Object]) -> Seen:
     """What has become of a run."""
     if job is None:
         return Seen("lost", "its Job is gone")
-    pod = max(pods, key=lambda one: str(one["metadata"].get("creationTimestamp", "")), default=None)
+    pod = max(pods, key=lambda each: str(each["metadata"].get("creationTimestamp", "")), default=None)
     failed = _condition(job, "Failed") or _condition(job, "FailureTarget")
     if failed is not None and failed.get("reason") == "DeadlineExceeded":
         return Seen("timed-out", "", _started(pod))
@@ -118,8 +119,8 @@ def _started(pod: Object | None) -> str:
 
 
 def _container(pod: Object) -> Object:
-    found: Object = next(iter(pod.get("status", {}).get("containerStatuses") or []), {})
-    return found
+    container: Object = next(iter(pod.get("status", {}).get("containerStatuses") or []), {})
+    return container
 
 
 def _image(pod: Object) -> str:
@@ -136,8 +137,8 @@ def _why(condition: Object) -> str:
 
 
 def _conditions(thing: Object) -> Sequence[Object]:
-    found: Sequence[Object] = thing.get("status", {}).get("conditions") or []
-    return found
+    conditions: Sequence[Object] = thing.get("status", {}).get("conditions") or []
+    return conditions
 
 
 def _condition(thing: Object, kind: str) -> Object | None:

@@ -6,7 +6,6 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from capstan_servicekit.jobs.api import JobRefused
 from capstan_training.domain.pipelines import METRICS
@@ -19,17 +18,20 @@ class Artifact:
     """A file or folder that a step made, with the metadata that the step gave it."""
 
     path: Path
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, object] = field(default_factory=dict)
 
 
-def find_artifact(root: Path, name: str, outputs: dict[str, Any]) -> Artifact:
-    """The artifact of this name: the pipeline's own output if it declares one, else the only one that a step made."""
+def find_artifact(root: Path, name: str, outputs: dict[str, str]) -> Artifact:
+    """The artifact of this name: the pipeline's own output if it declares one, else the only one that a step made.
+
+    `outputs`: where the pipeline's own outputs lie, by name. JobRefused.
+    """
     made = _artifacts(root, name)
     if name in outputs:
-        path = Path(outputs[name]["path"])
-        made = [next((one for one in made if one.path == path), Artifact(path))]
+        path = Path(outputs[name])
+        made = [next((artifact for artifact in made if artifact.path == path), Artifact(path))]
     if len(made) != 1:
-        steps = ", ".join(sorted(one.path.parent.name for one in made)) or "none"
+        steps = ", ".join(sorted(artifact.path.parent.name for artifact in made)) or "none"
         raise JobRefused(
             f"Exactly one step must make the artifact {name!r}; it was made by: {steps}",
             errors=[(name, "one artifact of this name, or an output of the pipeline itself")],
@@ -42,14 +44,14 @@ def find_artifact(root: Path, name: str, outputs: dict[str, Any]) -> Artifact:
 
 
 def _artifacts(root: Path, name: str) -> list[Artifact]:
-    found = []
+    artifacts = []
     for report in sorted(root.rglob("executor_output.json")):
-        told = json.loads(report.read_text()).get("artifacts", {}).get(name, {}).get("artifacts", [])
-        metadata = told[0].get("metadata", {}) if told else {}
+        reported = json.loads(report.read_text()).get("artifacts", {}).get(name, {}).get("artifacts", [])
+        metadata = reported[0].get("metadata", {}) if reported else {}
         path = report.parent / name
         if path.exists() or metadata:
-            found.append(Artifact(path, metadata))
-    return found
+            artifacts.append(Artifact(path, metadata))
+    return artifacts
 
 
 def check_holdout(path: Path, label: str) -> int:
@@ -73,18 +75,18 @@ def check_holdout(path: Path, label: str) -> int:
     return int(meta.num_rows)
 
 
-def read_metrics(root: Path, name: str, outputs: dict[str, Any]) -> dict[str, float]:
+def read_metrics(root: Path, name: str, outputs: dict[str, str]) -> dict[str, float]:
     """Finite numbers of the artifact's metadata and of its file, if that is a JSON object. None made: empty."""
     if name not in outputs and not _artifacts(root, name):
         return {}
     artifact = find_artifact(root, name, outputs)
-    values: dict[str, Any] = dict(artifact.metadata)
+    values: dict[str, object] = dict(artifact.metadata)
     if artifact.path.is_file() and artifact.path.stat().st_size <= MAX_METRICS_BYTES:
         try:
-            told = json.loads(artifact.path.read_bytes())
+            content = json.loads(artifact.path.read_bytes())
         except ValueError:
-            told = {}
-        values |= told if isinstance(told, dict) else {}
+            content = {}
+        values |= content if isinstance(content, dict) else {}
     return {
         key: float(value)
         for key, value in sorted(values.items())

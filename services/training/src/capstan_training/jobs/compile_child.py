@@ -6,35 +6,39 @@ import importlib.util
 import json
 import sys
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from kfp import compiler
 
+from capstan_training.domain.jobs import CompiledFunction, FileToCompile
+
 
 def main() -> None:
-    """Write {function: {"ir": path} or {"error": sentence}} to the answer file."""
-    order: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
-    recipe, out = Path(order["recipe"]), Path(order["out"])
-    file = recipe / order["file"]
+    """Read a FileToCompile; write a CompiledFunction for each function to the answer file."""
+    order = FileToCompile(**json.loads(Path(sys.argv[1]).read_text()))
+    recipe, out = Path(order.recipe), Path(order.out)
+    file = recipe / order.file
     sys.path[:0] = [str(file.parent), str(recipe)]
-    answer: dict[str, dict[str, str]] = {}
+    answer: dict[str, CompiledFunction] = {}
     try:
         module = _load(file)
     except BaseException as error:  # noqa: BLE001 - the process edge: user code may raise anything, SystemExit too
         sentence = _sentence(error, recipe)
-        answer = {name: {"error": f"importing {order['file']} failed: {sentence}"} for name in order["functions"]}
+        answer = {
+            name: CompiledFunction(error=f"importing {order.file} failed: {sentence}") for name in order.functions
+        }
     else:
-        for index, name in enumerate(order["functions"]):
+        for index, name in enumerate(order.functions):
             target = out / f"{index}.yaml"
             try:
                 compiler.Compiler().compile(getattr(module, name), str(target))
-                answer[name] = {"ir": str(target)}
+                answer[name] = CompiledFunction(ir=str(target))
             except BaseException as error:  # noqa: BLE001 - as above
-                answer[name] = {"error": _sentence(error, recipe)}
+                answer[name] = CompiledFunction(error=_sentence(error, recipe))
     draft = Path(sys.argv[2]).with_suffix(".draft")
-    draft.write_text(json.dumps(answer))
+    draft.write_text(json.dumps({name: asdict(compiled) for name, compiled in answer.items()}))
     draft.rename(sys.argv[2])
 
 

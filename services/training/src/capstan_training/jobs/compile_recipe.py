@@ -4,36 +4,38 @@ from __future__ import annotations
 
 import ast
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from capstan_servicekit.jobs.api import Job, JobRefused
 from capstan_training.domain.archive import ArchiveError, members
-from capstan_training.domain.pipelines import PipelineError, describe
+from capstan_training.domain.jobs import ArchiveToRead, CompiledFunction, CompiledRecipe, FileToCompile
+from capstan_training.domain.pipelines import Document, PipelineError, describe
 from capstan_training.jobs.child import run_child
 
 MAX_PIPELINE_FILES = 20
 MAX_IR_BYTES = 4 << 20
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Input: `archive` (path). Result: `pipelines` by `file.py:function`, with `file` (IR path); `errors` by name."""
+def run(job: Job) -> CompiledRecipe:
+    """JobRefused for an archive that breaks a rule; a pipeline that does not compile is an error beside the others."""
     recipe = job.scratch / "recipe"
-    unpack(Path(job.input["archive"]), recipe)
-    found, errors = find_pipelines(recipe)
-    if len(found) > MAX_PIPELINE_FILES:
+    unpack(Path(job.read(ArchiveToRead).archive), recipe)
+    files, errors = find_pipelines(recipe)
+    if len(files) > MAX_PIPELINE_FILES:
         raise JobRefused(
-            f"{len(found)} files have pipelines", errors=[("archive", f"at most {MAX_PIPELINE_FILES} pipeline files")]
+            f"{len(files)} files have pipelines", errors=[("archive", f"at most {MAX_PIPELINE_FILES} pipeline files")]
         )
-    pipelines: dict[str, Any] = {}
-    for index, (file, functions) in enumerate(sorted(found.items())):
-        job.progress(index, len(found), f"compiling {file}")
-        made, broken = _compile_file(recipe, file, functions, job.scratch / f"ir-{index}")
-        pipelines |= made
-        errors |= broken
-    return {"pipelines": pipelines, "errors": errors}
+    recipe_made = CompiledRecipe(irs={}, pipelines={}, errors=errors)
+    for index, (file, functions) in enumerate(sorted(files.items())):
+        job.progress(index, len(files), f"compiling {file}")
+        made = _compile_file(recipe, file, functions, job.scratch / f"ir-{index}")
+        recipe_made.irs.update(made.irs)
+        recipe_made.pipelines.update(made.pipelines)
+        recipe_made.errors.update(made.errors)
+    return recipe_made
 
 
 def unpack(archive: Path, target: Path) -> None:
@@ -52,7 +54,7 @@ def unpack(archive: Path, target: Path) -> None:
 
 def find_pipelines(recipe: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Functions decorated with `@dsl.pipeline`, by file, found without running anything; and errors of syntax."""
-    found: dict[str, list[str]] = {}
+    files: dict[str, list[str]] = {}
     errors: dict[str, str] = {}
     for path in sorted(recipe.rglob("*.py")):
         source, name = path.read_bytes(), path.relative_to(recipe).as_posix()
@@ -66,11 +68,11 @@ def find_pipelines(recipe: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
         functions = [
             node.name
             for node in tree.body
-            if isinstance(node, ast.FunctionDef) and any(_is_pipeline(one) for one in node.decorator_list)
+            if isinstance(node, ast.FunctionDef) and any(_is_pipeline(decorator) for decorator in node.decorator_list)
         ]
         if functions:
-            found[name] = functions
-    return found, errors
+            files[name] = functions
+    return files, errors
 
 
 def _is_pipeline(decorator: ast.expr) -> bool:
@@ -80,32 +82,31 @@ def _is_pipeline(decorator: ast.expr) -> bool:
     return isinstance(target, ast.Name) and target.id == "pipeline"
 
 
-def _compile_file(recipe: Path, file: str, functions: list[str], out: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def _compile_file(recipe: Path, file: str, functions: list[str], out: Path) -> CompiledRecipe:
     out.mkdir()
     order, answer, log = out / "order.json", out / "answer.json", out / "log.txt"
-    order.write_text(json.dumps({"recipe": str(recipe), "file": file, "functions": functions, "out": str(out)}))
+    order.write_text(json.dumps(asdict(FileToCompile(str(recipe), file, functions, str(out)))))
     with log.open("wb") as output:
         status = run_child(f"{__package__}.compile_child", str(order), str(answer), folder=out, output=output)
     if not answer.exists():
         last = log.read_text("utf-8", "replace").strip().rpartition("\n")[2][:500]
-        return {}, {
-            f"{file}:{name}": f"importing {file} ended the process (status {status}): {last}" for name in functions
-        }
-    compiled: dict[str, dict[str, str]] = json.loads(answer.read_text())
-    pipelines: dict[str, Any] = {}
-    errors: dict[str, str] = {}
+        sentence = f"importing {file} ended the process (status {status}): {last}"
+        return CompiledRecipe(irs={}, pipelines={}, errors={f"{file}:{name}": sentence for name in functions})
+    compiled = {name: CompiledFunction(**entry) for name, entry in json.loads(answer.read_text()).items()}
+    made = CompiledRecipe(irs={}, pipelines={}, errors={})
     for name in functions:
-        entry, key = compiled.get(name, {"error": "was not compiled"}), f"{file}:{name}"
+        function, key = compiled.get(name, CompiledFunction(error="was not compiled")), f"{file}:{name}"
         try:
-            if "error" in entry:
-                raise PipelineError(entry["error"])
-            pipelines[key] = {"file": entry["ir"], **describe(_first_document(Path(entry["ir"]))).to_json()}
+            if function.error:
+                raise PipelineError(function.error)
+            made.pipelines[key] = describe(_first_document(Path(function.ir))).to_json()
+            made.irs[key] = function.ir
         except PipelineError as error:
-            errors[key] = str(error)[:2000]
-    return pipelines, errors
+            made.errors[key] = str(error)[:2000]
+    return made
 
 
-def _first_document(path: Path) -> dict[str, Any]:
+def _first_document(path: Path) -> Document:
     """The IR; a second document holds platform settings."""
     if path.stat().st_size > MAX_IR_BYTES:
         raise PipelineError(f"compiles to more than {MAX_IR_BYTES} bytes of YAML")

@@ -12,9 +12,12 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from capstan_servicekit.jobs.api import Job, JobRefused
+from capstan_contracts.errors import FieldError
+from capstan_contracts.rest.training import PodOutcome
+from capstan_servicekit.jobs.api import Job, JobRefused, fields_of
+from capstan_training.domain.jobs import PipelineToRun
 from capstan_training.domain.pod_program import KILLED, MADE, SAID_WHY, STOPPED
 from capstan_training.jobs.pod_client import PodClient, RunOver
 from capstan_training.jobs.run_pipeline import PipelineKilled, run
@@ -44,38 +47,38 @@ def carry_out(client: PodClient, settings: PodSettings) -> int:
     folder = settings.scratch
     folder.mkdir(parents=True, exist_ok=True)
     ir, training_set = folder / "pipeline.yaml", folder / "training_set.parquet"
-    client.fetch("ir", order["inputs"]["ir"], ir)
-    arguments = order["arguments"]
-    if order["wants_training_set"]:
-        client.fetch("training-set", order["inputs"]["training-set"], training_set)
+    client.fetch("ir", order.inputs["ir"], ir)
+    arguments = order.arguments
+    if order.wants_training_set:
+        client.fetch("training-set", order.inputs["training-set"], training_set)
         arguments = {**arguments, "training_set": str(training_set)}
     print("[pod] the order and its inputs are here", flush=True)
-    input_ = {"ir": str(ir), "arguments": arguments, "label": order["label"], "threads": order["threads"]}
+    given = PipelineToRun(str(ir), arguments, order.label, order.threads, output=None)
     before = memory_kills()
     try:
-        outcome = _outcome(Job({**input_, "output": None}, folder), client)
+        outcome = _outcome(Job(fields_of(given), folder), client)
     except PipelineKilled as killed:
         print(f"[pod] {killed}", flush=True)
         if memory_kills() == before:
             return KILLED
-        outcome = {"kind": "out-of-memory"}
-    if outcome["kind"] != "made" and memory_kills() > before:
-        outcome = {"kind": "out-of-memory"}
+        outcome = PodOutcome(kind="out-of-memory")
+    if outcome.kind != "made" and memory_kills() > before:
+        outcome = PodOutcome(kind="out-of-memory")
     client.finish(outcome)
-    return MADE if outcome["kind"] == "made" else SAID_WHY
+    return MADE if outcome.kind == "made" else SAID_WHY
 
 
-def _outcome(job: Job, client: PodClient) -> dict[str, Any]:
+def _outcome(job: Job, client: PodClient) -> PodOutcome:
     try:
         result = run(job)
     except JobRefused as refused:
-        errors = [{"place": place, "rule": rule} for place, rule in refused.errors]
-        return {"kind": "refused", "detail": refused.detail[:20_000], "errors": errors, "code": refused.code}
-    if "failed" in result:
-        return {"kind": "failed", "detail": str(result["failed"])[:20_000]}
-    client.hand_in("package", Path(result["package"]))
-    client.hand_in("holdout", Path(result["holdout"]))
-    return {"kind": "made", "metrics": result["metrics"]}
+        errors = [FieldError(place=place, rule=rule) for place, rule in refused.errors]
+        return PodOutcome(kind="refused", detail=refused.detail[:20_000], errors=errors, code=refused.code)
+    if result.failed:
+        return PodOutcome(kind="failed", detail=result.failed[:20_000])
+    client.hand_in("package", Path(result.package))
+    client.hand_in("holdout", Path(result.holdout))
+    return PodOutcome(kind="made", metrics=result.metrics)
 
 
 def memory_kills() -> int:

@@ -1,4 +1,4 @@
-"""The way from a run's pod to the training service. Standard library only: the job environment has no HTTP client."""
+"""The way from a run's pod to the training service. By urllib: the job environment has no other HTTP client."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import json
 import time
 import urllib.error
 import urllib.request
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
+
+from capstan_contracts.rest.training import PodOrder, PodOutcome
 
 _PIECE = 1 << 20
 _SLOWEST_S = 5.0
@@ -27,10 +29,9 @@ class PodClient:
         self._url, self._token = url, token
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def order(self) -> dict[str, Any]:
+    def order(self) -> PodOrder:
         """What is to be run."""
-        found: dict[str, Any] = json.loads(self._call("GET", "/order"))
-        return found
+        return PodOrder.model_validate_json(self._call("GET", "/order"))
 
     def fetch(self, name: str, digest: str, target: Path) -> None:
         """Fetch an input into a file."""
@@ -53,9 +54,9 @@ class PodClient:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         self._call("PUT", f"/outputs/{name}/{digest}", file=file)
 
-    def finish(self, outcome: dict[str, Any]) -> None:
+    def finish(self, outcome: PodOutcome) -> None:
         """Say how it ended."""
-        self._call("PUT", "/outcome", body=json.dumps(outcome).encode())
+        self._call("PUT", "/outcome", body=outcome.model_dump_json().encode())
 
     def _download(self, path: str, target: Path) -> None:
         with self._open(self._request("GET", path)) as answer, target.open("wb") as file:
@@ -82,7 +83,7 @@ class PodClient:
             content: bytes = answer.read()
             return content
 
-    def _request(self, method: str, path: str, data: Any = None) -> urllib.request.Request:
+    def _request(self, method: str, path: str, data: bytes | BinaryIO | None = None) -> urllib.request.Request:
         request = urllib.request.Request(self._url + path, data=data, method=method)
         request.add_header("authorization", f"Bearer {self._token}")
         if isinstance(data, bytes):
@@ -91,15 +92,16 @@ class PodClient:
             request.add_header("content-type", "application/octet-stream")
         return request
 
-    def _open(self, request: urllib.request.Request) -> Any:
+    def _open(self, request: urllib.request.Request) -> HTTPResponse:
         try:
-            return self._opener.open(request, timeout=_TIMEOUT_S)
+            answer: HTTPResponse = self._opener.open(request, timeout=_TIMEOUT_S)
         except urllib.error.HTTPError as error:
             with error:
                 detail = _detail(error.read())
             if error.code >= 500 or error.code == 429:
                 raise OSError(f"the service answered {error.code} {detail}") from None
             raise RunOver(f"the service answered {error.code} {detail}") from None
+        return answer
 
 
 def _detail(body: bytes) -> str:

@@ -6,13 +6,15 @@ import json
 import shutil
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from capstan_packages.errors import PackageError
 from capstan_packages.reader import read_package
 from capstan_packages.writer import write_package
 from capstan_servicekit.jobs.api import Job, JobRefused
+from capstan_training.domain.jobs import ChildRun, PipelineToRun, RunPipelineResult
 from capstan_training.domain.pipelines import HOLDOUT, METRICS, PACKAGE
 from capstan_training.jobs.artifacts import check_holdout, find_artifact, read_metrics
 from capstan_training.jobs.child import run_child
@@ -22,34 +24,32 @@ class PipelineKilled(RuntimeError):
     """A signal ended the pipeline's process."""
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Input: `ir` (path), `arguments`, `label`, `threads`, `output` (path that grows as the run goes on; none: stdout).
-
-    Result: either `failed` (a sentence), or `package` and `holdout` (paths below the scratch folder), `digest`,
-    `metrics`. JobRefused when an artifact breaks a rule.
-    """
+def run(job: Job) -> RunPipelineResult:
+    """JobRefused when an artifact breaks a rule; PipelineKilled."""
+    given = job.read(PipelineToRun)
     root, order = job.scratch / "root", job.scratch / "order.json"
     outputs, failure = job.scratch / "outputs.json", job.scratch / "failure.txt"
     root.mkdir()
-    told = {"ir": job.input["ir"], "arguments": job.input["arguments"], "root": str(root)}
-    order.write_text(json.dumps({**told, "outputs": str(outputs), "failure": str(failure)}))
-    with _output(job.input["output"]) as output:
+    child = ChildRun(given.ir, given.arguments, str(root), str(outputs), str(failure))
+    order.write_text(json.dumps(asdict(child)))
+    with _output(given.output) as output:
         status = run_child(
-            f"{__package__}.run_child", str(order), folder=job.scratch, output=output, threads=job.input["threads"]
+            f"{__package__}.run_child", str(order), folder=job.scratch, output=output, threads=given.threads
         )
     if status < 0:
         raise PipelineKilled(f"the pipeline's process was ended by signal {-status}")
     if status != 0:
-        return {"failed": failure.read_text() if failure.exists() else f"the pipeline ended with status {status}"}
-    return _collect(root, json.loads(outputs.read_text()), job)
+        sentence = failure.read_text() if failure.exists() else ""
+        return RunPipelineResult(failed=sentence or f"the pipeline ended with status {status}")
+    return _collect(root, json.loads(outputs.read_text()), job.scratch, given.label)
 
 
 def _output(path: str | None) -> AbstractContextManager[BinaryIO]:
     return Path(path).open("ab") if path is not None else nullcontext(sys.stdout.buffer)
 
 
-def _collect(root: Path, outputs: dict[str, Any], job: Job) -> dict[str, Any]:
-    made, package = find_artifact(root, PACKAGE, outputs), job.scratch / "package.tar"
+def _collect(root: Path, outputs: dict[str, str], scratch: Path, label: str) -> RunPipelineResult:
+    made, package = find_artifact(root, PACKAGE, outputs), scratch / "package.tar"
     try:
         if made.path.is_dir() and not made.path.is_symlink():
             digest = write_package(made.path, package)
@@ -64,11 +64,10 @@ def _collect(root: Path, outputs: dict[str, Any], job: Job) -> dict[str, Any]:
             errors=[(f"package/{error.place}", error.detail)],
         ) from error
     holdout = find_artifact(root, HOLDOUT, outputs)
-    rows = check_holdout(holdout.path, job.input["label"])
-    return {
-        "package": str(package),
-        "digest": digest,
-        "holdout": str(holdout.path),
-        "holdout_rows": rows,
-        "metrics": read_metrics(root, METRICS, outputs),
-    }
+    return RunPipelineResult(
+        package=str(package),
+        digest=digest,
+        holdout=str(holdout.path),
+        holdout_rows=check_holdout(holdout.path, label),
+        metrics=read_metrics(root, METRICS, outputs),
+    )

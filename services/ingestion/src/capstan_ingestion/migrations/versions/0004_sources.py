@@ -20,5 +20,5 @@ def upgrade() -> None:
         source = spec.get("source")
         if isinstance(source, dict) and source.get("url", "") is None:
             del source["url"]
-            found = sa.update(DATASETS).where(DATASETS.c.project == project, DATASETS.c.name == name)
-            connection.execute(found.values(spec=spec))
+            statement = sa.update(DATASETS).where(DATASETS.c.project == project, DATASETS.c.name == name)
+            connection.execute(statement.values(spec=spec))

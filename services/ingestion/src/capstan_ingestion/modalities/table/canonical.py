@@ -71,14 +71,14 @@ def _column(
         raise FileRefused(
             Refusal("unknown-type", f"{name}: has the type {values.type}, which is not kept; {remedy}", name)
         )
-    found = str(values.type) if stored is None else type_name(stored)
+    type_in_file = str(values.type) if stored is None else type_name(stored)
     known = declared or (None if earlier == "null" else earlier)
-    wanted = known or ("timestamp" if name in clocks and found == "date" else found)
+    wanted = known or ("timestamp" if name in clocks and type_in_file == "date" else type_in_file)
     if name in clocks and wanted != "timestamp":
-        raise FileRefused(_no_clock(name, values, found))
-    if found not in (wanted, "null") and not _may_become(found, wanted, declared=declared is not None):
-        example = _example(values) if found == "string" else None
-        raise FileRefused(wrong_type(name, found, wanted, declared=declared is not None, example=example))
+        raise FileRefused(_no_clock(name, values, type_in_file))
+    if type_in_file not in (wanted, "null") and not _may_become(type_in_file, wanted, declared=declared is not None):
+        example = _example(values) if type_in_file == "string" else None
+        raise FileRefused(wrong_type(name, type_in_file, wanted, declared=declared is not None, example=example))
     target = plain_type(wanted) or stored
     assert target is not None  # a declared type is plain
     made = _cast(name, values, target)
@@ -87,18 +87,20 @@ def _column(
     return made
 
 
-def _may_become(found: str, wanted: str, *, declared: bool) -> bool:
-    if "<" in found or is_nested(wanted):
+def _may_become(type_in_file: str, wanted: str, *, declared: bool) -> bool:
+    if "<" in type_in_file or is_nested(wanted):
         return False
     # A column that is declared may be read as any plain type that takes all its values.
-    return declared or (found.partition("(")[0], wanted.partition("(")[0]) in _WIDENED
+    return declared or (type_in_file.partition("(")[0], wanted.partition("(")[0]) in _WIDENED
 
 
-def _no_clock(name: str, values: pa.ChunkedArray, found: str) -> Refusal:
-    example = _example(values) if found == "string" else None
-    told = wrong_type(name, found, "timestamp", example=example).sentence.rpartition("; ")[2] if example else ""
-    remedy = told or "send timestamps (in CSV: 2013-01-31T05:15:00Z)"
-    return Refusal("wrong-type", f"{name}: is {found}, but it tells a time: {remedy}", name)
+def _no_clock(name: str, values: pa.ChunkedArray, type_in_file: str) -> Refusal:
+    example = _example(values) if type_in_file == "string" else None
+    advice = (
+        wrong_type(name, type_in_file, "timestamp", example=example).sentence.rpartition("; ")[2] if example else ""
+    )
+    remedy = advice or "send timestamps (in CSV: 2013-01-31T05:15:00Z)"
+    return Refusal("wrong-type", f"{name}: is {type_in_file}, but it tells a time: {remedy}", name)
 
 
 def _example(values: pa.ChunkedArray) -> str | None:
@@ -121,6 +123,7 @@ def _cast(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> pa.Chunked
             values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
         if pa.types.is_decimal(wanted) and pa.types.is_integer(values.type):
             values = values.cast(pa.decimal128(20, 0))
+        _check_whole(name, values, wanted)
         # Digits below a microsecond are dropped; every other loss is an error.
         truncate = pa.types.is_timestamp(wanted) or pa.types.is_time(wanted)
         options = pc.CastOptions(wanted, allow_time_truncate=truncate)
@@ -128,6 +131,21 @@ def _cast(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> pa.Chunked
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         text = f"{name}: cannot be held as {type_name(wanted)}: {str(error).splitlines()[0][:200]}"
         raise FileRefused(Refusal("wrong-type", f"{text}; declare another type under `columns`", name)) from error
+
+
+def _check_whole(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> None:
+    """FileRefused where an integer is or would be a float that stands for several: from 2^53 on."""
+    if pa.types.is_floating(values.type) and (pa.types.is_integer(wanted) or pa.types.is_decimal(wanted)):
+        largest = pc.max(pc.abs(values)).as_py()
+        if largest is not None and largest >= 2.0**53:
+            text = f"{name}: {largest:.0f} is a float in the file, which stands for several integers: the last digits"
+            remedy = "are lost; write the column as integers or text (in pandas: `Int64` keeps integers beside nulls)"
+            raise FileRefused(Refusal("wrong-type", f"{text} {remedy}", name))
+    if pa.types.is_decimal(values.type) and values.type.scale == 0 and pa.types.is_floating(wanted):
+        largest = max((abs(value) for value in values.drop_null().to_pylist()), default=0)
+        if largest >= 2**53:
+            text = f"{name}: {largest} is an integer that a float does not hold"
+            raise FileRefused(Refusal("wrong-type", f"{text}; declare decimal(38,0) or string under `columns`", name))
 
 
 def _check_years(name: str, values: pa.ChunkedArray) -> None:

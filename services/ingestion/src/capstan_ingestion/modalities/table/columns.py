@@ -20,7 +20,7 @@ from capstan_ingestion.domain.columns import (
 from capstan_ingestion.domain.contract import Expectation
 from capstan_ingestion.domain.file_refused import UNNAMED, FileRefused
 from capstan_ingestion.media.port import unreadable
-from capstan_ingestion.modalities.port import Found
+from capstan_ingestion.modalities.port import Finding
 
 
 def medium_spec(dataset: DatasetSpec, kind: str) -> Medium:
@@ -47,7 +47,7 @@ def types_in_file(dataset: DatasetSpec, earlier: Mapping[str, str]) -> dict[str,
     return {file_name.get(name, name): type_ for name, type_ in known.items()}
 
 
-def without_index(table: pa.Table, dataset: DatasetSpec, earlier: Mapping[str, str]) -> tuple[pa.Table, list[Found]]:
+def without_index(table: pa.Table, dataset: DatasetSpec, earlier: Mapping[str, str]) -> tuple[pa.Table, list[Finding]]:
     """The table without the columns that have no name and that the dataset does not know, and a note for each.
 
     The first of a file is the row index that data frames write beside the data; an empty one is what a delimiter at the
@@ -67,7 +67,7 @@ def without_index(table: pa.Table, dataset: DatasetSpec, earlier: Mapping[str, s
         what = "is empty" if empty else "is the row index that data frames write (`index=False` leaves it out)"
         left_out.append(name)
         text = f"{name}: this column has no name and {what}; it is not stored; `rename: {{{name!r}: ...}}` keeps it"
-        notes.append(Found(_note(name, text)))
+        notes.append(Finding(_note(name, text)))
     return table.drop_columns(left_out) if left_out else table, notes
 
 

@@ -8,17 +8,16 @@ from collections.abc import Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from capstan_ingestion.modalities.port import NO_ROWS, Found, Rows
+from capstan_ingestion.modalities.port import NO_ROWS, Finding, Rows
 
 _LONGEST = 2000
 
 
-def write_failing_rows(table: pa.Table, checks: Sequence[Found], path: Path, *, cap: int) -> int:
+def write_failing_rows(table: pa.Table, checks: Sequence[Finding], path: Path, *, cap: int) -> int:
     """Write up to `cap` failing rows as a JSON list, rows of critical checks first; how many rows fail in all."""
     failed = [check for check in checks if check.result.outcome == "failed" and len(check.rows)]
     critical = _union([check.rows for check in failed if check.result.severity == "critical"])
@@ -41,7 +40,7 @@ def _union(parts: list[Rows]) -> Rows:
     return np.unique(np.concatenate(parts)) if parts else NO_ROWS
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """A value as JSON has it: instants as ISO 8601, decimals and durations as text, bytes as hex."""
     if isinstance(value, str):
         return value[:_LONGEST]

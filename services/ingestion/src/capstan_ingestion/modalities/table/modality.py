@@ -14,7 +14,7 @@ from capstan_ingestion.domain.contract import Expectation, read_contract
 from capstan_ingestion.domain.file_refused import FileRefused
 from capstan_ingestion.media.packed import read_file
 from capstan_ingestion.media.port import Reading
-from capstan_ingestion.modalities.port import STEPS, Arrived, Engine, Found, Outcome, Progress
+from capstan_ingestion.modalities.port import STEPS, Arrived, Engine, Finding, Outcome, Progress
 from capstan_ingestion.modalities.table.canonical import canonical, columns_of, write
 from capstan_ingestion.modalities.table.columns import (
     check_columns,
@@ -53,9 +53,9 @@ class Table:
             return _refused(refused.refusals, rows)
         progress(1, STEPS, "checking the contract")
         assert isinstance(dataset.contract, dict)
-        found = [*notes, *check_rows(table, dataset, contract), *engine.validate(table, dataset.contract, contract)]
+        findings = [*notes, *check_rows(table, dataset, contract), *engine.validate(table, dataset.contract, contract)]
         progress(3, STEPS, "writing")
-        return _outcome(arrived, table, found, engine.name())
+        return _outcome(arrived, table, findings, engine.name())
 
 
 def _read(arrived: Arrived) -> pa.Table:
@@ -68,7 +68,7 @@ def _read(arrived: Arrived) -> pa.Table:
     return read_file(arrived.path, arrived.form, how, arrived.scratch)
 
 
-def _fit(table: pa.Table, arrived: Arrived, contract: Sequence[Expectation]) -> tuple[pa.Table, list[Found]]:
+def _fit(table: pa.Table, arrived: Arrived, contract: Sequence[Expectation]) -> tuple[pa.Table, list[Finding]]:
     """The table in canonical form, with every column that something reads, in the order of the earlier files."""
     dataset, earlier = arrived.dataset, arrived.earlier
     table, notes = without_index(table, dataset, earlier)
@@ -81,10 +81,10 @@ def _fit(table: pa.Table, arrived: Arrived, contract: Sequence[Expectation]) -> 
     return made, notes
 
 
-def _outcome(arrived: Arrived, table: pa.Table, found: Sequence[Found], engine: str) -> Outcome:
-    results = [check.result for check in found]
+def _outcome(arrived: Arrived, table: pa.Table, findings: Sequence[Finding], engine: str) -> Outcome:
+    results = [check.result for check in findings]
     passed = all(result.outcome == "passed" for result in results if result.severity == "critical")
-    failing = write_failing_rows(table, found, arrived.scratch / FAILING_ROWS, cap=arrived.max_failing_rows)
+    failing = write_failing_rows(table, findings, arrived.scratch / FAILING_ROWS, cap=arrived.max_failing_rows)
     if passed:
         write(table, arrived.scratch / CANONICAL)
     times = pc.min_max(table[arrived.dataset.event_time]).as_py()

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import CheckResult
 from capstan_ingestion.domain.contract import Expectation, asks_not_null, asks_unique
-from capstan_ingestion.modalities.port import Found, Rows
+from capstan_ingestion.modalities.port import Finding, Rows
 
 
-def check_rows(table: pa.Table, dataset: DatasetSpec, contract: Sequence[Expectation]) -> Iterator[Found]:
+def check_rows(table: pa.Table, dataset: DatasetSpec, contract: Sequence[Expectation]) -> Iterator[Finding]:
     """Each rule that some row breaks. Where the contract speaks of keys or nulls itself, the contract decides."""
     for name in table.column_names:
         if pa.types.is_floating(table[name].type):
@@ -32,21 +32,21 @@ def _places(mask: pa.ChunkedArray | pa.Array) -> Rows:
     return np.flatnonzero(flags).astype(np.int64)
 
 
-def _infinite(table: pa.Table, name: str) -> Iterator[Found]:
+def _infinite(table: pa.Table, name: str) -> Iterator[Finding]:
     rows = _places(pc.is_inf(table[name]))
     if len(rows):
         text = f"{name}: {len(rows):,} of {table.num_rows:,} rows are infinite, the first is row {rows[0]:,}"
         yield _failed(f"{name}:finite", "finite-values", name, rows, table, text)
 
 
-def _nulls(table: pa.Table, name: str, role: str) -> Iterator[Found]:
+def _nulls(table: pa.Table, name: str, role: str) -> Iterator[Finding]:
     if table[name].null_count:
         rows = _places(pc.is_null(table[name]))
         text = f"{name}: {len(rows):,} of {table.num_rows:,} rows are null, but it is {role}"
         yield _failed(f"{name}:present", "values-present", name, rows, table, text)
 
 
-def _repeated(table: pa.Table, keys: list[str]) -> Iterator[Found]:
+def _repeated(table: pa.Table, keys: list[str]) -> Iterator[Finding]:
     codes = np.zeros(table.num_rows, dtype=np.int64)
     for key in keys:
         values = table[key].combine_chunks().dictionary_encode(null_encoding="encode")
@@ -59,7 +59,7 @@ def _repeated(table: pa.Table, keys: list[str]) -> Iterator[Found]:
         yield _failed("keys:unique", "keys-unique", keys[0] if len(keys) == 1 else None, rows, table, text)
 
 
-def _failed(key: str, rule: str, column: str | None, rows: Rows, table: pa.Table, text: str) -> Found:
+def _failed(key: str, rule: str, column: str | None, rows: Rows, table: pa.Table, text: str) -> Finding:
     result = CheckResult(
         key=key,
         expectation=f"capstan:{rule}",
@@ -70,4 +70,4 @@ def _failed(key: str, rule: str, column: str | None, rows: Rows, table: pa.Table
         failing_share=len(rows) / table.num_rows if table.num_rows else 0.0,
         sentence=text,
     )
-    return Found(result, rows)
+    return Finding(result, rows)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from capstan_contracts.loop import FeatureDefinitions
 from capstan_contracts.rest.registry import ApprovalGiven
-from capstan_servicekit.jobs.api import Job
+from capstan_registry.domain.jobs import PromotionToJudge
+
+ReportProgress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -28,22 +29,20 @@ class Case:
     requested_by: str
     approval: ApprovalGiven | None
     resamples: int
-    progress: Callable[[int, int, str], None]
+    progress: ReportProgress
 
     @classmethod
-    def of(cls, job: Job, columns: frozenset[str]) -> Case:
+    def of(cls, given: PromotionToJudge, columns: frozenset[str], progress: ReportProgress) -> Case:
         """Read a job's input."""
-        given: dict[str, Any] = job.input
-        champion, holdout, approval = given["champion"], given["holdout"], given["approval"]
         return cls(
-            candidate=Path(given["candidate"]),
-            champion=Path(champion) if champion else None,
-            holdout=Path(holdout) if holdout else None,
+            candidate=Path(given.candidate),
+            champion=Path(given.champion) if given.champion else None,
+            holdout=Path(given.holdout) if given.holdout else None,
             columns=columns,
-            definitions=FeatureDefinitions.model_validate(given["definitions"]),
-            task=given["task"],
-            requested_by=given["requested_by"],
-            approval=ApprovalGiven.model_validate(approval) if approval else None,
-            resamples=given["resamples"],
-            progress=job.progress,
+            definitions=FeatureDefinitions.model_validate(given.definitions),
+            task=given.task,
+            requested_by=given.requested_by,
+            approval=ApprovalGiven.model_validate(given.approval) if given.approval else None,
+            resamples=given.resamples,
+            progress=progress,
         )

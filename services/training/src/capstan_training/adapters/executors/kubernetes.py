@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from importlib.metadata import version as distribution_version
-from typing import Any
 
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.objects.port import ObjectStore
@@ -20,7 +19,7 @@ from capstan_training.actions.ports import (
 from capstan_training.adapters.kubernetes_api import KubernetesApi, KubernetesRefused
 from capstan_training.adapters.pod_log import PodLog, Position
 from capstan_training.adapters.run_job import ATTEMPT, RUN, Place, job, secret
-from capstan_training.domain.pod_state import Seen, finished, said, see
+from capstan_training.domain.pod_state import Object, Seen, finished, said, see
 from capstan_training.settings import Settings
 
 _SLOWER_S = 2.0
@@ -60,7 +59,7 @@ class KubernetesExecutor:
 
     async def run(self, order: PipelineOrder, output: Output) -> PipelineResult:
         """Run to the end. See the port."""
-        jobs = [one for one in await self._jobs(order.run) if "deletionTimestamp" not in one["metadata"]]
+        jobs = [job for job in await self._jobs(order.run) if "deletionTimestamp" not in job["metadata"]]
         newest = max(jobs, key=_attempt, default=None)
         result = await self._handover.outcome(order.run)
         if result is not None:
@@ -72,31 +71,31 @@ class KubernetesExecutor:
 
     async def end(self, run: str) -> None:
         """Delete the run's Jobs that are not over yet. Those that are stay for a day, to be looked at."""
-        for one in await self._jobs(run):
-            if not finished(one) and not said(await self._pods(one)):
-                await self._api.delete_job(one["metadata"]["name"])
+        for watched in await self._jobs(run):
+            if not finished(watched) and not said(await self._pods(watched)):
+                await self._api.delete_job(watched["metadata"]["name"])
 
     async def close(self) -> None:
         """Let go; the Jobs go on."""
         await self._api.close()
 
-    async def _start(self, order: PipelineOrder, attempt: int) -> dict[str, Any]:
+    async def _start(self, order: PipelineOrder, attempt: int) -> Object:
         made = await self._api.create_job(job(order, self._place, attempt))
         if made is None:
             raise RunLost(f"another process is starting attempt {attempt} of the run {order.run}")
         await self.give_token(order, made)
         return made
 
-    async def give_token(self, order: PipelineOrder, made: dict[str, Any]) -> None:
+    async def give_token(self, order: PipelineOrder, made: Object) -> None:
         """Make the Job's Secret, unless it is there."""
         token = await self._handover.new_token(order.run)
         await self._api.create_secret(secret(order, self._place, _attempt(made), token, made))
 
-    async def look(self, watched: dict[str, Any]) -> Seen:
+    async def look(self, watched: Object) -> Seen:
         """What has become of a Job."""
         name = watched["metadata"]["name"]
-        found = next((one for one in await self._jobs(watched["metadata"]["labels"][RUN]) if _name(one) == name), None)
-        return see(found, await self._pods(watched))
+        jobs = await self._jobs(watched["metadata"]["labels"][RUN])
+        return see(next((job for job in jobs if _name(job) == name), None), await self._pods(watched))
 
     def follow(self, order: PipelineOrder, output: Output, pod: Position, skip: int) -> PodLog:
         """The pod's log from a position on."""
@@ -111,10 +110,10 @@ class KubernetesExecutor:
         """Between two looks at a pod that is to start and at one that runs; and the patience."""
         return self._poll_s, max(self._poll_s, min(_SLOWER_S, self._poll_s * 4)), self._patience_s
 
-    async def _jobs(self, run: str) -> list[dict[str, Any]]:
+    async def _jobs(self, run: str) -> list[Object]:
         return await self._api.jobs(f"{RUN}={run}")
 
-    async def _pods(self, of: dict[str, Any]) -> list[dict[str, Any]]:
+    async def _pods(self, of: Object) -> list[Object]:
         return await self._api.pods(f"batch.kubernetes.io/job-name={_name(of)}")
 
     async def _rest_of_log(self, order: PipelineOrder, output: Output) -> None:
@@ -168,9 +167,7 @@ class _Follower:
 class _Watch:
     """One Job, from here to its end."""
 
-    def __init__(
-        self, executor: KubernetesExecutor, order: PipelineOrder, output: Output, watched: dict[str, Any]
-    ) -> None:
+    def __init__(self, executor: KubernetesExecutor, order: PipelineOrder, output: Output, watched: Object) -> None:
         self._executor, self._order, self._output, self._job = executor, order, output, watched
         self._follower = _Follower(executor, order, output)
         self._stuck_since: float | None = None
@@ -241,9 +238,9 @@ class _Watch:
         return f"it could not start within {self._order.timeout_s:g} s{why}"
 
 
-def _name(thing: dict[str, Any]) -> str:
+def _name(thing: Object) -> str:
     return str(thing["metadata"]["name"])
 
 
-def _attempt(one: dict[str, Any]) -> int:
-    return int(one["metadata"]["labels"][ATTEMPT])
+def _attempt(job: Object) -> int:
+    return int(job["metadata"]["labels"][ATTEMPT])

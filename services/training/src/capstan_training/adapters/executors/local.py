@@ -6,9 +6,10 @@ import asyncio
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
+from capstan_contracts.documents import Scalar
 from capstan_servicekit.errors import Upstream
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_training.actions.ports import (
@@ -20,11 +21,11 @@ from capstan_training.actions.ports import (
     PipelineResult,
     PipelineTimedOut,
 )
+from capstan_training.domain.jobs import GROUP, PipelineToRun, RunPipelineResult
 from capstan_training.domain.transcript import plain
 from capstan_training.settings import Settings
 
-GROUP = "training"
-JOB = "capstan_training.jobs.run_pipeline:run"
+RUN = JobKind(GROUP, "capstan_training.jobs.run_pipeline:run", PipelineToRun, RunPipelineResult)
 _CHUNK = 256 * 1024
 
 
@@ -49,18 +50,18 @@ class LocalExecutor:
         log = order.folder / "output.log"
         await asyncio.to_thread(log.touch)
         await output.begins()
-        input_ = {
-            "ir": str(await self._objects.local_path(order.project, order.ir)),
-            "arguments": await self._arguments(order),
-            "label": order.label,
-            "threads": order.threads,
-            "output": str(log),
-        }
+        given = PipelineToRun(
+            ir=str(await self._objects.local_path(order.project, order.ir)),
+            arguments=await self._arguments(order),
+            label=order.label,
+            threads=order.threads,
+            output=str(log),
+        )
         tail = _Tail(log, output)
         follow = asyncio.create_task(tail.follow(self._poll_s))
         try:
-            result = await self._pool.run(
-                GROUP, JOB, input_, scratch=order.folder, timeout_s=order.timeout_s, memory_mb=order.memory_mb
+            result = await self._pool.call(
+                RUN, given, scratch=order.folder, timeout_s=order.timeout_s, memory_mb=order.memory_mb
             )
         except JobTimedOut as error:
             raise PipelineTimedOut(f"it ran longer than {order.timeout_s:g} s") from error
@@ -70,8 +71,8 @@ class LocalExecutor:
             follow.cancel()
             await asyncio.gather(follow, return_exceptions=True)
             await tail.drain()
-        if "failed" in result:
-            raise PipelineFailed(plain(str(result["failed"])))
+        if result.failed:
+            raise PipelineFailed(plain(result.failed))
         return await self._result(result, order)
 
     async def end(self, run: str) -> None:
@@ -81,7 +82,7 @@ class LocalExecutor:
         """Kill the worker and everything below it."""
         await self._pool.close()
 
-    async def _arguments(self, order: PipelineOrder) -> dict[str, Any]:
+    async def _arguments(self, order: PipelineOrder) -> dict[str, Scalar]:
         if not order.wants_training_set:
             return dict(order.arguments)
         stored = await self._objects.local_path(order.project, order.training_set)
@@ -90,13 +91,13 @@ class LocalExecutor:
         await asyncio.to_thread(shutil.copyfile, stored, training_set)
         return {**order.arguments, "training_set": str(training_set)}
 
-    async def _result(self, result: dict[str, Any], order: PipelineOrder) -> PipelineResult:
+    async def _result(self, result: RunPipelineResult, order: PipelineOrder) -> PipelineResult:
         folder = order.folder
-        files = [folder / Path(result[name]).relative_to(folder) for name in ("package", "holdout")]
+        files = [folder / Path(made).relative_to(folder) for made in (result.package, result.holdout)]
         package, holdout = [await self._objects.put_file(order.project, file) for file in files]
-        if package != result["digest"]:
+        if package != result.digest:
             raise Upstream("The package changed on its way to the object store")
-        return PipelineResult(package, holdout, result["metrics"])
+        return PipelineResult(package, holdout, result.metrics)
 
 
 class _Tail:

@@ -1,0 +1,55 @@
+"""What the jobs of ingestion are given and what they make. Files are paths, times ISO 8601 texts in UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from capstan_contracts.documents import JsonObject
+
+
+@dataclass(frozen=True)
+class FileToCheck:
+    """A batch as it arrived. `form` is a Form as text, `dataset` its DatasetSpec as JSON.
+
+    `earlier`: the columns (name to type) that the batch has to keep. The limits are those of `file_refused.Limits`, and
+    the most failing rows that are written down.
+    """
+
+    path: str
+    form: str
+    dataset: JsonObject
+    earlier: dict[str, str]
+    max_columns: int
+    max_table_bytes: int
+    max_failing_rows: int
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """`verdict` is a Verdict as JSON. `canonical` and `failing_rows` are names of files in scratch."""
+
+    verdict: JsonObject
+    columns: dict[str, str]
+    event_time_min: str | None
+    event_time_max: str | None
+    canonical: str | None
+    failing_rows: str | None
+    failing_total: int
+
+
+@dataclass(frozen=True)
+class FileToPlace:
+    """`source` goes under `path` into the store (the folder `files/md5`), beside the `kept` files: path to md5."""
+
+    store: str
+    path: str
+    source: str
+    kept: dict[str, str]
+
+
+@dataclass(frozen=True)
+class PlacedFile:
+    """DVC's digests of the file and of the folder that it now lies in."""
+
+    md5: str
+    dvc_md5: str
