@@ -51,6 +51,20 @@ def test_a_request_from_before_all_that_is_kept_is_unknown(tmp_path: Path) -> No
     assert counters.lookup_errors == 0
 
 
+def test_a_bool_is_looked_up_by_a_bool_and_stays_one(tmp_path: Path) -> None:
+    key, column = OnlineColumn("open", "bool"), OnlineColumn("busy", "bool")
+    schema = OnlineSchema("shops", "0" * 64, (key,), (column,))
+    with OnlineWriter(tmp_path / "online" / "default", schema) as writer:
+        writer.write([EntityRow((True,), 0, 0, (False,)), EntityRow((False,), 0, 0, (None,))])
+        writer.commit()
+    lookup = EntityLookup("shops", schema.version, {"open": KeySource("open")}, ("shops__busy",), None)
+    with closing(open_views(tmp_path / "online")) as views:
+        got = Lookups("default", [lookup], views, Counters()).find({"open": [True, False, None]}, [1, 1, 1])
+    assert got.columns["shops__busy"] == [False, None, None]
+    assert got.status["shops"] == ["present", "present", "missing"]
+    assert got.keys["shops"] == {"open": [True, False, None]}
+
+
 def test_a_damaged_entity_is_null_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, ("bread", 3, 1.0, False))
     path = read_pointer(tmp_path / "online" / "default", "prices")
