@@ -38,6 +38,27 @@ SHARE: Final[Limits] = (0.0, 1.0)
 NOT_NEGATIVE: Final[Limits] = (0.0, math.inf)
 
 
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """How much worse is still as good, where a loop says nothing: in the metric's unit, or a share of the champion's.
+
+    docs/statistics/champion-gate.md has the reasons.
+    """
+
+    size: float
+    relative: bool = False
+
+    def of(self, champion: float) -> float:
+        """In the metric's unit."""
+        return self.size * abs(champion) if self.relative else self.size
+
+
+TWO_PERCENT: Final = Margin(0.02, relative=True)
+"""For errors, whose unit only the user knows."""
+ONE_POINT: Final = Margin(0.01)
+"""For shares: one point of a hundred."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Metric(ABC):
     """One metric. A member gives `measure`; interval and resampling have defaults that work for every metric."""
@@ -51,6 +72,8 @@ class Metric(ABC):
     """The least and the greatest value that is possible."""
     undefined_when: str
     """Completes `it is not defined when ...`."""
+    margin: Margin = TWO_PERCENT
+    """The margin of a champion gate that states none."""
     source: str
     """Where the definition is from, and how this one treats its edges."""
 

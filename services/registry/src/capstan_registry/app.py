@@ -19,6 +19,7 @@ from capstan_registry.actions.reconcile import DistributeMissingLoops, Reconcile
 from capstan_registry.actions.record_decision import RecordDecision
 from capstan_registry.actions.register_version import RegisterVersion
 from capstan_registry.actions.request_promotion import AddPromotion, Promotions
+from capstan_registry.actions.roll_back import RollBack
 from capstan_registry.actions.warm_mlflow import WarmMlflow
 from capstan_registry.adapters.mlflow_catalogue import MlflowCatalogue
 from capstan_registry.adapters.mlflow_process import MlflowProcess
@@ -53,12 +54,13 @@ def compose(
         ProjectMissingAliases(database, clock, work, projection), DistributeMissingLoops(database, work, distribution)
     )
     judge = JudgePromotion(kit.jobs, kit.objects, timeout_s=settings.gates_timeout_s, resamples=settings.resamples)
-    record = RecordDecision(outbox, AppendToLedger(clock), CrownChampion(outbox, projection))
+    ledger, crown = AppendToLedger(clock), CrownChampion(outbox, projection)
+    record, roll_back = RecordDecision(outbox, ledger, crown), RollBack(database, clock, ledger, crown)
     return Service(
         kit,
         routers=[
             loops_router(ApplyLoop(database, clock, kit.peers, distribute, distribution), ReadLoops(database)),
-            models_router(ReadModels(database), Promotions(database, clock, work, promotions)),
+            models_router(ReadModels(database), Promotions(database, clock, work, promotions), roll_back),
             ledger_router(ReadLedger(database)),
             mlflow_router(ProxyRequests(database, server)),
         ],

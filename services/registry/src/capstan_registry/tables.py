@@ -37,7 +37,7 @@ class LoopRow(Base):
 
 
 class VersionRow(Base):
-    """A model version; one per run."""
+    """A model version; one per run. `training_set`: the rows that the run had, None for runs that did not say."""
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("project", "run", name="uq_versions_project"),)
@@ -48,6 +48,7 @@ class VersionRow(Base):
     package: Mapped[str] = mapped_column(String(64))
     run: Mapped[str] = mapped_column(String(36))
     holdout: Mapped[str | None] = mapped_column(String(64))
+    training_set: Mapped[str | None] = mapped_column(String(64))
     dataset: Mapped[str] = mapped_column(String(63))
     dataset_version: Mapped[str] = mapped_column(String(64))
     metrics: Mapped[dict[str, float]] = mapped_column(Json)

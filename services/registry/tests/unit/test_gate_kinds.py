@@ -87,9 +87,14 @@ def files(tmp_path_factory: pytest.TempPathFactory, make_package: Any, make_hold
 
 def given(files: dict[str, Path], definitions: Any, gates: list[Any], candidate: str = "package", **more: Any) -> Any:
     return {
-        "candidate": str(files[candidate]), "champion": None, "holdout": str(files["holdout"]), "gates": gates,
-        "definitions": definitions, "task": None, "requested_by": "ada", "approval": None, "resamples": 1000,
+        "candidate": version_files(2, files[candidate], files["holdout"]), "champion": None, "former": [],
+        "event_time": "scheduled", "gates": gates, "definitions": definitions, "task": None, "requested_by": "ada",
+        "approval": None, "resamples": 1000,
     } | more  # fmt: skip
+
+
+def version_files(version: int, package: Path, holdout: Path) -> Any:
+    return {"version": version, "package": str(package), "holdout": str(holdout), "training_set": None}
 
 
 @pytest.fixture
@@ -121,7 +126,7 @@ class Fixtures:
 
     @pytest.fixture
     def judge_nothing(self, judge_with: Callable[..., GateFigure], files: dict[str, Path]) -> Judge:
-        return lambda gate: judge_with(gate, candidate=str(files["nothing"]))
+        return lambda gate: judge_with(gate, candidate=version_files(2, files["nothing"], files["holdout"]))
 
 
 @pytest.mark.parametrize("kind", sorted(EXAMPLES))
@@ -210,7 +215,8 @@ def test_a_gate_that_is_known_and_not_in_code_is_refused_with_a_sentence(
 def test_evidence_is_made_only_when_it_is_asked_for_and_only_for_who_declared_it(
     files: dict[str, Path], definitions: Any, tmp_path: Path
 ) -> None:
-    job = Job(given(files, definitions, []) | {"holdout": "/nowhere"}, tmp_path)
+    nowhere = version_files(2, files["package"], Path("/nowhere"))
+    job = Job(given(files, definitions, []) | {"candidate": nowhere}, tmp_path)
     evidence = Evidence(Case.of(job.read(PromotionToJudge), frozenset(), job.progress))
     assert evidence.limited({Need.PACKAGE_BYTES}).package_bytes == files["package"].stat().st_size
     assert evidence.scores() is None

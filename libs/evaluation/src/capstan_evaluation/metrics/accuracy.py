@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from capstan_evaluation.arrays import Floats
-from capstan_evaluation.metric import ANY_PROBABILITIES, SHARE, MeanMetric
+from capstan_evaluation.metric import ANY_PROBABILITIES, ONE_POINT, SHARE, MeanMetric
 from capstan_evaluation.sample import Sample
 
 
@@ -22,6 +22,7 @@ ACCURACY: Final = MeanMetric(
     unit="share",
     higher_is_better=True,
     limits=SHARE,
+    margin=ONE_POINT,
     undefined_when="there is no row",
     source="Share of right decisions: probability of at least 0.5, or the most probable class (the first of equals)",
     per_item=hits,

@@ -10,7 +10,7 @@ import numpy as np
 from capstan_evaluation import intervals
 from capstan_evaluation.arrays import Drawn, Floats, Statistic
 from capstan_evaluation.intervals import Interval
-from capstan_evaluation.metric import CONFIDENCE, SCORES, SHARE, Metric
+from capstan_evaluation.metric import CONFIDENCE, ONE_POINT, SCORES, SHARE, Metric
 from capstan_evaluation.ranks import ScoreCounts, midranks
 from capstan_evaluation.sample import Sample
 
@@ -67,6 +67,7 @@ AUC: Final = Auc(
     unit="share",
     higher_is_better=True,
     limits=SHARE,
+    margin=ONE_POINT,
     undefined_when="the label has one class only",
     source="Hanley and McNeil (1982), The meaning and use of the area under a receiver operating characteristic curve",
 )

@@ -6,8 +6,9 @@ from typing import Final
 
 from capstan_contracts.events import GateFigure
 from capstan_registry.actions.promotion_case import PromotionCase
-from capstan_registry.domain.jobs import JudgedPromotion, PromotionToJudge
+from capstan_registry.domain.jobs import JudgedPromotion, PromotionToJudge, VersionFiles
 from capstan_registry.domain.verdict import no_quality
+from capstan_registry.tables import VersionRow
 from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool, ProgressReport
 from capstan_servicekit.objects.port import ObjectStore
@@ -40,15 +41,30 @@ class JudgePromotion:
     async def _given(self, project: str, case: PromotionCase) -> PromotionToJudge:
         spec, approval = case.loop.loop.spec, case.promotion.approval
         return PromotionToJudge(
-            candidate=await self._path(project, case.candidate.package),
-            champion=await self._path(project, case.champion.package) if case.champion else None,
-            holdout=await self._path(project, case.candidate.holdout) if case.candidate.holdout else None,
+            candidate=await self._files(project, case.candidate),
+            champion=await self._files(project, case.champion) if case.champion else None,
+            former=[await self._files(project, version) for version in case.former],
+            event_time=spec.dataset.event_time,
             gates=[gate.model_dump(mode="json", by_alias=True) for gate in spec.gates],
             definitions=case.loop.definitions.model_dump(mode="json", by_alias=True),
             task=spec.training.task,
             requested_by=case.promotion.requested_by,
             approval=approval.model_dump(mode="json") if approval else None,
             resamples=self._resamples,
+        )
+
+    async def _files(self, project: str, version: VersionRow) -> VersionFiles:
+        """The package has to be there; of rows that are gone it is not known any more what was in them."""
+        rows = {"holdout": version.holdout, "training_set": version.training_set}
+        there = {
+            name: await self._path(project, digest) if digest and await self._objects.exists(project, digest) else None
+            for name, digest in rows.items()
+        }
+        return VersionFiles(
+            version=version.version,
+            package=await self._path(project, version.package),
+            holdout=there["holdout"],
+            training_set=there["training_set"],
         )
 
     async def _path(self, project: str, digest: str) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import func, select
+
+from capstan_contracts.kinds.gates import ChampionGate
 from capstan_contracts.loop import ResolvedLoop
 from capstan_registry.actions.stored_loop import stored_loop
-from capstan_registry.tables import ChampionRow, LoopRow, PromotionRow, VersionRow
+from capstan_registry.domain.ledger import CROWNED
+from capstan_registry.tables import ChampionRow, LedgerRow, LoopRow, PromotionRow, VersionRow
 from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.errors import Conflict, NotFound
 
@@ -18,6 +22,8 @@ class PromotionCase:
     promotion: PromotionRow
     candidate: VersionRow
     champion: VersionRow | None
+    former: tuple[VersionRow, ...]
+    """Champions before this one, newest first, as many as a gate of the loop looks back to."""
     loop: ResolvedLoop
 
     @classmethod
@@ -37,4 +43,30 @@ class PromotionCase:
                 f"no loop {row.model!r} in project {project!r}, so there are no gates to decide by",
                 hint="Apply the loop, then ask for the promotion again.",
             )
-        return cls(row, candidate, champion, stored_loop(loop))
+        resolved = stored_loop(loop)
+        former = await _former(session, candidate, champion, look_back(resolved)) if champion else ()
+        return cls(row, candidate, champion, former, resolved)
+
+
+def look_back(loop: ResolvedLoop) -> int:
+    """To how many former champions the gates of a loop look back."""
+    return max((gate.look_back for gate in loop.loop.spec.gates if isinstance(gate, ChampionGate)), default=0)
+
+
+async def _former(
+    session: ReadSession, candidate: VersionRow, champion: VersionRow, count: int
+) -> tuple[VersionRow, ...]:
+    """Once each, by when they became champion last; neither the candidate nor the champion of now."""
+    last = func.max(LedgerRow.sequence)
+    crowned = (
+        select(LedgerRow.version)
+        .where(LedgerRow.project == candidate.project, LedgerRow.model == candidate.model)
+        .where(LedgerRow.decision.in_(CROWNED), LedgerRow.version.not_in((candidate.version, champion.version)))
+        .group_by(LedgerRow.version)
+        .order_by(last.desc())
+        .limit(count)
+    )
+    versions = (await session.scalars(crowned)).all()
+    return tuple(
+        [await session.get_one(VersionRow, (candidate.project, candidate.model, version)) for version in versions]
+    )

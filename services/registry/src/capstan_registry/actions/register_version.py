@@ -64,6 +64,7 @@ class RegisterVersion(Work[RunToRegister]):
                 package=run.package,
                 run=run.run,
                 holdout=run.holdout,
+                training_set=run.training_set,
                 dataset=run.dataset,
                 dataset_version=run.dataset_version,
                 metrics=run.metrics,

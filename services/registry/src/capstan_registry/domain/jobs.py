@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 Document = dict[str, object]
 """A model of the contracts as JSON: the other end parses it by the model that is named beside it."""
 
 
+class VersionFiles(TypedDict):
+    """A version: its package, the holdout that its run pinned, and the rows that the run had, holdout included."""
+
+    version: int
+    package: str
+    holdout: str | None
+    training_set: str | None
+    """None for runs of a release that did not keep it: what the version has learned is then not known."""
+
+
 @dataclass(frozen=True)
 class PromotionToJudge:
-    """One promotion: packages of candidate and champion (None while there is none), the holdout that the run pinned.
+    """One promotion: the candidate, the champion (None while there is none) and champions before it, newest first.
 
-    `task` is what the loop says that its model answers.
+    `task` is what the loop says that its model answers, `event_time` the name of its rows' time.
     """
 
-    candidate: str
-    champion: str | None
-    holdout: str | None
+    candidate: VersionFiles
+    champion: VersionFiles | None
+    former: list[VersionFiles]
+    event_time: str
     gates: list[Document]
     """Each a GateSpec."""
     definitions: Document

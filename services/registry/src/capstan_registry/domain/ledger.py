@@ -16,6 +16,9 @@ from typing import Final
 GENESIS: Final = "0" * 64
 APPROVED: Final = "approved"
 REFUSED: Final = "refused"
+ROLLED_BACK: Final = "rolled-back"
+CROWNED: Final = (APPROVED, ROLLED_BACK)
+"""Decisions after which the version is champion."""
 
 
 def canonical(value: object) -> str:

@@ -1,4 +1,4 @@
-"""No slice of the holdout drops against the champion."""
+"""No slice drops against the champion, on rows that neither has learned."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from capstan_contracts.kinds.gate_figures import SliceFigure, SliceFigures, Slic
 from capstan_contracts.kinds.gates import SliceGate
 from capstan_evaluation.arrays import Codes
 from capstan_evaluation.kinds import find
+from capstan_registry.gates.evidence.contest import Rival
 from capstan_registry.gates.evidence.evidence import Evidence, Need
 from capstan_registry.gates.metric_value import metric_value
 from capstan_registry.jobs.scoring import Holdout, Unusable
@@ -30,11 +31,12 @@ class SliceKind:
 
     def judge(self, evidence: Evidence, spec: SliceGate) -> GateFigure:
         """`observed` is the largest drop, `bound` the largest that is allowed; figures as in SliceFigures."""
-        overall = metric_value(find(spec.metric), evidence.candidate)
-        slices, skipped = _compare(evidence, spec)
+        rival = evidence.rival
+        overall = metric_value(find(spec.metric), evidence.candidate if rival is None else rival.candidate)
+        slices, skipped = _compare(evidence, rival, spec)
         figures: SliceFigures = {"slices": slices, "not_judged": skipped, "overall": overall}
         tail = f" {len(skipped)} slices were not judged." if skipped else ""
-        if evidence.champion is None:
+        if rival is None:
             return _not_judged(
                 spec, figures, f"Not judged: there is no champion yet, so no slice can have dropped.{tail}"
             )
@@ -68,11 +70,12 @@ def _not_judged(spec: SliceGate, figures: SliceFigures, sentence: str) -> GateFi
     )
 
 
-def _compare(evidence: Evidence, spec: SliceGate) -> tuple[list[SliceFigure], list[SliceSkipped]]:
-    metric, candidate, champion = find(spec.metric), evidence.candidate, evidence.champion
+def _compare(evidence: Evidence, rival: Rival | None, spec: SliceGate) -> tuple[list[SliceFigure], list[SliceSkipped]]:
+    metric, champion = find(spec.metric), None if rival is None else rival.champion
+    candidate, holdout = (evidence.candidate, evidence.holdout) if rival is None else (rival.candidate, rival.holdout)
     slices: list[SliceFigure] = []
     skipped: list[SliceSkipped] = []
-    for value, rows in _slices(evidence.holdout, spec.slice):
+    for value, rows in _slices(holdout, spec.slice):
         enough = len(rows) >= spec.min_rows
         new = metric.value(candidate.take(rows)) if enough else None
         old = None if champion is None or new is None else metric.value(champion.take(rows))

@@ -50,6 +50,17 @@ class Holdout:
         """How many rows there are."""
         return len(self.labels)
 
+    def take(self, rows: npt.NDArray[np.bool_]) -> Holdout:
+        """The rows of this mask."""
+        items = [item for item, wanted in zip(self.items, rows.tolist(), strict=True) if wanted]
+        return Holdout(items, self.task, self.labels[rows], self.table.filter(pa.array(rows)).combine_chunks())
+
+    def with_rows(self, other: Holdout) -> Holdout:
+        """These rows and then those of another holdout, of the columns that are here. ArrowException."""
+        tables = [self.table, other.table.select(self.table.column_names)]
+        table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+        return Holdout([*self.items, *other.items], self.task, np.concatenate([self.labels, other.labels]), table)
+
 
 def open_package(path: Path, who: str) -> ModelPackage:
     """Read a package and have its engine check it; Unusable with place and rule."""

@@ -8,18 +8,41 @@ from pathlib import Path
 
 from capstan_contracts.loop import FeatureDefinitions
 from capstan_contracts.rest.registry import ApprovalGiven
-from capstan_registry.domain.jobs import PromotionToJudge
+from capstan_registry.domain.jobs import PromotionToJudge, VersionFiles
 
 ReportProgress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Case:
-    """One promotion. `champion` is None while there is none, `holdout` when the run pinned none."""
+class Contender:
+    """The files of a version. `training_set`: all rows that its run had; None where the run did not keep them."""
 
-    candidate: Path
-    champion: Path | None
+    version: int
+    package: Path
     holdout: Path | None
+    training_set: Path | None
+
+    @classmethod
+    def of(cls, files: VersionFiles) -> Contender:
+        """Paths of texts."""
+        holdout, training_set = files["holdout"], files["training_set"]
+        return cls(
+            version=files["version"],
+            package=Path(files["package"]),
+            holdout=Path(holdout) if holdout else None,
+            training_set=Path(training_set) if training_set else None,
+        )
+
+
+@dataclass(frozen=True)
+class Case:
+    """One promotion. `champion` is None while there is none; `former` are champions of before, newest first."""
+
+    candidate: Contender
+    champion: Contender | None
+    former: tuple[Contender, ...]
+    event_time: str
+    """The column of the rows' time."""
     columns: frozenset[str]
     """Columns of the holdout that gates read besides the label and what the packages read."""
     definitions: FeatureDefinitions
@@ -35,9 +58,10 @@ class Case:
     def of(cls, given: PromotionToJudge, columns: frozenset[str], progress: ReportProgress) -> Case:
         """Read a job's input."""
         return cls(
-            candidate=Path(given.candidate),
-            champion=Path(given.champion) if given.champion else None,
-            holdout=Path(given.holdout) if given.holdout else None,
+            candidate=Contender.of(given.candidate),
+            champion=Contender.of(given.champion) if given.champion else None,
+            former=tuple(map(Contender.of, given.former)),
+            event_time=given.event_time,
             columns=columns,
             definitions=FeatureDefinitions.model_validate(given.definitions),
             task=given.task,
