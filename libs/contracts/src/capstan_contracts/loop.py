@@ -71,6 +71,11 @@ class DatasetSpec(Spec):
         description="path of a GX suite JSON in the recipe; its content once resolved"
     )
     keys: list[Column] = Field(min_length=1)
+    on_repeated_keys: Literal["quarantine", "replace"] = Field(
+        default="quarantine",
+        description="what becomes of a file with keys that rows of another partition have: it is set aside, or its "
+        "rows take their place",
+    )
     event_time: Column
     known_at: Column | None = Field(default=None, description="column that says when a row became known")
     columns: dict[Column, ColumnType] = Field(
