@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,58 @@ def test_what_cannot_be_resolved_is_named(root: Path, monkeypatch: pytest.Monkey
     uv(root, monkeypatch, "exit 1")
     with pytest.raises(SystemExit, match="lock: could not resolve one"):
         lock.compile_lock("one", ["a"], "all")
+
+
+@pytest.fixture
+def resolved(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[list[str], str, tuple[str, ...]]]:
+    """`main` on a small checkout: name of each lock -> what was asked for, its constraints and its options."""
+    groups = 'dev = ["pytest"]\ndocs = ["zensical"]\nrecipe = ["kfp"]\ntools = ["uv"]'
+    (root / "pyproject.toml").write_text(f"[dependency-groups]\n{groups}\n")
+    (root / "libs/testkit").mkdir()
+    (root / "libs/testkit/pyproject.toml").write_text('[project]\ndependencies = ["capstan-kit", "testcontainers"]\n')
+    for name, value in {
+        "LOCKS": root, "LIBS": ("libs/base", "libs/kit", "libs/testkit"), "SERVICES": ("services/one", "services/two"),
+        "JOB_SERVICES": ("one",), "PINNED_IN_JOBS": ("libs/base",), "IMAGE_BASE_LIBS": ("libs/kit",),
+    }.items():  # fmt: skip
+        monkeypatch.setattr(lock, name, value)
+    made: dict[str, tuple[list[str], str, tuple[str, ...]]] = {}
+
+    def note(name: str, requirements: list[str], constraints: str, *options: str) -> None:
+        assert constraints == "constraints" or constraints in made, (
+            f"{name} is held to {constraints}, which comes later"
+        )
+        made[name] = (list(requirements), constraints, options)
+        (root / f"{name}.txt").write_text("".join(f"{one.split('>')[0]}==1\n" for one in requirements))
+
+    monkeypatch.setattr(lock, "compile_lock", note)
+    return made
+
+
+Resolved = dict[str, tuple[list[str], str, tuple[str, ...]]]
+
+
+def test_every_lock_is_a_part_of_the_one_that_holds_all(resolved: Resolved, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["lock"])
+    lock.main()
+    everything = set(resolved["all"][0])
+    assert everything == {"duckdb", "fastapi>=0.1", "gx", "pydantic>=2", "pytest", "testcontainers", "zensical"}
+    for name in ("platform", "dev", "one", "docs", "image-base", "image-one", "image-two"):
+        assert resolved[name][1] == "all" and set(resolved[name][0]) <= everything, name
+    assert "testcontainers" not in resolved["platform"][0] and "testcontainers" in resolved["dev"][0]
+    assert resolved["one"][0] == ["gx", "pydantic>=2"]
+    assert "--upgrade" not in resolved["all"][2]
+
+
+def test_an_image_adds_only_what_the_shared_layer_lacks(resolved: Resolved, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["lock"])
+    lock.main()
+    assert resolved["image-base"][0] == ["fastapi>=0.1", "pydantic>=2"]
+    for name in ("image-one", "image-two"):
+        assert {"--no-emit-package=fastapi", "--no-emit-package=pydantic"} <= set(resolved[name][2])
+    assert "duckdb" in resolved["image-one"][0] and "duckdb" not in resolved["image-two"][0]
+
+
+def test_upgrading_forgets_the_versions_of_the_last_lock(resolved: Resolved, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["lock", "--upgrade"])
+    lock.main()
+    assert resolved["all"][2] == ("--upgrade",)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from capstan_evaluation.kinds import installed
+from capstan_evaluation.kinds import METRICS, find
 from capstan_evaluation.metric import Metric
 from capstan_testkit.suites.metrics import MetricBehaviour
 
 
-@pytest.fixture(params=installed().names())
+@pytest.fixture(params=METRICS.names)
 def metric(request: pytest.FixtureRequest) -> Metric:
-    return installed().find(request.param)
+    return find(request.param)
 
 
 class TestEveryMetric(MetricBehaviour):

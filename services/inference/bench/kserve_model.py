@@ -9,7 +9,7 @@ import sys
 
 import lightgbm
 import numpy as np
-from kserve import Model, ModelServer  # type: ignore[import-not-found]
+from kserve import Model, ModelServer
 
 
 class Booster(Model):  # type: ignore[misc]

@@ -4,7 +4,7 @@
 
 The server is the real process with token check, prediction log and fsync; the load comes from this process over
 loopback on 16 kept-alive connections. Server CPU per request is the steadiest figure on a shared machine.
-With `--kserve`, KServe's Python server answers the same bodies from the same booster afterwards (kserve_model.py).
+With `--kserve`, KServe's Python server answers the same bodies from the same booster in turn (kserve_model.py).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import create_server, socket
@@ -34,6 +36,7 @@ from capstan_packages.signature import InputField, Signature, outputs_of
 from capstan_servicekit.security.principals import new_token, token_digest, write_secret
 from capstan_testkit.packages import build_package
 
+Timing = tuple[float, float, float, float, int]
 CONNECTIONS, ENTITIES, BODIES = 16, 10_000, 128
 NUMBERS = [f"n{index}" for index in range(12)]
 LOOKED_UP = [f"v__f{index}" for index in range(10)]
@@ -46,7 +49,8 @@ def trained(columns: list[str]) -> str:
     label = (matrix @ random.normal(size=len(columns)) + random.normal(size=20_000) > 0).astype(float)
     settings = {"objective": "binary", "num_leaves": 31, "num_threads": 2, "verbosity": -1}
     data = lightgbm.Dataset(matrix, label, feature_name=columns)
-    return lightgbm.train(settings, data, num_boost_round=100).model_to_string()
+    text: str = lightgbm.train(settings, data, num_boost_round=100).model_to_string()
+    return text
 
 
 def package(folder: Path, lookups: bool) -> tuple[str, Path]:
@@ -194,21 +198,43 @@ def main() -> None:
         server.stdin.flush()
         print(server.stdout.readline().decode().strip(), f"PSS {pss_mb(server.pid):.1f} MB")
         port, random = listening.getsockname()[1], np.random.default_rng(3)
-        for model, rows in (("plain", 1), ("lookup", 1), ("plain", 64), ("lookup", 64)):
-            bodies = [request(model, token, rows, random) for _ in range(BODIES)]
-            uvloop.run(measure(port, bodies, 0.5))
-            report(server.pid, model, rows, [timed(server.pid, port, bodies, seconds) for _ in range(repetitions)])
+        servers = {"capstan": (server.pid, port)}
+        with ExitStack() as stack:
+            if chosen.kserve:
+                servers["kserve"] = stack.enter_context(kserve(chosen.kserve, home))
+            for model, rows in (("plain", 1), ("lookup", 1), ("plain", 64), ("lookup", 64)):
+                asked = servers if model == "plain" else {"capstan": servers["capstan"]}
+                bodies = [request(model, token, rows, random) for _ in range(BODIES)]
+                compare(asked, bodies, f"{model:7}{rows:3} rows", seconds, repetitions)
         print(f"PSS {pss_mb(server.pid):.1f} MB")
         server.stdin.close()
         server.wait(10)
-        if chosen.kserve:
-            booster = home / "booster.txt"
-            booster.write_text(trained(NUMBERS))
-            against_kserve(chosen.kserve, booster, seconds, repetitions)
 
 
-def against_kserve(python: str, booster: Path, seconds: float, repetitions: int) -> None:
-    """The same bodies, answered by KServe."""
+def compare(
+    servers: dict[str, tuple[int, int]], bodies: list[bytes], shape: str, seconds: float, repetitions: int
+) -> None:
+    """One line per server; they take turns, so that a busy neighbour of this machine meets them alike."""
+    for _, port in servers.values():
+        uvloop.run(measure(port, bodies, 0.5))
+    runs: dict[str, list[Timing]] = {name: [] for name in servers}
+    for _ in range(repetitions):
+        for name, (pid, port) in servers.items():
+            runs[name].append(timed(pid, port, bodies, seconds))
+    for name, timings in runs.items():
+        report(f"{shape} {name}", timings)
+    if len(runs) == 2:
+        ours, theirs = runs.values()
+        rate = statistics.median(a[0] / b[0] for a, b in zip(ours, theirs, strict=True))
+        cpu = statistics.median(b[3] / a[3] for a, b in zip(ours, theirs, strict=True))
+        print(f"{shape}: {rate:.2f} times KServe's requests/s, {cpu:.2f} times as little CPU (medians of the turns)")
+
+
+@contextmanager
+def kserve(python: str, home: Path) -> Iterator[tuple[int, int]]:
+    """KServe's server with the booster of `plain`: (process id, port)."""
+    booster = home / "booster.txt"
+    booster.write_text(trained(NUMBERS))
     with create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [python, str(Path(__file__).with_name("kserve_model.py")), str(booster), str(port), ",".join(NUMBERS)]
@@ -217,11 +243,7 @@ def against_kserve(python: str, booster: Path, seconds: float, repetitions: int)
     )
     try:
         wait_until_open(port)
-        random = np.random.default_rng(3)
-        for rows in (1, 64):
-            bodies = [request("plain", "", rows, random) for _ in range(BODIES)]
-            uvloop.run(measure(port, bodies, 0.5))
-            report(server.pid, "kserve", rows, [timed(server.pid, port, bodies, seconds) for _ in range(repetitions)])
+        yield server.pid, port
     finally:
         server.terminate()
         server.wait(10)
@@ -242,7 +264,7 @@ def wait_until_open(port: int, seconds: float = 60) -> None:
     raise TimeoutError(f"nothing listens on port {port} after {seconds:.0f} s")
 
 
-def timed(pid: int, port: int, bodies: list[bytes], seconds: float) -> tuple[float, float, float, float, int]:
+def timed(pid: int, port: int, bodies: list[bytes], seconds: float) -> Timing:
     """(requests/s, p50 ms, p99 ms, server CPU us/request, errors) of one run."""
     before, started = cpu_seconds(pid), time.perf_counter()
     run = uvloop.run(measure(port, bodies, seconds))
@@ -253,12 +275,12 @@ def timed(pid: int, port: int, bodies: list[bytes], seconds: float) -> tuple[flo
     return count / took, p50, p99, spent / count * 1e6, run.errors
 
 
-def report(pid: int, model: str, rows: int, runs: list[tuple[float, float, float, float, int]]) -> None:
+def report(name: str, runs: list[Timing]) -> None:
     """One line."""
     rate, p50, p99, cpu = (statistics.median(run[index] for run in runs) for index in range(4))
     errors = sum(run[4] for run in runs)
     print(
-        f"{model:7} {rows:3} rows: {rate:8.0f} requests/s  p50 {p50:5.2f} ms  p99 {p99:5.2f} ms  "
+        f"{name:24} {rate:8.0f} requests/s  p50 {p50:5.2f} ms  p99 {p99:5.2f} ms  "
         f"server CPU {cpu:5.0f} us/request  errors {errors}"
     )
 

@@ -21,6 +21,7 @@ import pytest
 
 from capstan_contracts.loop import LoopPart
 from capstan_servicekit.objects.folder import FolderObjectStore
+from capstan_testkit.mlflow_rest import FakeMlflow
 
 RECIPE = Path(__file__).parent / "integration" / "recipe"
 V1, V2, WEATHER = "1" * 64, "2" * 64, "3" * 64
@@ -166,14 +167,12 @@ class Neighbours:
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
     looks: dict[str, int] = field(default_factory=dict)
-    experiments: dict[str, str] = field(default_factory=dict)
-    mlflow_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    mlflow_down: int = 0
+    mlflow: FakeMlflow = field(default_factory=FakeMlflow)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         if path.startswith("/mlflow/"):
-            return self._mlflow(path.removeprefix("/mlflow/api/2.0/mlflow/"), json.loads(request.content))
+            return self.mlflow(request)
         if match := re.fullmatch(r"/v1/projects/default/datasets/([^/]+)(?:/versions/([^/]+))?", path):
             return self._dataset(match[1], match[2])
         if path == "/v1/projects/default/training-sets":
@@ -210,31 +209,6 @@ class Neighbours:
         versions = {"flights": body["dataset_version"], **body["sources"]}
         done = {"digest": self.training_set, "rows": 40, "view_versions": {"weather": VIEW}}
         return {**answer, "state": "succeeded", **done, "dataset_versions": versions}
-
-    def _mlflow(self, route: str, body: dict[str, Any]) -> httpx.Response:
-        if self.mlflow_down > 0:
-            self.mlflow_down -= 1
-            return problem(502, "upstream-unavailable", "MLflow is being started")
-        answer: dict[str, Any] = {}
-        if route == "experiments/search":
-            name = body["filter"].split("'")[1]
-            found = [{"experiment_id": id_} for known, id_ in self.experiments.items() if known == name]
-            answer = {"experiments": found} if found else {}
-        elif route == "experiments/create":
-            answer = {"experiment_id": self.experiments.setdefault(body["name"], "1")}
-        elif route == "runs/search":
-            wanted = body["filter"].split("'")[1]
-            answer = {
-                "runs": [{"info": {"run_id": id_}} for id_, run in self.mlflow_runs.items() if run["of"] == wanted]
-            }
-        elif route == "runs/create":
-            tags = {tag["key"]: tag["value"] for tag in body["tags"]}
-            id_ = f"m{len(self.mlflow_runs)}"
-            self.mlflow_runs[id_] = {"of": tags["capstan.run"], "tags": tags, "calls": []}
-            answer = {"run": {"info": {"run_id": id_}}}
-        else:
-            self.mlflow_runs[body["run_id"]]["calls"].append((route, body))
-        return httpx.Response(200, json=answer)
 
 
 @pytest.fixture

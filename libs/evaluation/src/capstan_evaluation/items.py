@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,7 @@ class ItemTable:
         sample: Sample,
         *,
         metrics: Iterable[Metric] = (),
-        slices: Mapping[str, Sequence[Any]] | None = None,
+        slices: Mapping[str, Sequence[object]] | None = None,
     ) -> ItemTable:
         """What was given, and the item values of the metrics that have them. InvalidSample, Unsuitable.
 
@@ -132,7 +132,7 @@ def _probability(name: str) -> str:
     return f"probability[{name}]"
 
 
-def _slices(column: str, words: Sequence[Any], rows: int) -> dict[str, Codes]:
+def _slices(column: str, words: Sequence[object], rows: int) -> dict[str, Codes]:
     """Row numbers per value, in the order of the values; null is a slice of its own."""
     if len(words) != rows:
         raise InvalidSample(f"there are {rows} labels but {len(words)} values of the slice column {column!r}")

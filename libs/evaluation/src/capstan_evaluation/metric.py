@@ -38,6 +38,27 @@ SHARE: Final[Limits] = (0.0, 1.0)
 NOT_NEGATIVE: Final[Limits] = (0.0, math.inf)
 
 
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """How much worse is still as good, where a loop says nothing: in the metric's unit, or a share of the champion's.
+
+    docs/statistics/champion-gate.md has the reasons.
+    """
+
+    size: float
+    relative: bool = False
+
+    def of(self, champion: float) -> float:
+        """In the metric's unit."""
+        return self.size * abs(champion) if self.relative else self.size
+
+
+TWO_PERCENT: Final = Margin(0.02, relative=True)
+"""For errors, whose unit only the user knows."""
+ONE_POINT: Final = Margin(0.01)
+"""For shares: one point of a hundred."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Metric(ABC):
     """One metric. A member gives `measure`; interval and resampling have defaults that work for every metric."""
@@ -51,6 +72,8 @@ class Metric(ABC):
     """The least and the greatest value that is possible."""
     undefined_when: str
     """Completes `it is not defined when ...`."""
+    margin: Margin = TWO_PERCENT
+    """The margin of a champion gate that states none."""
     source: str
     """Where the definition is from, and how this one treats its edges."""
 
@@ -127,13 +150,23 @@ class MeanMetric(Metric):
             return self.per_item(sample)
 
     def interval(self, sample: Sample, confidence: float = CONFIDENCE) -> Interval | None:
-        """Normal interval of a mean, cut at the limits; None for fewer than two items. Unsuitable."""
+        """Hall's interval of a mean, cut at the limits; None for fewer than two items, or equal ones. Unsuitable."""
         return intervals.of_mean(self.item_values(sample), confidence, self.limits)
 
     def statistic(self, sample: Sample) -> Statistic:
         """The means of the drawn items."""
         values = self.item_values(sample)
         return lambda drawn: np.asarray(values[drawn].mean(axis=1), dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HitsMetric(MeanMetric):
+    """The share of all items that are hits: 1 or 0 per item."""
+
+    def interval(self, sample: Sample, confidence: float = CONFIDENCE) -> Interval | None:
+        """Wilson's interval; None without items. Unsuitable."""
+        value = self.value(sample)
+        return None if value is None else intervals.of_share(value, sample.rows, confidence)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -51,6 +51,14 @@ class Sample:
         """How many items there are."""
         return len(self.labels)
 
+    @property
+    def rarest(self) -> int:
+        """How many items there are of the rarer class of a binary task; of other tasks all items."""
+        if self.task != "binary":
+            return self.rows
+        positive = int(self.labels.sum())
+        return min(positive, self.rows - positive)
+
     def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Sample:
         """The items of these row numbers (repeats allowed) or of this mask."""
         scale = None if self.scale is None else self.scale[rows]

@@ -43,5 +43,5 @@ def install_distribution(
     monkeypatch.syspath_prepend(str(site))
     importlib.invalidate_caches()
     for family in families:
-        monkeypatch.setattr(family, "__dict__", vars(Family(family.group)))
+        monkeypatch.setattr(family, "__dict__", vars(Family(family.group, family.fault)))
     return site

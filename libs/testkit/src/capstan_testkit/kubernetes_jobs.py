@@ -121,6 +121,10 @@ class FakeKubernetes:
 
         return Route(path, guarded, methods=[method])
 
+    def take_rights(self) -> None:
+        """The caller may do nothing from now on."""
+        self._rights = ()
+
     def evict(self) -> None:
         """Take the running pods away as a node does that is drained: their Jobs make new ones."""
         for pod in self.pods.values():

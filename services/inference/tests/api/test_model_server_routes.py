@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from capstan_inference.dataplane.http import ModelApp
 from capstan_inference.dataplane.log import PredictionLog
 from capstan_inference.dataplane.models import Models
 from capstan_inference.dataplane.request_errors import RequestError
+from capstan_inference.dataplane.served import Served
 from capstan_testkit.harness import write_principals
 
 PREDICT = "/v1/models/delay:predict"
@@ -236,6 +238,26 @@ async def test_too_many_wait_and_the_late_are_told_so(open_server: Any, row: dic
         SlowLog.slow.set()
         assert [(await one).status_code for one in waiting] == [200, 200]
         assert server.counters.waiting == 0
+
+
+async def test_what_takes_long_is_scored_beside_the_event_loop(
+    open_server: Any, row: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model's own cost decides, as measured at its load; not a number of rows."""
+    threads: list[bool] = []
+
+    def score(served: Served, batch: Any, scored_by: Any = Served.score) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return scored_by(served, batch)
+
+    monkeypatch.setattr(Served, "score", score)
+    async with open_server() as server:
+        served = server.models.get("default", "delay", None)
+        assert 0 < served.row_s < 0.0005, "two trees"
+        for cost, rows in ((0.00001, 100), (0.00001, 101), (0.002, 1)):
+            served.row_s = cost
+            assert (await server.operator.post(PREDICT, json={"instances": [row] * rows})).status_code == 200
+    assert threads == [True, False, False]
 
 
 async def test_a_view_that_is_not_there_gives_nulls_and_says_missing(

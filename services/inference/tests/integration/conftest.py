@@ -1,347 +1,223 @@
-"""A small cluster in this process: Deployments are rolled out, pods are local processes, Services are TCP proxies."""
+"""Where model servers are: a child process on a laptop, Deployments on a small cluster in this process."""
 
 from __future__ import annotations
 
 import asyncio
-import copy
-import itertools
 import json
-import os
-import shutil
-import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
-from capstan_servicekit.errors import NotReady
-from capstan_servicekit.settings import inherited_environment
-from capstan_testkit.rights import chart_rights, forbidden
+from capstan_contracts.events import PredictionsLogged, VersionPromoted
+from capstan_contracts.ids import Urn
+from capstan_formats.segments import read_heads
+from capstan_inference.actions.converge import Placements
+from capstan_inference.actions.flush_servers import FlushServers
+from capstan_inference.actions.ports import ModelServer
+from capstan_inference.adapters.kubernetes.manifests import name_of
+from capstan_inference.adapters.kubernetes.server import KubernetesModelServer
+from capstan_inference.adapters.model_servers.child import ChildModelServer
+from capstan_inference.app import build, compose
+from capstan_inference.settings import Settings
+from capstan_servicekit.runtime import Kit, Service
+from capstan_testkit.harness import Harness, running
+from capstan_testkit.kubernetes_deployments import FakeCluster, running_cluster
+from capstan_testkit.rights import chart_rights
 
-Manifest = dict[str, Any]
-TICK_S = 0.05
-#: So long after a pod was told to end do Services still send connections there, as kube-proxy does.
-PROPAGATION_S = 0.5
-
-
-def children(pid: int) -> list[int]:
-    """Child processes, from the kernel."""
-    with suppress(OSError):
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-class FakePod:
-    """A pod object, and its container: a local process that is started again when it ends."""
-
-    def __init__(self, name: str, template: Manifest, folder: Path, secrets: Mapping[str, Path]) -> None:
-        self.name, self.template, self._secrets = name, template, secrets
-        self.home, self.port = folder / name, free_port()
-        self.home.mkdir(parents=True)
-        self._log = folder / f"{name}.log"
-        self._word = folder / f"{name}.termination"
-        self.process: asyncio.subprocess.Process | None = None
-        self.ready, self.leaving, self._gone = False, False, asyncio.Event()
-        self.restarts = 0
-        self.last: Manifest | None = None
-        self.waiting: Manifest | None = None
-
-    def manifest(self) -> Manifest:
-        """As the API shows it."""
-        metadata = copy.deepcopy(self.template["metadata"]) | {"name": self.name}
-        if self.leaving:
-            metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-        state: Manifest = {"waiting": self.waiting} if self.waiting else {"running": {}}
-        container = {"name": "model-server", "ready": self.ready, "restartCount": self.restarts, "state": state}
-        container["image"] = self.template["spec"]["containers"][0]["image"]
-        if self.last is not None:
-            container["lastState"] = {"terminated": self.last}
-        status = {"phase": "Running", "containerStatuses": [container]}
-        return {"kind": "Pod", "metadata": metadata, "spec": self.template["spec"], "status": status}
-
-    def data_plane(self) -> int | None:
-        """Process id of the data plane in this pod."""
-        found = children(self.process.pid) if self.process is not None else []
-        return found[0] if found else None
-
-    def _environment(self) -> dict[str, str]:
-        container, values = self.template["spec"]["containers"][0], {}
-        volumes = {one["name"]: one for one in self.template["spec"]["volumes"]}
-        places = {"/tmp": str(self.home)}
-        for mount in container["volumeMounts"]:
-            secret = volumes[mount["name"]].get("secret")
-            places[mount["mountPath"]] = str(self._secrets[secret["secretName"]] if secret else self.home)
-        for one in container["env"]:
-            field = one.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
-            if field == "metadata.name":
-                values[one["name"]] = self.name
-            elif field.startswith("metadata.annotations['"):
-                values[one["name"]] = self.template["metadata"]["annotations"][field.split("'")[1]]
-            elif "value" in one:
-                found = next((path for path in places if one["value"].startswith(path)), None)
-                values[one["name"]] = one["value"] if found is None else one["value"].replace(found, places[found], 1)
-        values |= {"CAPSTAN_POD_PORT": str(self.port), "CAPSTAN_POD_HOST": "127.0.0.1"}
-        values["CAPSTAN_POD_TERMINATION_LOG"] = str(self._word)
-        return inherited_environment() | values
-
-    async def kubelet(self) -> None:
-        """Start, start again, until the pod is gone."""
-        while not self._gone.is_set():
-            self._word.unlink(missing_ok=True)
-            with self._log.open("ab") as log:
-                command = self.template["spec"]["containers"][0]["command"][1:]
-                self.process = await asyncio.create_subprocess_exec(
-                    sys.executable, *command, env=self._environment(), stdout=log, stderr=log, cwd=self.home
-                )
-            if self._gone.is_set():  # deleted while it was being started
-                self.process.kill()
-            probe = asyncio.create_task(self._probe())
-            code = await self.process.wait()
-            probe.cancel()
-            self.ready = False
-            if self.leaving:
-                break
-            self.restarts += 1
-            self.last = {"exitCode": code, "message": self._word.read_text() if self._word.exists() else ""}
-            await asyncio.sleep(0.2)
-
-    async def _probe(self) -> None:
-        async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
-            while True:
-                try:
-                    answer = await client.get(f"http://127.0.0.1:{self.port}/v2/health/ready")
-                    self.ready = answer.status_code == 200
-                except httpx.HTTPError:
-                    self.ready = False
-                await asyncio.sleep(0.1)
-
-    async def end(self, *, force: bool = False) -> None:
-        """SIGTERM and patience, or SIGKILL for every process of the pod and its volumes gone."""
-        self.leaving, process = True, self.process
-        if process is not None and process.returncode is None:
-            if force:
-                self._gone.set()
-                for pid in (*children(process.pid), process.pid):
-                    os.kill(pid, signal.SIGKILL)
-            else:
-                process.terminate()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self.template["spec"]["terminationGracePeriodSeconds"]):
-                        await process.wait()
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-        self._gone.set()
-        shutil.rmtree(self.home, ignore_errors=True)
+NAME = name_of("default", "delay")
+FAST = {
+    "model_image": "capstan/inference:fake",
+    "model_principals_secret": "principals",
+    "model_token_secret": "identity",
+    "model_drain_s": 1.0,
+    "model_heartbeat_s": 0.2,
+    "model_silent_s": 1.0,
+    "model_resync_s": 0.2,
+    "model_rollout_s": 60.0,
+}
 
 
-class FakeCluster:
-    """The `Cluster` port, with the rights that the chart gives.
+@dataclass
+class Site:
+    """A running control and the way to its models."""
 
-    `bad_images` cannot be pulled; while it is `full`, no new pod finds a place.
-    """
+    h: Harness
+    find_url: Callable[[], str]
+    server: ModelServer
+    cluster: Any = None
+    failed: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
+    versions: set[int] = field(default_factory=set)
 
-    namespace = "test"
+    async def promote(self, package: Any, version: int) -> None:
+        digest = await self.h.kit.objects.put_file("default", package.path)
+        await self.promote_digest(digest, version)
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / "pods"
-        self._secrets = {name: folder / name for name in ("identity", "principals")}
-        self._known: dict[str, float] = {}
-        self.deployments: dict[str, Manifest] = {}
-        self.services: dict[str, Manifest] = {}
-        self.pods: dict[str, FakePod] = {}
-        self.bad_images: set[str] = set()
-        self.full = False
-        self.applied: list[str] = []
-        self._servers: dict[str, asyncio.Server] = {}
-        self._turn = itertools.count()
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self.ended: list[float] = []
-        self._rights = chart_rights("inference")
+    async def promote_digest(self, digest: str, version: int) -> None:
+        event = VersionPromoted(model="delay", to_version=version, package=digest, by="ada", ledger_sequence=version)
+        await self.h.publish(event, subject=Urn("default", "model", "delay", str(version)))
 
-    def _may(self, verb: str, kind: str) -> None:
-        """NotReady, as the API's 403 becomes one, where no rule of the Role allows it."""
-        if sentence := forbidden(self._rights, verb, f"{kind.lower()}s", "apps" if kind == "Deployment" else ""):
-            raise NotReady(sentence)
-
-    def give(self, token: str, principals: Path) -> None:
-        """Fill the Secrets."""
-        for path in self._secrets.values():
-            path.mkdir(parents=True, exist_ok=True)
-        (self._secrets["identity"] / "token").write_text(token)
-        shutil.copy(principals, self._secrets["principals"] / "principals.json")
-
-    async def apply(self, kind: str, manifest: Manifest) -> Manifest:
-        self._may("patch", kind)
-        self._may("create", kind)  # server-side apply of what is not there yet
-        manifest = json.loads(json.dumps(manifest))  # what does not survive JSON would not reach the API either
-        name = manifest["metadata"]["name"]
-        self.applied.append(f"{kind}/{name}")
-        store = self.deployments if kind == "Deployment" else self.services
-        before = store.get(name)
-        generation = 1 if before is None else before["metadata"]["generation"]
-        if before is not None and before["spec"] != manifest["spec"]:
-            generation += 1
-        manifest["metadata"]["generation"] = generation
-        manifest["status"] = {} if before is None else before["status"]
-        store[name] = manifest
-        if kind == "Service" and name not in self._servers:
-            self._servers[name] = await asyncio.start_server(
-                lambda r, w: self._pipe(name, r, w), "127.0.0.1", 0, backlog=512
-            )
-        return copy.deepcopy(manifest)
-
-    async def get(self, kind: str, name: str) -> Manifest | None:
-        self._may("get", kind)
-        return copy.deepcopy(self.deployments.get(name))
-
-    async def find(self, kind: str, labels: Mapping[str, str]) -> list[Manifest]:
-        self._may("list", kind)
-        stores: dict[str, list[Manifest]] = {
-            "Deployment": list(self.deployments.values()),
-            "Service": list(self.services.values()),
-            "Pod": [pod.manifest() for pod in self.pods.values()],
-        }
-        return [copy.deepcopy(one) for one in stores[kind] if labels.items() <= one["metadata"]["labels"].items()]
-
-    async def delete(self, kind: str, name: str) -> None:
-        self._may("delete", kind)
-        self.deployments.pop(name, None)
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-    def url(self, service: str) -> str:
-        """Where this machine reaches a Service."""
-        return f"http://127.0.0.1:{self._servers[service].sockets[0].getsockname()[1]}"
-
-    def of(self, name: str) -> list[FakePod]:
-        """Pods of a Deployment that are not leaving."""
-        return [pod for pod in self.pods.values() if pod.name.startswith(f"{name}-") and not pod.leaving]
-
-    async def delete_pod(self, pod: FakePod, *, force: bool = False) -> None:
-        """As `kubectl delete pod`."""
-        if force:
-            del self.pods[pod.name]
-        started = asyncio.get_running_loop().time()
-        await pod.end(force=force)
-        self.ended.append(asyncio.get_running_loop().time() - started)
-        self.pods.pop(pod.name, None)
-
-    async def run(self) -> None:
-        """The controllers."""
-        while True:
-            for name, deployment in list(self.deployments.items()):
-                self._control(name, deployment)
-            for pod in list(self.pods.values()):
-                if pod.name.rsplit("-", 1)[0] not in self.deployments and not pod.leaving:
-                    self._remove(pod)
-            await asyncio.sleep(TICK_S)
-
-    def _control(self, name: str, deployment: Manifest) -> None:
-        wanted, template = deployment["spec"]["replicas"], deployment["spec"]["template"]
-        pods = self.of(name)
-        new = [pod for pod in pods if pod.template == template]
-        old = [pod for pod in pods if pod.template != template]
-        ready = sum(pod.ready for pod in pods)
-        if len(new) < wanted and len(pods) < wanted + 1 and not self.full:
-            self._add(name, template)
-        for pod in old:
-            if not pod.ready or ready > wanted:
-                ready -= pod.ready
-                self._remove(pod)
-        for pod in new[wanted:]:
-            self._remove(pod)
-        pods = self.of(name)
-        deployment["status"] = {
-            "observedGeneration": deployment["metadata"]["generation"],
-            "replicas": len(pods),
-            "updatedReplicas": sum(pod.template == template for pod in pods),
-            "availableReplicas": sum(pod.ready for pod in pods),
-        }
-
-    def _add(self, name: str, template: Manifest) -> None:
-        pod = FakePod(f"{name}-{next(self._turn)}", copy.deepcopy(template), self._folder, self._secrets)
-        self.pods[pod.name] = pod
-        image = template["spec"]["containers"][0]["image"]
-        if image in self.bad_images:
-            pod.waiting = {"reason": "ImagePullBackOff", "message": f"no such image {image}"}
-        else:
-            self._spawn(pod.kubelet())
-
-    def _remove(self, pod: FakePod) -> None:
-        pod.leaving = True
-        self._spawn(self.delete_pod(pod))
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _pipe(self, service: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection to one of the endpoints."""
-        endpoints = self._endpoints(service)
-        try:
-            if not endpoints:
-                return
-            port = endpoints[next(self._turn) % len(endpoints)]
-            there = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(_copy(reader, there[1]), _copy(there[0], writer))
-        except OSError:
-            return
-        finally:
-            writer.close()
-
-    def _endpoints(self, service: str) -> list[int]:
-        """Late by the time that a change takes to reach every node."""
-        now, known = asyncio.get_running_loop().time(), self._known
-        found = []
-        for pod in self.pods.values():
-            if pod.name.startswith(f"{service}-"):
-                if pod.ready and not pod.leaving:
-                    known[pod.name] = now
-                    found.append(pod.port)
-                elif pod.leaving and now - known.get(pod.name, 0.0) < PROPAGATION_S:
-                    found.append(pod.port)
+    async def deployment(self) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.h.viewer.get("/v1/projects/default/deployments/delay")).json()
         return found
 
-    async def stop(self) -> None:
-        """End everything."""
-        for server in self._servers.values():
-            server.close()
-        self.deployments.clear()
-        await asyncio.gather(*(pod.end(force=True) for pod in self.pods.values()))
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=10)
+    async def reaches(self, seconds: float = 60, **wanted: Any) -> dict[str, Any]:
+        async def there() -> Any:
+            found = await self.deployment()
+            return found if all(found.get(name) == value for name, value in wanted.items()) else None
+
+        found: dict[str, Any] = await self.h.until(there, timeout=seconds)
+        return found
+
+    def client(self) -> httpx.AsyncClient:
+        headers = {"authorization": f"Bearer {self.h.tokens['operator']}"}
+        return httpx.AsyncClient(base_url=self.find_url(), headers=headers, timeout=30, trust_env=False)
+
+    async def predict(self, row: dict[str, Any]) -> dict[str, Any]:
+        async with self.client() as client:
+            answer = await client.post("/v1/models/delay:predict", json={"instances": [row]})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    @asynccontextmanager
+    async def load(self, row: dict[str, Any], callers: int = 4) -> AsyncIterator[None]:
+        """Callers with kept connections, each with its next request as soon as the last is answered."""
+        stop = asyncio.Event()
+
+        async def call() -> None:
+            async with self.client() as client:
+                while not stop.is_set():
+                    try:
+                        answer = await client.post("/v1/models/delay:predict", json={"instances": [row]})
+                    except httpx.TransportError as error:
+                        self.failed.append(type(error).__name__)
+                        await asyncio.sleep(0.05)
+                        continue
+                    if answer.status_code != 200:
+                        self.failed.append(answer.text)
+                        continue
+                    self.answered += answer.json()["prediction_ids"]
+                    self.versions.add(answer.json()["model_version"])
+                    await asyncio.sleep(0.005)
+
+        calls = [asyncio.create_task(call()) for _ in range(callers)]
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.gather(*calls)
+
+    async def logged(self) -> list[str]:
+        """Prediction ids in all segments that were told of."""
+        found: list[str] = []
+        for _, event in await self.h.relayed(PredictionsLogged):
+            path = await self.h.kit.objects.local_path("default", event.segment)
+            found += [one for head in read_heads(path) for one in head.ids.texts()]
+        return found
+
+    async def all_logged_once(self) -> None:
+        async def all_there() -> bool:
+            return set(self.answered) <= set(await self.logged())
+
+        await self.h.until(all_there, timeout=30)
+        found = await self.logged()
+        assert len(found) == len(set(found))
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        return
-    finally:
-        writer.close()
+@asynccontextmanager
+async def laptop(home: Path, registry: Any, part: Any, **fields: Any) -> AsyncIterator[Site]:
+    servers: list[ChildModelServer] = []
+
+    def composed(kit: Kit, settings: Settings) -> Service:
+        server = ChildModelServer(settings, kit.objects, Placements(kit.database))
+        servers.append(server)
+        service = _with(compose(kit, settings, server=server), server)
+        service.closers = [server.close]
+        return service
+
+    async with running(Settings, build, home, peers=registry, compose=composed, model_server_port=0, **fields) as h:
+        assert (await put(h, part)).status_code == 200
+
+        async def up() -> bool:
+            return not [sentence for sentence in await h.service_.missing() if "model server" in sentence]
+
+        await h.until(up)
+        url = (await h.viewer.get("/v1/projects/default/deployments/delay")).json()["url"]
+        yield Site(h, lambda: url, servers[-1])
+
+
+def _with(service: Service, server: ChildModelServer | KubernetesModelServer) -> Service:
+    service.tasks = [*service.tasks, server.run]
+    service.checks = {"model server": server.missing}
+    return service
+
+
+@asynccontextmanager
+async def cluster(home: Path, registry: Any, part: Any, fake: Any, port: int = 0, **fields: Any) -> AsyncIterator[Site]:
+    listening = socket.create_server(("127.0.0.1", port))
+    port = listening.getsockname()[1]
+    servers: list[KubernetesModelServer] = []
+
+    def composed(kit: Kit, settings: Settings) -> Service:
+        tokens = json.loads((home / "secrets" / "tokens.json").read_text())
+        fake.give(tokens["service"], home / "secrets" / "principals.json")
+        server = KubernetesModelServer(settings, fake, FlushServers(kit.database))
+        servers.append(server)
+        return _with(compose(kit, settings, server=server), server)
+
+    fields = {**FAST, "model_servers": "kubernetes", "control_url": f"http://127.0.0.1:{port}", **fields}
+    async with (
+        running(Settings, build, home, peers=registry, compose=composed, **fields) as h,
+        AsyncExitStack() as stack,
+    ):
+        server = uvicorn.Server(uvicorn.Config(h.app, lifespan="off", log_config=None))
+        serving = asyncio.create_task(server.serve([listening]))
+
+        async def shut() -> None:
+            server.should_exit = True
+            await asyncio.wait({serving}, timeout=3)  # kept connections of pods are no reason to wait longer
+            left = [serving, *server.server_state.tasks]  # requests under way are of a service that is about to end
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+        stack.push_async_callback(shut)
+        assert (await put(h, part)).status_code == 200
+        yield Site(h, lambda: fake.url(NAME), servers[-1], fake)
+
+
+async def put(h: Harness, part: Any) -> httpx.Response:
+    return await h.service.put("/v1/projects/default/loops/delay", json=part.model_dump(mode="json", by_alias=True))
+
+
+Sites = Callable[..., Any]
+
+
+@pytest.fixture(params=["child", "kubernetes"])
+def site(request: pytest.FixtureRequest, tmp_path: Path, registry: Any, make_part: Any) -> Sites:
+    """Opens the control on one of the two."""
+    if request.param == "child":
+        return lambda **fields: laptop(tmp_path, registry, make_part(), **fields)
+    fake = request.getfixturevalue("fake_cluster")
+    return lambda **fields: cluster(tmp_path, registry, make_part(), fake, **fields)
+
+
+@pytest.fixture
+def on_cluster(tmp_path: Path, registry: Any, make_part: Any, fake_cluster: Any) -> Sites:
+    """The same, on the cluster."""
+    return lambda **fields: cluster(tmp_path, registry, make_part(), fake_cluster, **fields)
 
 
 @pytest.fixture
 async def fake_cluster(tmp_path: Path) -> AsyncIterator[FakeCluster]:
     """A cluster with two Secrets, `identity` and `principals`, which `give` fills."""
-    cluster = FakeCluster(tmp_path / "cluster")
-    controllers = asyncio.create_task(cluster.run())
-    yield cluster
-    controllers.cancel()
-    await asyncio.gather(controllers, return_exceptions=True)
-    await cluster.stop()
+    async with running_cluster(tmp_path / "cluster", chart_rights("inference")) as cluster:
+        yield cluster

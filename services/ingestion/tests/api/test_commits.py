@@ -20,7 +20,7 @@ from capstan_ingestion.app import compose
 from capstan_ingestion.domain.files import Form
 from capstan_ingestion.domain.jobs import PlacedFile
 from capstan_ingestion.settings import Settings
-from capstan_servicekit.errors import InvalidData
+from capstan_servicekit.errors import InvalidData, Upstream
 from capstan_servicekit.runtime import Kit, Service
 from capstan_testkit.harness import Harness, running
 from capstan_testkit.suites.version_stores import VersionStoreBehaviour
@@ -99,10 +99,11 @@ class LineChecker:
 
 @dataclass
 class NamedStore:
-    """A store that keeps nothing and names everything; `meanwhile` runs once while a file is placed."""
+    """A store that keeps no content and names everything; `meanwhile` runs once while a file is placed."""
 
     meanwhile: Callable[[], Awaitable[None]] | None = None
     calls: int = 0
+    named: set[str] = field(default_factory=set)
 
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
@@ -111,7 +112,10 @@ class NamedStore:
         if self.meanwhile is not None:
             action, self.meanwhile = self.meanwhile, None
             await action()
+        if lost := next((one for one in kept if one.md5 not in self.named), None):
+            raise Upstream(f"the store has lost {lost.path} ({lost.md5})")
         md5 = hashlib.md5(_text(source).encode(), usedforsecurity=False).hexdigest()
+        self.named.add(md5)
         names = "".join(sorted([f"{path}{md5}", *(f"{one.path}{one.md5}" for one in kept)]))
         return PlacedFile(md5, hashlib.md5(names.encode(), usedforsecurity=False).hexdigest() + ".dir")
 
@@ -251,7 +255,7 @@ async def test_a_commit_of_another_process_in_between_is_built_upon(
     await held.wait()
     async with running(
         Settings,
-        lambda settings: compose(Kit.from_settings(settings), settings, checker=checker, store=NamedStore()),
+        lambda settings: compose(Kit.from_settings(settings), settings, checker=checker, store=store),
         tmp_path,
     ) as other:
         quick = await send(other, "3", "c")

@@ -7,7 +7,9 @@ from datetime import timedelta
 from capstan_monitoring.actions.advance_watermark import AdvanceWatermark
 from capstan_monitoring.actions.apply_part import MonitorParts
 from capstan_monitoring.actions.check_statistics import NameBrokenStatistics
+from capstan_monitoring.actions.close_windows import CloseWindows
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
+from capstan_monitoring.actions.follow_retrains import FollowRetrains
 from capstan_monitoring.actions.follow_versions import FollowVersions
 from capstan_monitoring.actions.ingest_segment import IngestSegment
 from capstan_monitoring.actions.join_labels import JoinLabels
@@ -41,20 +43,21 @@ def compose(kit: Kit, settings: Settings) -> Service:
     database, clock, outbox, work, jobs, objects = (
         kit.database, kit.clock, kit.outbox, kit.work, kit.jobs, kit.objects,
     )  # fmt: skip
+    close = CloseWindows(work, lateness)
     retrain, tasks = ConsiderRetrain(clock, outbox), KnowTask(database, jobs, objects)
     return Service(
         kit=kit,
         routers=(
             loops_router(ApplyPart(database, MonitorParts())),
-            monitors_router(ReadMonitors(database, objects, lateness), AdvanceWatermark(database, work, lateness)),
+            monitors_router(ReadMonitors(database, objects, lateness), AdvanceWatermark(database, close)),
             labels_router(ReceiveLabels(database, clock, outbox, work, tasks)),
         ),
         subscriptions=subscriptions(
-            FollowVersions(outbox), OnDatasetCommitted(work, retrain), OnPredictionsLogged(work)
+            FollowVersions(outbox), FollowRetrains(), OnDatasetCommitted(work, retrain), OnPredictionsLogged(work)
         ),
         work=[
-            IngestSegment(database, work, jobs, objects, lateness),
-            JudgeWindow(database, outbox, work, jobs, objects, lateness, retrain),
+            IngestSegment(database, work, jobs, objects, close),
+            JudgeWindow(database, outbox, work, jobs, objects, close, retrain),
             JoinLabels(database, outbox, work, jobs, objects, kit.peers, tasks),
             MeasureQuality(database, outbox, jobs, tasks),
             RenderReport(database, jobs, objects, settings.report_rows),

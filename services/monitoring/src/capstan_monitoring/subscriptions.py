@@ -11,7 +11,7 @@ from capstan_contracts.events import (
     RunStarted,
     VersionPromoted,
 )
-from capstan_monitoring.actions import follow_retrains
+from capstan_monitoring.actions.follow_retrains import FollowRetrains
 from capstan_monitoring.actions.follow_versions import FollowVersions
 from capstan_monitoring.actions.on_dataset_committed import OnDatasetCommitted
 from capstan_monitoring.actions.on_predictions_logged import OnPredictionsLogged
@@ -19,17 +19,19 @@ from capstan_servicekit.bus.inbox import Subscriptions
 from capstan_servicekit.db.session import WriteSession
 
 
-def subscriptions(versions: FollowVersions, commits: OnDatasetCommitted, logged: OnPredictionsLogged) -> Subscriptions:
+def subscriptions(
+    versions: FollowVersions, retrains: FollowRetrains, commits: OnDatasetCommitted, logged: OnPredictionsLogged
+) -> Subscriptions:
     """What monitoring listens to."""
 
     async def finished(session: WriteSession, envelope: Envelope, event: RunFinished) -> None:
         await versions.finished(session, envelope, event)
-        await follow_retrains.finished(session, envelope, event)
+        await retrains.finished(session, envelope, event)
 
     return Subscriptions({
-        RunStarted: follow_retrains.started,
+        RunStarted: retrains.started,
         RunFinished: finished,
-        GatesDecided: follow_retrains.decided,
+        GatesDecided: retrains.decided,
         VersionPromoted: versions.promoted,
         PredictionsLogged: logged,
         DatasetCommitted: commits,

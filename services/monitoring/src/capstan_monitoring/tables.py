@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Boolean, Float, Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from capstan_contracts.events import DriftFigure
 from capstan_monitoring.domain.work import NamedWindow
+from capstan_servicekit.db.models import ModelColumn
 from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
 from capstan_servicekit.errors import NotFound
@@ -28,7 +29,7 @@ class MonitorRow(Base):
     project: Mapped[str] = mapped_column(String(63), primary_key=True)
     loop: Mapped[str] = mapped_column(String(63), primary_key=True)
     generation: Mapped[int] = mapped_column(Integer)
-    part: Mapped[dict[str, Any]] = mapped_column(Json)
+    part: Mapped[dict[str, object]] = mapped_column(Json)
     model_version: Mapped[int | None] = mapped_column(Integer)
     ledger: Mapped[int] = mapped_column(Integer, default=0)
     newest: Mapped[datetime | None] = mapped_column(InstantColumn)
@@ -74,7 +75,7 @@ class PartialRow(Base):
     loop: Mapped[str] = mapped_column(String(63), index=True)
     package: Mapped[str] = mapped_column(String(64))
     rows: Mapped[int] = mapped_column(Integer)
-    sketches: Mapped[dict[str, Any]] = mapped_column(Json)
+    sketches: Mapped[dict[str, object]] = mapped_column(Json)
 
 
 class WindowRow(Base):
@@ -91,7 +92,7 @@ class WindowRow(Base):
     rows: Mapped[int] = mapped_column(Integer)
     judged: Mapped[int | None] = mapped_column(Integer)
     state: Mapped[str] = mapped_column(String(16))
-    figures: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    figures: Mapped[list[DriftFigure]] = mapped_column(ModelColumn(list[DriftFigure]))
     report: Mapped[str | None] = mapped_column(String(64))
     message: Mapped[str] = mapped_column(Text, default="")
 
@@ -111,7 +112,7 @@ class ScoredRow(Base):
     window_start: Mapped[datetime] = mapped_column(InstantColumn)
     join_key: Mapped[str | None] = mapped_column(String(32))
     prediction: Mapped[float | None] = mapped_column(Float)
-    outputs: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    outputs: Mapped[dict[str, object] | None] = mapped_column(Json)
     label: Mapped[float | None] = mapped_column(Float)
     state: Mapped[str] = mapped_column(String(8), default="awaited")
 
@@ -182,7 +183,7 @@ class RetrainRow(Base):
     needs_labels_until: Mapped[datetime | None] = mapped_column(InstantColumn)
     dataset_version: Mapped[str | None] = mapped_column(String(64))
     run: Mapped[str | None] = mapped_column(String(36))
-    evidence: Mapped[dict[str, Any]] = mapped_column(Json)
+    evidence: Mapped[dict[str, object]] = mapped_column(Json)
     event_time: Mapped[datetime] = mapped_column(InstantColumn)
     at: Mapped[datetime] = mapped_column(InstantColumn)
 

@@ -24,6 +24,7 @@ def subscriptions(work: WorkQueue) -> Subscriptions:
             loop=event.loop,
             package=event.package,
             holdout=event.holdout,
+            training_set=event.training_set,
             dataset=event.dataset,
             dataset_version=event.dataset_version,
             code=event.code,

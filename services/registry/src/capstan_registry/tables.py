@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Boolean, ForeignKeyConstraint, Integer, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from capstan_contracts.events import GateFigure
+from capstan_contracts.rest.registry import ApprovalGiven
+from capstan_servicekit.db.models import ModelColumn
 from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
 from capstan_servicekit.errors import NotFound
@@ -27,7 +29,7 @@ class LoopRow(Base):
     project: Mapped[str] = mapped_column(String(63), primary_key=True)
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
     generation: Mapped[int] = mapped_column(Integer)
-    resolved: Mapped[dict[str, Any]] = mapped_column(Json)
+    resolved: Mapped[dict[str, object]] = mapped_column(Json)
     taken: Mapped[dict[str, int]] = mapped_column(Json)
     applied: Mapped[bool] = mapped_column(Boolean)
     distributions: Mapped[int] = mapped_column(Integer)
@@ -35,7 +37,7 @@ class LoopRow(Base):
 
 
 class VersionRow(Base):
-    """A model version; one per run."""
+    """A model version; one per run. `training_set`: the rows that the run had, None for runs that did not say."""
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("project", "run", name="uq_versions_project"),)
@@ -46,6 +48,7 @@ class VersionRow(Base):
     package: Mapped[str] = mapped_column(String(64))
     run: Mapped[str] = mapped_column(String(36))
     holdout: Mapped[str | None] = mapped_column(String(64))
+    training_set: Mapped[str | None] = mapped_column(String(64))
     dataset: Mapped[str] = mapped_column(String(63))
     dataset_version: Mapped[str] = mapped_column(String(64))
     metrics: Mapped[dict[str, float]] = mapped_column(Json)
@@ -55,7 +58,7 @@ class VersionRow(Base):
 class PromotionRow(Base):
     """A request for promotion and its decision; its state is that of the work item `decide`.
 
-    Undecided with figures it waits for a person; `approval` (ApprovalGiven) is the answer, and a second item decides.
+    Undecided with figures it waits for a person; `approval` is the answer, and a second item decides.
     """
 
     __tablename__ = "promotions"
@@ -71,8 +74,8 @@ class PromotionRow(Base):
     version: Mapped[int] = mapped_column(Integer)
     requested_by: Mapped[str] = mapped_column(String(200))
     approved: Mapped[bool | None] = mapped_column(Boolean)
-    gates: Mapped[list[dict[str, Any]]] = mapped_column(Json)
-    approval: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    gates: Mapped[list[GateFigure]] = mapped_column(ModelColumn(list[GateFigure]))
+    approval: Mapped[ApprovalGiven | None] = mapped_column(ModelColumn(ApprovalGiven))
     ledger_sequence: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(InstantColumn)
 

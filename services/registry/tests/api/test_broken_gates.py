@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 
 from capstan_contracts.kinds.gates import GATE_SPECS
 from capstan_registry.actions.check_gates import NameBrokenGates
+from capstan_registry.domain.jobs import BrokenKinds, KindsToImport
 from capstan_registry.gates.decide import broken_kinds
 from capstan_registry.gates.installed import GATES
 from capstan_registry.tables import LoopRow
-from capstan_servicekit.jobs.api import Job
+from capstan_servicekit.jobs.api import Job, JobKind, fields_of
 from capstan_testkit.distributions import install_distribution
 from capstan_testkit.harness import Harness
 
@@ -63,9 +64,9 @@ async def test_a_broken_judge_is_named_by_the_worker_that_would_import_it(broken
         async def scratch(self) -> AsyncIterator[Path]:
             yield tmp_path
 
-        async def run(self, group: str, function: str, given: dict[str, Any], *, scratch: Path) -> dict[str, Any]:
-            assert (group, function) == ("platform", "capstan_registry.gates.decide:broken_kinds")
-            return broken_kinds(Job(given, scratch))
+        async def call(self, job: JobKind[KindsToImport, BrokenKinds], given: KindsToImport, *, scratch: Path) -> Any:
+            assert (job.group, job.function) == ("platform", "capstan_registry.gates.decide:broken_kinds")
+            return broken_kinds(Job(fields_of(given), scratch))
 
     jobs: Any = Jobs()
     with capture_logs() as logs:
@@ -80,7 +81,7 @@ async def test_a_stored_loop_whose_gate_is_gone_says_so_and_can_be_replaced(
     assert (await h.admin.put(base, json=loop_body())).status_code == 200
     async with h.kit.database.write() as session:
         row = await session.get_one(LoopRow, ("default", "flight-delay"))
-        gone = deepcopy(row.resolved)
+        gone: dict[str, Any] = deepcopy(row.resolved)
         gone["loop"]["spec"]["gates"].append({"kind": "spread", "least": 0.1})
         row.resolved = gone
     refused = await h.viewer.get(base)

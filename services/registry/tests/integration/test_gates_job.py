@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from capstan_registry.actions.judge_promotion import JUDGE
+from capstan_registry.domain.jobs import PromotionToJudge, VersionFiles
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_testkit.harness import job_pythons
 from capstan_testkit.packages import build_package
@@ -47,16 +49,19 @@ async def pool(tmp_path: Path) -> AsyncIterator[JobPool]:
     await made.close()
 
 
+def files(version: int, package: Path, holdout: Path | None) -> VersionFiles:
+    held_out = str(holdout) if holdout else None
+    return {"version": version, "package": str(package), "holdout": held_out, "training_set": None}
+
+
 async def decide(pool: JobPool, folder: Path, **given: Any) -> tuple[list[dict[str, Any]], Path | None]:
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
-    fixed = {"definitions": DEFINITIONS, "task": None, "requested_by": "ada", "approval": None}
-    input_ = (
-        {"champion": None, "gates": GATES, "resamples": 1000}
-        | fixed
-        | {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
-    )
-    result = await pool.run("platform", "capstan_registry.gates.decide:decide", input_, scratch=folder, timeout_s=60)
-    return result["figures"], folder / result["items"] if result["items"] else None
+    fixed: dict[str, Any] = {"definitions": DEFINITIONS, "task": None, "requested_by": "ada", "approval": None}
+    candidate, champion, holdout = (given.pop(name, None) for name in ("candidate", "champion", "holdout"))
+    fixed |= {"gates": GATES, "resamples": 1000, "former": [], "event_time": "scheduled"} | given
+    fixed |= {"candidate": files(2, candidate, holdout), "champion": files(1, champion, None) if champion else None}
+    judged = await pool.call(JUDGE, PromotionToJudge(**fixed), scratch=folder, timeout_s=60)
+    return judged.figures, folder / judged.items if judged.items else None
 
 
 async def test_a_good_first_candidate(
@@ -82,7 +87,7 @@ async def test_a_worse_candidate_is_refused_and_a_better_one_is_not(
     holdout = make_holdout(tmp_path / "holdout.parquet")
     worse, items = await decide(pool, tmp_path / "one", candidate=bad, champion=good, holdout=holdout)
     assert worse[2]["passed"] is False
-    assert worse[2]["figures"]["upper"] < 0
+    assert worse[2]["figures"]["against_champion"]["answer"] == "worse"
     slices = worse[3]["figures"]["slices"]
     assert [found["value"] for found in slices] == ["AA", "B6", "UA"]
     assert worse[3]["observed"] == max(found["champion"] - found["candidate"] for found in slices)
@@ -92,7 +97,7 @@ async def test_a_worse_candidate_is_refused_and_a_better_one_is_not(
     assert better[2]["passed"] is True
     same, _ = await decide(pool, tmp_path / "three", candidate=good, champion=good, holdout=holdout)
     assert same[2]["passed"] is True
-    assert same[2]["figures"]["difference"] == 0
+    assert same[2]["figures"]["against_champion"]["difference"] == 0
 
 
 @pytest.mark.parametrize(
@@ -164,7 +169,8 @@ async def test_a_metric_of_another_task_fails_and_one_without_a_value_says_why(
     assert [figure["passed"] for figure in figures] == [False, True, True, True]
     wrong = "Not passed: mae is a metric of regression and forecast, and the task here is binary."
     assert figures[0]["sentence"] == wrong
-    assert figures[2]["figures"]["lower"] == figures[2]["figures"]["upper"] == 0
+    against = figures[2]["figures"]["against_champion"]
+    assert against["lower"] == against["upper"] == 0
     none = make_holdout(tmp_path / "none.parquet", arr_delayed=np.zeros(1500))
     figures, _ = await decide(pool, tmp_path / "none", candidate=package, holdout=none, gates=gates)
     assert "average_precision is not defined: no label is 1 in 1500 rows" in figures[1]["sentence"]

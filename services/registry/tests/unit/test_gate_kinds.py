@@ -13,6 +13,7 @@ from capstan_contracts.events import GateFigure
 from capstan_contracts.kinds.gates import GATE_KINDS, GATE_SPECS
 from capstan_contracts.loop import ResolvedLoop
 from capstan_registry.actions.check_gates import not_installed
+from capstan_registry.domain.jobs import PromotionToJudge
 from capstan_registry.gates.decide import broken_kinds, decide
 from capstan_registry.gates.evidence.case import Case
 from capstan_registry.gates.evidence.evidence import Evidence, Need, UndeclaredNeed
@@ -86,9 +87,14 @@ def files(tmp_path_factory: pytest.TempPathFactory, make_package: Any, make_hold
 
 def given(files: dict[str, Path], definitions: Any, gates: list[Any], candidate: str = "package", **more: Any) -> Any:
     return {
-        "candidate": str(files[candidate]), "champion": None, "holdout": str(files["holdout"]), "gates": gates,
-        "definitions": definitions, "task": None, "requested_by": "ada", "approval": None, "resamples": 1000,
+        "candidate": version_files(2, files[candidate], files["holdout"]), "champion": None, "former": [],
+        "event_time": "scheduled", "gates": gates, "definitions": definitions, "task": None, "requested_by": "ada",
+        "approval": None, "resamples": 1000,
     } | more  # fmt: skip
+
+
+def version_files(version: int, package: Path, holdout: Path) -> Any:
+    return {"version": version, "package": str(package), "holdout": str(holdout), "training_set": None}
 
 
 @pytest.fixture
@@ -105,8 +111,8 @@ def judge_with(files: dict[str, Path], definitions: Any, tmp_path: Path) -> Call
     """Let the job judge one gate; further arguments replace what the job is given."""
 
     def judge(gate: dict[str, Any], **more: Any) -> GateFigure:
-        found = decide(Job(given(files, definitions, [gate]) | more, tmp_path))
-        return GateFigure.model_validate(found["figures"][0])
+        judged = decide(Job(given(files, definitions, [gate]) | more, tmp_path))
+        return GateFigure.model_validate(judged.figures[0])
 
     return judge
 
@@ -120,7 +126,7 @@ class Fixtures:
 
     @pytest.fixture
     def judge_nothing(self, judge_with: Callable[..., GateFigure], files: dict[str, Path]) -> Judge:
-        return lambda gate: judge_with(gate, candidate=str(files["nothing"]))
+        return lambda gate: judge_with(gate, candidate=version_files(2, files["nothing"], files["holdout"]))
 
 
 @pytest.mark.parametrize("kind", sorted(EXAMPLES))
@@ -182,11 +188,11 @@ def test_a_whole_loop_with_a_gate_from_outside_is_parsed_and_judged(
     stored = ResolvedLoop.model_validate_json(resolved.model_dump_json(by_alias=True))
     assert stored == resolved and not_installed(stored.loop.spec.gates) == []
     gates = stored.model_dump(mode="json", by_alias=True)["loop"]["spec"]["gates"]
-    figures = decide(Job(given(files, definitions, gates), tmp_path))["figures"]
+    figures = decide(Job(given(files, definitions, gates), tmp_path)).figures
     assert [figure["passed"] for figure in figures] == [True, True]
     assert figures[0]["gate"] == "scores spread over 0.1"
     assert "spread" in str(ResolvedLoop.model_json_schema())
-    broken = broken_kinds(Job({}, tmp_path))["broken"]
+    broken = broken_kinds(Job({}, tmp_path)).sentences
     assert len(broken) == 1 and "'other' cannot be used: foreign_broken_gate:KIND fails on import" in broken[0]
     assert GATES.from_outside == ("other", "spread")
 
@@ -202,15 +208,16 @@ def test_a_gate_that_is_known_and_not_in_code_is_refused_with_a_sentence(
     assert not_installed([GATE_KINDS.parse(spec)]) == [
         ("spec.gates[0]", "a gate of kind 'spread' is known here, and no judge of it is installed")
     ]
-    (figure,) = decide(Job(given(files, definitions, [spec]), tmp_path))["figures"]
-    assert figure["passed"] is False and "no kind 'spread'" in figure["sentence"]
+    (figure,) = decide(Job(given(files, definitions, [spec]), tmp_path)).figures
+    assert figure["passed"] is False and "no kind 'spread'" in str(figure["sentence"])
 
 
 def test_evidence_is_made_only_when_it_is_asked_for_and_only_for_who_declared_it(
     files: dict[str, Path], definitions: Any, tmp_path: Path
 ) -> None:
-    job = Job(given(files, definitions, []) | {"holdout": "/nowhere"}, tmp_path)
-    evidence = Evidence(Case.of(job, frozenset()))
+    nowhere = version_files(2, files["package"], Path("/nowhere"))
+    job = Job(given(files, definitions, []) | {"candidate": nowhere}, tmp_path)
+    evidence = Evidence(Case.of(job.read(PromotionToJudge), frozenset(), job.progress))
     assert evidence.limited({Need.PACKAGE_BYTES}).package_bytes == files["package"].stat().st_size
     assert evidence.scores() is None
     with pytest.raises(UndeclaredNeed, match="reads 'package', which its needs do not name"):

@@ -122,6 +122,7 @@ class ClusterPlace(KubernetesPlace):
 
     def __init__(self, client: Client, namespace: str, host: str) -> None:
         super().__init__("cluster", IMAGE, namespace, host)
+        self.image = IMAGE
         self.client, self.namespace = client, namespace
 
     def going(self, home: Path) -> list[str]:

@@ -94,13 +94,12 @@ async def test_a_run_ends_in_a_package_and_the_same_pins_give_the_same(
     assert "data:     fitted on 36 rows" in followed.text
 
     async def logged() -> bool:
-        return len(with_training_set.mlflow_runs) == 3
+        return [run.status for run in with_training_set.mlflow.runs.values()] == ["FINISHED"] * 3
 
     await h.until(logged)
-    kept = next(run for run in with_training_set.mlflow_runs.values() if run["of"] == first)
-    assert kept["tags"]["capstan.package"] == run["package"]
-    routes = [route for route, _ in kept["calls"]]
-    assert routes == ["runs/log-batch", "runs/log-inputs", "runs/update"]
+    kept = next(one for one in with_training_set.mlflow.runs.values() if one.tags["capstan.run"] == first)
+    assert kept.tags["capstan.package"] == run["package"] and kept.metrics == run["metrics"]
+    assert kept.tags["capstan.reason"] == "manual" and "seed" in kept.params
 
 
 async def test_a_failing_step_is_named_with_its_last_line(
@@ -244,7 +243,7 @@ async def test_the_tracking_system_may_be_late_and_is_told_once(
     started: Harness, recipe: Any, make_part: Callable[..., LoopPart], with_training_set: Any
 ) -> None:
     h = started
-    with_training_set.mlflow_down = 2
+    with_training_set.mlflow.away = 2
     await apply(h, recipe, make_part(recipe.digest))
     run = await start(h)
     await ended(h, run)
@@ -253,7 +252,7 @@ async def test_the_tracking_system_may_be_late_and_is_told_once(
         return (await h.viewer.get(f"{RUNS}/{run}")).json()["mlflow_run"]
 
     assert await h.until(logged) == "m0"
-    assert len(with_training_set.mlflow_runs) == 1
+    assert len(with_training_set.mlflow.runs) == 1
 
 
 async def test_features_that_cannot_be_joined_fail_the_run_with_their_reason(

@@ -74,6 +74,23 @@ def _answer(promotion: str, *, approve: bool, reason: str, as_json: bool, projec
     _show(run(go, project), as_json)
 
 
+@app.command()
+def rollback(
+    model: str,
+    reason: Reason,
+    version: Annotated[int | None, typer.Argument(help="A former champion; by default the one before this.")] = None,
+    as_json: AsJson = False,
+    project: Project = "default",
+) -> None:
+    """Go back to a version that was champion before, at once and without gates. The ledger says who and why."""
+    done = run(lambda capstan: capstan.registry.rollback(model, reason=reason, version=version), project)
+    sentence = (
+        f"{done.model}: version {done.to_version} is champion again, in place of version {done.from_version} "
+        f"(ledger entry {done.ledger_sequence})"
+    )
+    show(done, as_json, lambda: say(sentence))
+
+
 async def _ids(capstan: Capstan) -> AsyncIterator[str]:
     for found in await capstan.registry.promotions():
         yield found.id

@@ -41,6 +41,8 @@ from capstan_contracts.rest.registry import (
     LoopStatus,
     ModelVersion,
     Promotion,
+    Rollback,
+    RollbackRequest,
 )
 from capstan_contracts.rest.training import CodeArchive, Run, RunRequest
 
@@ -255,6 +257,11 @@ class Registry(ServiceClient):
         """Approve or reject a promotion that waits for a person."""
         answer = Approval(approve=approve, reason=reason)
         return await self.http.put(f"/promotions/{promotion}/approval", answer, Promotion)
+
+    async def rollback(self, model: str, *, reason: str, version: int | None = None) -> Rollback:
+        """Go back to a former champion: the one before the champion of now, unless another is named."""
+        request = RollbackRequest(version=version, reason=reason)
+        return await self.http.post(f"/models/{model}/rollback", request, Rollback)
 
     async def champion(self, model: str, at: datetime | None = None) -> Champion:
         """Which version is production, or was at a time."""

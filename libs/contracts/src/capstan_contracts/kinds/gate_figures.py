@@ -15,22 +15,59 @@ class MetricFigures(TypedDict):
     """Rows of the holdout."""
 
 
-class ChampionFigures(TypedDict):
-    """`observed` is the candidate's metric, `bound` the champion's. Only `rows` is there while there is no champion.
+class SeenRows(TypedDict):
+    """What a version had learned, as far as it is known: `known` is false when its run kept no training set."""
 
-    `difference`, `lower` and `upper` are candidate - champion, oriented so that more is better.
+    version: int
+    known: bool
+    learned_until: NotRequired[str]
+    """The last event time that it learned from (ISO 8601), where the rows have one."""
+
+
+class Compared(TypedDict):
+    """The candidate against one champion, on the rows that neither has learned.
+
+    `difference`, `lower`, `upper` and `standard_error` are of candidate - champion, oriented so that more is better.
+    `answer`: `better`, `as good`, `worse`, `too few rows to tell`. `rows_needed`: rows at which the answer is clear if
+    the difference stays as it is; `rows_for_equal`: rows at which an equal candidate passes in 80 of 100 cases.
+    """
+
+    version: int
+    rows: int
+    rows_from: NotRequired[str]
+    rows_until: NotRequired[str]
+    left_out: int
+    """Rows of the holdouts that one of the two has learned."""
+    seen: list[SeenRows]
+    candidate: float
+    champion: float
+    difference: float
+    lower: float
+    upper: float
+    standard_error: float
+    margin: float
+    confidence: float
+    answer: str
+    rows_needed: NotRequired[int]
+    rows_for_equal: NotRequired[int]
+    resamples: int
+    undefined_resamples: int
+    method: str
+
+
+class ChampionFigures(TypedDict):
+    """`observed` is the candidate's metric, `bound` the champion's, on the rows that were compared on.
+
+    Only `rows` is there while there is no champion. `against_best` is the same against the best of the former champions
+    that were looked at (`former`); `not_compared` says of the others why not.
     """
 
     rows: int
-    champion: NotRequired[float]
-    difference: NotRequired[float]
-    lower: NotRequired[float]
-    upper: NotRequired[float]
-    confidence: NotRequired[float]
-    margin: NotRequired[float]
-    resamples: NotRequired[int]
-    undefined_resamples: NotRequired[int]
-    method: NotRequired[str]
+    tie_break: NotRequired[str]
+    against_champion: NotRequired[Compared]
+    former: NotRequired[list[int]]
+    against_best: NotRequired[Compared]
+    not_compared: NotRequired[list[str]]
 
 
 class SliceFigure(TypedDict):

@@ -57,16 +57,25 @@ class MetricGate(GateSpec):
 
 
 class ChampionGate(GateSpec):
-    """No worse than the champion on the same holdout, by a paired bootstrap with a stated confidence.
+    """Shown to be no worse than the champion by more than a margin, on rows that neither has learned.
 
-    Short: `{noWorseThanChampion: {metric: auc, confidence: 0.95}}`.
+    Short: `{noWorseThanChampion: {metric: auc, margin: 0.01}}`. Too few rows to tell is an answer of its own, and it
+    does not pass. `tieBreak` decides between a candidate and a champion of which neither is shown to be better.
     """
 
     quality: ClassVar[bool] = True
     kind: Literal["champion"] = "champion"
     metric: Metric
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    margin: float = Field(default=0.0, ge=0, description="how much worse is still as good")
+    margin: float | None = Field(
+        default=None, ge=0, description="how much worse is as good, in the unit of the metric; by default its own"
+    )
+    tie_break: Literal["keep", "newer"] = Field(
+        default="newer", description="of two that are as good as each other, which one serves"
+    )
+    look_back: int = Field(
+        default=10, ge=0, le=100, description="former champions, the best of which the candidate is compared with, too"
+    )
 
     @property
     def title(self) -> str:

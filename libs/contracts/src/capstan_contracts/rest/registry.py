@@ -6,6 +6,7 @@ GET  /models, /models/{model}/versions, /models/{model}/versions/{version}      
 POST /models/{model}/versions/{version}/promotions    -> 202 Promotion             operator
 GET  /promotions?model=                                                            viewer
 GET  /promotions/{id}                                                              viewer
+POST /models/{model}/rollback                   RollbackRequest -> Rollback        operator, a person
 PUT  /promotions/{id}/approval                  Approval -> Promotion              operator, a person, not who asked
 GET  /models/{model}/champion?at=               Champion                           viewer
 GET  /ledger?model=, /ledger/verify                                                viewer
@@ -91,6 +92,25 @@ class Promotion(WorkStatus):
     created_at: Instant
 
 
+class RollbackRequest(Wire):
+    """Go back to a former champion, the one before the champion of now unless another is named."""
+
+    version: int | None = Field(default=None, ge=1, le=2**31 - 1, description="a version that was champion before")
+    reason: str = Field(min_length=1, max_length=2000, description="why; it goes into the ledger")
+
+
+class Rollback(Lenient):
+    """What was done, by whom and why; the ledger entry has the decision `rolled-back`."""
+
+    model: str
+    from_version: int
+    to_version: int
+    by: str
+    reason: str
+    ledger_sequence: int
+    at: Instant
+
+
 class LedgerEntry(Lenient):
     """One decision. `hash` = sha256 over the previous hash and the canonical JSON of the entry."""
 
@@ -98,7 +118,7 @@ class LedgerEntry(Lenient):
     model: str
     version: int
     previous_version: int | None
-    decision: str
+    decision: str = Field(description="approved, refused or rolled-back")
     by: str
     at: Instant
     package: Digest

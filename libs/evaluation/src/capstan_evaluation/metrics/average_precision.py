@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from capstan_evaluation.arrays import Drawn, Floats, Statistic
-from capstan_evaluation.metric import SCORES, SHARE, Metric
+from capstan_evaluation.metric import ONE_POINT, SCORES, SHARE, Metric
 from capstan_evaluation.ranks import Counts, ScoreCounts
 from capstan_evaluation.sample import Sample
 
@@ -51,6 +51,7 @@ AVERAGE_PRECISION: Final = AveragePrecision(
     unit="share",
     higher_is_better=True,
     limits=SHARE,
+    margin=ONE_POINT,
     undefined_when="no label is 1",
     source="Manning, Raghavan and Schuetze (2008), Introduction to Information Retrieval, section 8.4",
 )

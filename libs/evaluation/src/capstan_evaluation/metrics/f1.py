@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from capstan_evaluation.arrays import Floats
-from capstan_evaluation.metric import PROBABILITIES, SHARE, MeansMetric, ratio
+from capstan_evaluation.metric import ONE_POINT, PROBABILITIES, SHARE, MeansMetric, ratio
 from capstan_evaluation.sample import Sample
 
 
@@ -29,6 +29,7 @@ F1: Final = MeansMetric(
     unit="share",
     higher_is_better=True,
     limits=SHARE,
+    margin=ONE_POINT,
     undefined_when="no label is 1 and nothing is decided for class 1",
     source="van Rijsbergen (1979), Information Retrieval, chapter 7; cut at 0.5",
     parts=hits_decisions_positives,

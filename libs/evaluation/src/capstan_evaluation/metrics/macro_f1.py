@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from capstan_evaluation.arrays import Drawn, Floats, Statistic
-from capstan_evaluation.metric import CLASSES, SHARE, Metric
+from capstan_evaluation.metric import CLASSES, ONE_POINT, SHARE, Metric
 from capstan_evaluation.ranks import tally
 from capstan_evaluation.sample import Sample
 
@@ -41,6 +41,7 @@ MACRO_F1: Final = MacroF1(
     unit="share",
     higher_is_better=True,
     limits=SHARE,
+    margin=ONE_POINT,
     undefined_when="there is no row",
     source="Lewis (1991), Evaluating text categorization; classes neither labelled nor decided for are left out",
 )

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from capstan_evaluation.arrays import Floats
-from capstan_evaluation.metric import PROBABILITIES, SHARE, ShareMetric
+from capstan_evaluation.metric import ONE_POINT, PROBABILITIES, SHARE, ShareMetric
 from capstan_evaluation.sample import Sample
 
 
@@ -23,6 +23,7 @@ PRECISION: Final = ShareMetric(
     unit="share",
     higher_is_better=True,
     limits=SHARE,
+    margin=ONE_POINT,
     undefined_when="nothing is decided for class 1",
     source="van Rijsbergen (1979), Information Retrieval, chapter 7; cut at 0.5, Wilson interval given the decisions",
     hits_and_trials=hits_and_decisions,

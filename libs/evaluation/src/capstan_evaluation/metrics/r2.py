@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from capstan_evaluation.arrays import Floats
-from capstan_evaluation.metric import VALUES, MeansMetric, ratio
+from capstan_evaluation.metric import ONE_POINT, VALUES, MeansMetric, ratio
 from capstan_evaluation.sample import Sample
 
 LEAST_SPREAD: Final = 1e-12
@@ -36,6 +36,7 @@ R2: Final = MeansMetric(
     unit="1",
     higher_is_better=True,
     limits=(-math.inf, 1.0),
+    margin=ONE_POINT,
     undefined_when="all labels are equal",
     source="Kvalseth (1985), Cautionary note about R2, equation 1: against the mean of the labels, below 0 if worse",
     parts=errors_and_moments,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ TOLERANCE: Final = 1e-5
 """How far from 1 the probabilities of an item may add up to; float32 models are about 1e-7 off."""
 
 
-def sample(labels: Sequence[Any], probabilities: npt.ArrayLike, classes: Sequence[str]) -> Sample:
+def sample(labels: Sequence[object], probabilities: npt.ArrayLike, classes: Sequence[str]) -> Sample:
     """Labels are names of classes (compared as text), probabilities [items, classes] in their order. InvalidSample."""
     names = tuple(str(name) for name in classes)
     if len(names) < 2 or len(set(names)) != len(names):
@@ -33,7 +33,7 @@ def sample(labels: Sequence[Any], probabilities: npt.ArrayLike, classes: Sequenc
     return Sample("multiclass", _codes(labels, names), said, held, classes=names)
 
 
-def _codes(labels: Sequence[Any], names: tuple[str, ...]) -> Floats:
+def _codes(labels: Sequence[object], names: tuple[str, ...]) -> Floats:
     numbers = {name: number for number, name in enumerate(names)}
     found = np.array([numbers.get(str(label), -1) for label in labels], dtype=np.float64)
     known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import pytest
+
 from capstan_contracts.rest.ingestion import ManifestFile
+from capstan_servicekit.errors import Upstream
 
 
 class VersionStore(Protocol):
@@ -51,3 +54,10 @@ class VersionStoreBehaviour:
         back = await self._place(store, tmp_path, "c", "c", *reversed(beside))
         alone = await self._place(store, tmp_path, "c", "c")
         assert there == back and there.md5 == alone.md5 and there.dvc_md5 != alone.dvc_md5
+
+    async def test_a_kept_file_that_the_store_has_lost_is_no_part_of_a_new_version(
+        self, store: VersionStore, tmp_path: Path
+    ) -> None:
+        lost = hashlib.md5(b"never placed", usedforsecurity=False).hexdigest()
+        with pytest.raises(Upstream, match=rf"the store has lost 2013-01\.parquet \({lost}\)"):
+            await self._place(store, tmp_path, "2013-02.parquet", "february", kept("2013-01.parquet", lost))

@@ -42,8 +42,9 @@ class Limits:
     max_waiting: int = 256
     max_large: int = 32
     deadline_s: float = 10.0
-    #: Up to so many rows are answered on the event loop: handing them to a thread would take longer.
-    inline_rows: int = 16
+    #: What the model is expected to score within this is answered on the event loop: handing it to a thread costs
+    #: about half of it (two switches and the fight for the interpreter's lock), and nobody waits longer for it.
+    inline_s: float = 0.001
     segment_bytes: int = 8 << 20
     segment_age_s: float = 10.0
     grace_s: float = 4.0

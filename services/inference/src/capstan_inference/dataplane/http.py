@@ -127,7 +127,7 @@ class ModelApp:
             parse = v2_batch if route.kind == "v2_infer" else v1_batch
             batch = parse(parse_json(body), served.signature.names, self._limits.max_rows)
             _check_outputs(batch, served)
-            small = batch.rows <= self._limits.inline_rows
+            small = batch.rows * served.row_s <= self._limits.inline_s
             ids = self._ids.new(now_ms(), batch.rows)
             found = _answered(served, batch, ids) if small else await self._beside(served, batch, ids)
             outputs, records = found

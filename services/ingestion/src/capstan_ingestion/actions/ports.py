@@ -82,5 +82,8 @@ class VersionStore(Protocol):
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
     ) -> PlacedFile:
-        """Put `source` under `path` beside the kept files, durably. May be repeated."""
+        """Put `source` under `path` beside the kept files, durably. May be repeated.
+
+        Upstream where a kept one was lost.
+        """
         ...

@@ -25,10 +25,9 @@ class DvcS3Store:
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
     ) -> PlacedFile:
-        """Put `source` under `path` beside the kept files. The folder's object comes last: its parts are there then."""
+        """Put `source` under `path` beside the kept files, whose folder comes last. Upstream where one was lost."""
         store = folder / "dvc"
-        digests = {file.path: file.md5 for file in kept}
-        given = FileToPlace(str(store), path, str(source), digests, complete=False)
+        given = FileToPlace(str(store), path, str(source), {file.path: file.md5 for file in kept})
         placed = await self._jobs.call(PLACE, given, scratch=folder, timeout_s=PLACE_TIMEOUT_S)
         await self._need(project, kept)
         for digest in (placed.md5, placed.dvc_md5):

@@ -39,16 +39,12 @@ class CheckedFile:
 
 @dataclass(frozen=True)
 class FileToPlace:
-    """`source` goes under `path` into the store (the folder `files/md5`), beside the `kept` files: path to md5.
-
-    With `complete: false` the kept files are somewhere else, and whoever asks looks after them.
-    """
+    """`source` goes under `path` into the store (the folder `files/md5`), beside the `kept` files: path to md5."""
 
     store: str
     path: str
     source: str
     kept: dict[str, str]
-    complete: bool = True
 
 
 @dataclass(frozen=True)

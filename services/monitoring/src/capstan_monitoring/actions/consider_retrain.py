@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import select
 
@@ -37,7 +36,7 @@ class ConsiderRetrain:
 
     async def after_drift(
         self, session: WriteSession, project: str, loop: str, part: MonitorPart, now: datetime, reason: str,
-        evidence: dict[str, Any],
+        evidence: dict[str, object],
     ) -> None:  # fmt: skip
         """`now` is the end of the window that drifted, in event time."""
         why = await self._refusal(session, project, loop, part, now)

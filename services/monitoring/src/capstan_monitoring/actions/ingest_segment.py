@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from sqlalchemy import select
 
 from capstan_contracts.errors import Problem
-from capstan_monitoring.actions.close_windows import close_windows
+from capstan_monitoring.actions.close_windows import CloseWindows
 from capstan_monitoring.actions.write_rows import chunks, insert_scored
-from capstan_monitoring.domain.instants import instant, micros
+from capstan_monitoring.domain.instants import instant, micros_of
+from capstan_monitoring.domain.jobs import PartialSketches, ReadSegment, SegmentToRead
 from capstan_monitoring.domain.join import prediction_key
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.window import WindowState
@@ -20,11 +20,14 @@ from capstan_monitoring.domain.windows import Grid
 from capstan_monitoring.domain.work import SegmentToIngest, WindowToMeasure
 from capstan_monitoring.tables import MonitorRow, PackageRow, PartialRow, SegmentRow, WindowRow, monitor_row
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.work.kinds import Work, WorkItem
 from capstan_servicekit.work.lease import Lease
 from capstan_servicekit.work.queue import WorkQueue
+
+READ_SEGMENT: Final = JobKind("platform", "capstan_monitoring.jobs.ingest:run", SegmentToRead, ReadSegment)
 
 
 class IngestSegment(Work[SegmentToIngest]):
@@ -33,10 +36,10 @@ class IngestSegment(Work[SegmentToIngest]):
     Payload = SegmentToIngest
 
     def __init__(
-        self, database: Database, work: WorkQueue, jobs: JobPool, objects: ObjectStore, lateness: timedelta
+        self, database: Database, work: WorkQueue, jobs: JobPool, objects: ObjectStore, close: CloseWindows
     ) -> None:
         self._database, self._work, self._jobs, self._objects = database, work, jobs, objects
-        self._lateness = lateness
+        self._close = close
 
     async def run(self, item: WorkItem[SegmentToIngest], lease: Lease) -> None:
         """Read in a job, write in one transaction."""
@@ -47,18 +50,18 @@ class IngestSegment(Work[SegmentToIngest]):
         part = MonitorPart.from_json(monitor.part)
         segment = await self._objects.local_path(item.project, digest)
         async with self._jobs.scratch() as folder:
-            given = {
-                "segment": str(segment),
-                "packages": packages,
-                "origin_us": micros(part.monitoring.window_origin),
-                "length_us": part.monitoring.window // timedelta(microseconds=1),
-                "keys": list(part.keys),
-                "time_keys": list(part.time_keys),
-            }
-            found = await self._jobs.run("platform", "capstan_monitoring.jobs.ingest:run", given, scratch=folder)
+            given = SegmentToRead(
+                segment=str(segment),
+                packages=packages,
+                origin_us=micros_of(part.monitoring.window_origin),
+                length_us=part.monitoring.window // timedelta(microseconds=1),
+                keys=list(part.keys),
+                time_keys=list(part.time_keys),
+            )
+            read = await self._jobs.call(READ_SEGMENT, given, scratch=folder)
             async with lease.finish() as session:
                 if await session.get(SegmentRow, (item.project, digest)) is None:
-                    await self._apply(session, item, part, found, folder / "scored.jsonl")
+                    await self._apply(session, item, part, read, folder / "scored.jsonl")
 
     async def failed(self, session: WriteSession, item: WorkItem[SegmentToIngest], problem: Problem) -> None:
         """Keep why: the segment's rows are in no window."""
@@ -75,7 +78,7 @@ class IngestSegment(Work[SegmentToIngest]):
             )
         # Windows do not wait for it any longer.
         monitor = await monitor_row(session, item.project, item.payload.loop)
-        await close_windows(session, self._work, monitor, self._lateness)
+        await self._close(session, monitor)
 
     async def _packages(self, session: ReadSession, project: str, loop: str) -> dict[str, str]:
         """Files of the packages that the loop's runs made."""
@@ -93,37 +96,35 @@ class IngestSegment(Work[SegmentToIngest]):
         session: WriteSession,
         item: WorkItem[SegmentToIngest],
         part: MonitorPart,
-        found: Mapping[str, Any],
+        read: ReadSegment,
         scored: Path,
     ) -> None:
         project, loop, digest = item.project, item.payload.loop, item.payload.segment
         monitor = await monitor_row(session, project, loop)
         session.add(
-            SegmentRow(
-                project=project, digest=digest, loop=loop, rows=found["rows"], unknown=found["unknown"], problem=""
-            )
+            SegmentRow(project=project, digest=digest, loop=loop, rows=read.rows, unknown=read.unknown, problem="")
         )
-        await self._add(session, monitor, part, digest, found, scored)
-        await close_windows(session, self._work, monitor, self._lateness)
+        await self._add(session, monitor, part, digest, read, scored)
+        await self._close(session, monitor)
 
     async def _add(
-        self, session: WriteSession, monitor: MonitorRow, part: MonitorPart, digest: str, found: Mapping[str, Any],
+        self, session: WriteSession, monitor: MonitorRow, part: MonitorPart, digest: str, read: ReadSegment,
         scored: Path,
     ) -> None:  # fmt: skip
         project, loop = monitor.project, monitor.loop
         grid = Grid(part.monitoring.window_origin, part.monitoring.window)
-        for partial in found["partials"]:
+        for partial in read.partials:
             await _add_partial(session, monitor, grid, digest, partial)
         labelled = await _insert(session, monitor, scored)
-        if found["newest_us"] is not None:
-            newest = instant(found["newest_us"])
+        if read.newest_us is not None:
+            newest = instant(read.newest_us)
             monitor.newest = max(monitor.newest or newest, newest)
         for start, version in labelled:
             await self._work.add(session, WindowToMeasure(loop, start, version, cause=digest), project=project)
 
 
 async def _add_partial(
-    session: WriteSession, monitor: MonitorRow, grid: Grid, digest: str, partial: Mapping[str, Any]
+    session: WriteSession, monitor: MonitorRow, grid: Grid, digest: str, partial: PartialSketches
 ) -> None:
     start, version, rows = instant(partial["window_us"]), partial["version"], partial["rows"]
     project, loop, package = monitor.project, monitor.loop, partial["package"]

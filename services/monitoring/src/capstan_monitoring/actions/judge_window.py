@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from sqlalchemy import select
 
 from capstan_contracts.errors import Problem
 from capstan_contracts.events import DriftCleared, DriftDetected, DriftFigure
 from capstan_contracts.ids import Urn
-from capstan_monitoring.actions.close_windows import close_windows
+from capstan_monitoring.actions.close_windows import CloseWindows
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
-from capstan_monitoring.domain.drift import ColumnStatistic, evidence, judge_columns, strongest, verdict
+from capstan_monitoring.domain.drift import ColumnStatistic, evidence, judge_columns, rows_needed, strongest, verdict
+from capstan_monitoring.domain.jobs import DriftToMeasure, MeasuredDrift
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.window import JUDGED, WINDOW, WindowState
 from capstan_monitoring.domain.windows import report_path
@@ -23,15 +22,18 @@ from capstan_monitoring.domain.work import WindowToJudge, WindowToReport
 from capstan_monitoring.tables import MonitorRow, PartialRow, WindowRow, monitor_row, window_of
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.db.session import Database, WriteSession
+from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.work.kinds import Work, WorkItem
 from capstan_servicekit.work.lease import Lease
 from capstan_servicekit.work.queue import WorkQueue
 
+MEASURE_DRIFT: Final = JobKind("platform", "capstan_monitoring.jobs.judge:run", DriftToMeasure, MeasuredDrift)
+
 
 class JudgeWindow(Work[WindowToJudge]):
-    """Windows of a loop are judged in the order of time: `close_windows` gives one out at a time."""
+    """Windows of a loop are judged in the order of time: `CloseWindows` gives one out at a time."""
 
     Payload = WindowToJudge
 
@@ -42,11 +44,11 @@ class JudgeWindow(Work[WindowToJudge]):
         work: WorkQueue,
         jobs: JobPool,
         objects: ObjectStore,
-        lateness: timedelta,
+        close: CloseWindows,
         retrain: ConsiderRetrain,
     ) -> None:
         self._database, self._outbox, self._work, self._jobs, self._objects = database, outbox, work, jobs, objects
-        self._lateness, self._retrain = lateness, retrain
+        self._close, self._retrain = close, retrain
 
     async def run(self, item: WorkItem[WindowToJudge], lease: Lease) -> None:
         """Measure, then decide in one transaction."""
@@ -57,14 +59,13 @@ class JudgeWindow(Work[WindowToJudge]):
         async with self._jobs.scratch() as folder:
             partials = folder / "partials.jsonl"
             rows = await self._write_partials(window, partials)
-            policy = drift.model_dump(mode="json", by_alias=True)
-            given = {"package": str(package), "partials": str(partials), "drift": policy}
-            found = await self._jobs.run("platform", "capstan_monitoring.jobs.judge:run", given, scratch=folder)
+            given = DriftToMeasure(str(package), str(partials), drift.model_dump(mode="json", by_alias=True))
+            measured = await self._jobs.call(MEASURE_DRIFT, given, scratch=folder)
         async with lease.finish() as session:
             window = await window_of(session, item.project, item.payload)
             monitor = await monitor_row(session, item.project, window.loop)
-            await self._decide(session, monitor, window, rows, found)
-            await close_windows(session, self._work, monitor, self._lateness)
+            await self._decide(session, monitor, window, rows, measured)
+            await self._close(session, monitor)
 
     async def failed(self, session: WriteSession, item: WorkItem[WindowToJudge], problem: Problem) -> None:
         """The window says why it has no verdict, and the next one gets its turn."""
@@ -72,7 +73,7 @@ class JudgeWindow(Work[WindowToJudge]):
         window.state = WINDOW.move(window.state, WindowState.FAILED)
         window.message = problem.detail or problem.title
         monitor = await monitor_row(session, item.project, window.loop)
-        await close_windows(session, self._work, monitor, self._lateness)
+        await self._close(session, monitor)
 
     async def _write_partials(self, window: WindowRow, target: Path) -> int:
         """One line of sketches per segment; how many rows they hold."""
@@ -92,27 +93,33 @@ class JudgeWindow(Work[WindowToJudge]):
         return rows
 
     async def _decide(
-        self, session: WriteSession, monitor: MonitorRow, window: WindowRow, rows: int, found: Mapping[str, Any]
+        self, session: WriteSession, monitor: MonitorRow, window: WindowRow, rows: int, measured: MeasuredDrift
     ) -> None:
         part = MonitorPart.from_json(monitor.part)
         policy = part.monitoring.drift
-        figures = judge_columns([ColumnStatistic(**one) for one in found["statistics"]], policy)
+        figures = judge_columns([ColumnStatistic(**column) for column in measured.statistics], policy)
         earlier = await self._earlier(session, window, policy.persistence[1] - 1)
         state, columns = verdict(figures, rows, earlier, policy)
         window.state, window.judged = WINDOW.move(window.state, state), rows
-        window.figures = [figure.model_dump(mode="json") for figure in figures]
+        window.figures = figures
         notes = []
-        if found["absent"]:
-            notes.append(f"nothing to compare in the log, hence not judged: {', '.join(sorted(found['absent']))}")
+        if measured.absent:
+            notes.append(f"nothing to compare in the log, hence not judged: {', '.join(sorted(measured.absent))}")
         if state is WindowState.TOO_FEW_ROWS:
-            notes.append(f"{rows} rows, {policy.min_rows} are needed for a verdict")
+            notes.append(f"too few rows: {rows}, and {rows_needed(figures, policy)} are needed for a verdict")
         else:
             report = WindowToReport(window.loop, window.start, window.version)
             await self._work.add(session, report, project=window.project)
         if state is WindowState.DRIFTED and window.version != monitor.model_version:
             notes.append(f"no alarm: version {window.version} is not the champion any more")
         elif state is WindowState.DRIFTED:
-            await self._alarm(session, monitor, window, part, [one for one in figures if one.column in columns])
+            await self._alarm(
+                session,
+                monitor,
+                window,
+                part,
+                [figure for figure in figures if figure.drifted and figure.column in columns],
+            )
         elif state is WindowState.QUIET and monitor.alarm and window.version == monitor.model_version:
             monitor.alarm = False
             cleared = DriftCleared(
@@ -135,7 +142,7 @@ class JudgeWindow(Work[WindowToJudge]):
             .order_by(WindowRow.start.desc())
             .limit(count)
         )
-        return [[DriftFigure.model_validate(figure) for figure in row.figures] for row in rows.all()]
+        return [row.figures for row in rows.all()]
 
     async def _alarm(
         self,
@@ -155,7 +162,7 @@ class JudgeWindow(Work[WindowToJudge]):
         effects = dict(evidence(figures, [figure.column for figure in figures]))
         await self._retrain.after_drift(
             session, window.project, window.loop, part, window.end,
-            f"drift in {len(figures)} column(s): {strongest(figures)}",
+            f"drift in {len(effects)} column(s): {strongest(figures)}",
             {
                 "window_start": window.start.isoformat(), "window_end": window.end.isoformat(),
                 "model_version": window.version, "effects": effects, "report": report,

@@ -108,11 +108,11 @@ def _window(row: WindowRow) -> Window:
     notes = [row.message] if row.message else []
     if late:
         notes.append(f"{late} row(s) came after the verdict and are not part of it")
-    fields: dict[str, Any] = {"state": row.state, "columns": row.figures}
+    state: dict[str, Any] = {"state": row.state}
     return Window(
         loop=row.loop, start=row.start, end=row.end, model_version=row.version, rows=row.rows,
         report=f"{report_path(row.project, row.loop, row.start)}?version={row.version}" if row.report else None,
-        message="; ".join(notes), **fields,
+        message="; ".join(notes), columns=row.figures, **state,
     )  # fmt: skip
 
 

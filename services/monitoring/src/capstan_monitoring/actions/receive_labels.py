@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from sqlalchemy import CursorResult, select, update
 
@@ -120,5 +120,5 @@ def _sorted_out(labels: list[Label], part: MonitorPart, rule: LabelRule) -> tupl
     return by_key, by_id
 
 
-def _key(keys: dict[str, Any], part: MonitorPart) -> str | None:
+def _key(keys: Mapping[str, object], part: MonitorPart) -> str | None:
     return key_of(keys, part.keys, part.time_keys) if set(keys) == set(part.keys) else None

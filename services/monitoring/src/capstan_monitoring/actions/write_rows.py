@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from capstan_servicekit.db.session import WriteSession
 
 CHUNK = 1000
 Label = tuple[str, float | None]
-Window = tuple[Any, int]
+Window = tuple[datetime, int]
 
 
 def chunks(path: Path) -> Iterator[list[Any]]:

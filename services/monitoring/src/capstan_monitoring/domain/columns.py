@@ -15,5 +15,5 @@ def find(name: str, names: Collection[str]) -> str | None:
     if SEPARATOR in name:
         tail = name.split(SEPARATOR, 1)[1]
         return tail if tail in names else None
-    found = [one for one in names if one.split(SEPARATOR, 1)[1:] == [name]]
-    return found[0] if len(found) == 1 else None
+    tailed = [full for full in names if full.split(SEPARATOR, 1)[1:] == [name]]
+    return tailed[0] if len(tailed) == 1 else None

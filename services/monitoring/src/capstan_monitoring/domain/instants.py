@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def micros(value: Any) -> int | None:
+def micros(value: object) -> int | None:
     """A point in time as epoch microseconds, from ISO 8601 or a datetime (UTC where no zone is given) or a number.
 
     None for anything that is no point in time.

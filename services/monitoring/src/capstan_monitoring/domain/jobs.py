@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, TypedDict
+
+Document = dict[str, object]
+"""A model of the contracts, or a sketch of the formats, as JSON: the other end parses it by what is named beside it."""
 
 
 @dataclass(frozen=True)
@@ -33,23 +36,29 @@ class QualityToMeasure:
     """Live quality of one window. `task`, `classes`: of its package, as in a LabelRule.
 
     `file` has float64, per row the label and then what the model said: one number, or a probability per class.
-    `metric`: None for the usual one of the task.
+    `metric`: None for the usual one of the task. `first_look`: labels that it takes before anything is told.
     """
 
     file: str
     task: str
     classes: int | None
     metric: str | None
+    first_look: int | None = None
 
 
 @dataclass(frozen=True)
 class MeasuredQuality:
-    """Figures in the metric's unit; null where they are undefined for these rows."""
+    """Figures in the metric's unit; null where they are undefined for these rows.
+
+    `low` to `high` is the interval of one look at 95 %, `anytime_low` to `anytime_high` that of all looks together.
+    """
 
     metric: str
     value: float | None
     low: float | None
     high: float | None
+    anytime_low: float | None = None
+    anytime_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class ReportToRender:
     end_us: int
     version: int
     rows: int
-    drift: dict[str, Any]
+    drift: Document
     """The DriftSpec as JSON."""
 
 
@@ -86,3 +95,90 @@ class RenderedReport:
     shown: list[str]
     left_out: list[str]
     shown_as_psi: list[str]
+
+
+@dataclass(frozen=True)
+class SegmentToRead:
+    """A file of the prediction log, the files of the loop's packages by digest, and the grid of its windows."""
+
+    segment: str
+    packages: dict[str, str]
+    origin_us: int
+    length_us: int
+    keys: list[str]
+    time_keys: list[str]
+
+
+class PartialSketches(TypedDict):
+    """The rows of a segment that lie in one window and were answered by one version."""
+
+    window_us: int
+    version: int
+    package: str
+    rows: int
+    sketches: Document
+    """A Baseline."""
+
+
+@dataclass(frozen=True)
+class ReadSegment:
+    """Rows, those of unknown packages among them, and the newest event time that closes windows.
+
+    `scored.jsonl` in scratch gets [prediction id, window start, version, join key, value, outputs] per row: the
+    monitored output's value where it is a number, and all outputs where they are more than that number.
+    """
+
+    rows: int
+    unknown: int
+    newest_us: int | None
+    partials: list[PartialSketches]
+
+
+@dataclass(frozen=True)
+class DriftToMeasure:
+    """The package whose baseline a window is compared with, and a file of JSON lines: a Baseline per segment."""
+
+    package: str
+    partials: str
+    drift: Document
+    """The DriftSpec."""
+
+
+class MeasuredStatistic(TypedDict):
+    """What a statistic says of a window, under the name that it gives itself.
+
+    `effect` and `floor` are in `unit`; `p_value` is that of the statistic's test.
+    """
+
+    statistic: str
+    unit: str
+    effect: float
+    floor: float
+    p_value: float
+
+
+class MeasuredColumn(MeasuredStatistic):
+    """What was measured of one column; it may have several figures."""
+
+    column: str
+    role: Literal["feature", "prediction", "label"]
+
+
+@dataclass(frozen=True)
+class MeasuredDrift:
+    """`absent`: columns that the log does not hold, or whose values the statistic cannot compare."""
+
+    statistics: list[MeasuredColumn]
+    absent: list[str]
+
+
+@dataclass(frozen=True)
+class KindsToImport:
+    """What is installed in the worker's environment: nothing is given."""
+
+
+@dataclass(frozen=True)
+class BrokenKinds:
+    """A sentence for each kind that cannot be used."""
+
+    sentences: list[str]

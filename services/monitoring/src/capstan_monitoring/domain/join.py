@@ -6,12 +6,11 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from capstan_monitoring.domain.instants import micros
 
 
-def join_key(values: Sequence[Any]) -> str | None:
+def join_key(values: Sequence[object]) -> str | None:
     """32 hex characters for the values of the key columns; None when one of them is missing.
 
     Times must be given as epoch microseconds (`micros`); 12 and 12.0 are the same number.
@@ -22,7 +21,7 @@ def join_key(values: Sequence[Any]) -> str | None:
     return hashlib.sha256(json.dumps(plain, separators=(",", ":")).encode()).hexdigest()[:32]
 
 
-def key_of(row: Mapping[str, Any], keys: Sequence[str], time_keys: Sequence[str]) -> str | None:
+def key_of(row: Mapping[str, object], keys: Sequence[str], time_keys: Sequence[str]) -> str | None:
     """The join key of a row that names its columns; None when a key is missing or no plain value."""
     values = [micros(row.get(key)) if key in time_keys else row.get(key) for key in keys]
     if any(isinstance(value, float) and not math.isfinite(value) for value in values):

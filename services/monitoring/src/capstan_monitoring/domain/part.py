@@ -41,12 +41,13 @@ class MonitorPart(Part):
 
 def broken_rules(part: MonitorPart) -> list[tuple[str, str]]:
     """(place, rule) of what the schema lets pass and monitoring cannot do."""
-    found = []
+    broken = []
     if not SHORTEST <= part.monitoring.window <= LONGEST:
-        found.append(("spec.monitoring.window", "from 1m to 365d"))
+        broken.append(("spec.monitoring.window", "from 1m to 365d"))
+    broken += [(f"spec.monitoring.{place}", rule) for place, rule in part.monitoring.drift.too_few_rows()]
     if part.monitoring.drift.persistence[1] > MOST_WINDOWS:
-        found.append(("spec.monitoring.drift.persistence", f"k of the last {MOST_WINDOWS} windows at most"))
-    return found
+        broken.append(("spec.monitoring.drift.persistence", f"k of the last {MOST_WINDOWS} windows at most"))
+    return broken
 
 
 def changes(old: MonitorPart | None, new: MonitorPart) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -50,7 +49,7 @@ class ColumnReader:
         schema = record.schema
         places = self._places.get(schema.columns)
         if places is None:
-            places = {one: self._find(schema, one, column) for one, column in self._columns.items()}
+            places = {wanted: self._find(schema, wanted, column) for wanted, column in self._columns.items()}
             self._places[schema.columns] = places
         place = places[name]
         if isinstance(place, int):
@@ -81,15 +80,17 @@ def count(sketch: NumericSketch | CategorySketch, values: Values) -> None:
         sketch.update([_fitting(sketch, value) for value in values])
 
 
-def number(value: Any) -> float | None:
+def number(value: object) -> float | None:
     """A number of any size or kind as a float, infinite where it is too large for one; None for anything else."""
+    if not isinstance(value, int | float):
+        return None
     try:
-        return float(value) if isinstance(value, int | float) else None
+        return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
 
 
-def _fitting(sketch: NumericSketch | CategorySketch, value: Any) -> Any:
+def _fitting(sketch: NumericSketch | CategorySketch, value: object) -> object:
     if isinstance(sketch, NumericSketch):
         return number(value)
     if isinstance(value, float) and value.is_integer():

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from capstan_formats.instants import DAY_US, MAX_US, MIN_US
 from capstan_formats.record_columns import Column, Values
 from capstan_formats.segments import PredictionRecord, SegmentError, read_segment
 from capstan_formats.sketches import Baseline, NumericSketch
+from capstan_monitoring.domain.jobs import ReadSegment, SegmentToRead
 from capstan_monitoring.domain.join import key_of
 from capstan_monitoring.jobs.baselines import MONITORED, ColumnReader, baseline_of, count, number
 from capstan_servicekit.jobs.api import Job, JobRefused
@@ -59,16 +59,11 @@ class Partial:
         self.waiting = 0
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Input: segment, packages {digest: path}, origin_us, length_us, keys, time_keys.
-
-    Output: rows, rows of unknown packages, newest event time, partial sketches; `scored.jsonl` in the scratch folder
-    has [prediction id, window start, version, join key, value, outputs] per row: the monitored output's value where it
-    is a number, and all outputs where they are more than that number. Times are microseconds.
-    """
-    segment = Path(job.input["segment"])
+def run(job: Job) -> ReadSegment:
+    """JobRefused where the segment is damaged, or one of its packages cannot be read."""
+    given = job.read(SegmentToRead)
     try:
-        return Ingester(job.input).run(segment, job.scratch / "scored.jsonl")
+        return Ingester(given).run(Path(given.segment), job.scratch / "scored.jsonl")
     except SegmentError as error:
         raise JobRefused(f"the segment is damaged: {error}", errors=[("segment", str(error))]) from error
 
@@ -76,38 +71,38 @@ def run(job: Job) -> dict[str, Any]:
 class Ingester:
     """One pass over a segment."""
 
-    def __init__(self, given: dict[str, Any]) -> None:
+    def __init__(self, given: SegmentToRead) -> None:
         self._given = given
         self._partials: dict[tuple[int, int], Partial] = {}
         self._newest: int | None = None
         self._rows = self._unknown = 0
 
-    def run(self, segment: Path, target: Path) -> dict[str, Any]:
+    def run(self, segment: Path, target: Path) -> ReadSegment:
         """Read the segment, write a line per known prediction."""
         with target.open("w", encoding="utf-8") as lines:
             for record in read_segment(segment):
                 lines.writelines(json.dumps(line) + "\n" for line in self._take(record))
         for partial in self._partials.values():
             partial.flush()
-        return {
-            "rows": self._rows,
-            "unknown": self._unknown,
-            "newest_us": self._newest,
-            "partials": [
+        return ReadSegment(
+            rows=self._rows,
+            unknown=self._unknown,
+            newest_us=self._newest,
+            partials=[
                 {"window_us": start, "version": version, "package": partial.package, "rows": partial.rows,
                  "sketches": partial.window.to_json()}
                 for (start, version), partial in sorted(self._partials.items())
             ],
-        }  # fmt: skip
+        )  # fmt: skip
 
-    def _take(self, record: PredictionRecord) -> Iterator[list[Any]]:
+    def _take(self, record: PredictionRecord) -> Iterator[list[object]]:
         """The lines of a record; rows count as unknown where their package is, or where they are no prediction."""
         times, version = record.head.event_times, record.schema.version
         sane = (times >= MIN_US) & (times < MAX_US)  # an event time that can be a time at all
         chosen = np.flatnonzero(sane & self._predicted(record))
         self._rows += int(sane.sum())
         self._unknown += int(sane.sum()) - len(chosen)
-        origin, length = self._given["origin_us"], self._given["length_us"]
+        origin, length = self._given.origin_us, self._given.length_us
         starts = origin + (times[chosen] - origin) // length * length
         for start in np.unique(starts).tolist():
             rows = chosen[starts == start]
@@ -122,7 +117,7 @@ class Ingester:
     def _predicted(self, record: PredictionRecord) -> Bools:
         """Which rows hold a prediction of a package that is known."""
         schema, value = record.schema, record.columns.get(("outputs", MONITORED))
-        if value is None or not 0 < schema.version < 2**31 or schema.package not in self._given["packages"]:
+        if value is None or not 0 < schema.version < 2**31 or schema.package not in self._given.packages:
             return np.zeros(record.rows, dtype=np.bool_)
         numbers = value.numbers()
         if numbers is not None:
@@ -136,9 +131,9 @@ class Ingester:
             newest = int(known.max())
             self._newest = max(self._newest or newest, newest)
 
-    def _lines(self, record: PredictionRecord, rows: list[int], start: int) -> Iterator[list[Any]]:
+    def _lines(self, record: PredictionRecord, rows: list[int], start: int) -> Iterator[list[object]]:
         inputs, ids = record.section("inputs"), record.head.ids.texts()
-        keys = {key: inputs[key].tolist() for key in self._given["keys"] if key in inputs}
+        keys = {key: inputs[key].tolist() for key in self._given.keys if key in inputs}
         outputs = {name: column.tolist() for name, column in record.section("outputs").items()}
         values = outputs[MONITORED]
         for row in rows:
@@ -147,14 +142,14 @@ class Ingester:
             all_of_it = None
             if value is None or len(outputs) > 1:
                 all_of_it = {name: _kept(cells[row]) for name, cells in outputs.items()}
-            key = key_of(named, self._given["keys"], self._given["time_keys"])
+            key = key_of(named, self._given.keys, self._given.time_keys)
             yield [ids[row], start, record.schema.version, key, value, all_of_it]
 
     def _partial(self, start: int, version: int, package: str) -> Partial | None:
         """None when the version's rows in this window come from another package: one of the two is not this version."""
         partial = self._partials.get((start, version))
         if partial is None:
-            baseline = baseline_of(self._given["packages"][package])
+            baseline = baseline_of(self._given.packages[package])
             partial = Partial(package, baseline.empty_window(), ColumnReader(baseline))
             self._partials[(start, version)] = partial
         return partial if partial.package == package else None
@@ -169,14 +164,14 @@ def _cells(column: Column, rows: Ints, *, numeric: bool) -> Values:
     return cells if len(rows) == len(cells) else [cells[row] for row in rows]
 
 
-def _kept(cell: Any) -> Any:
+def _kept(cell: object) -> object:
     """As a database takes JSON: numbers are finite."""
     if isinstance(cell, list):
-        return [_kept(one) for one in cell]
+        return [_kept(inner) for inner in cell]
     return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
-def _is_value(cell: Any) -> bool:
+def _is_value(cell: object) -> bool:
     """A class by its word or number."""
     value = number(cell)
     return isinstance(cell, str) if value is None else math.isfinite(value)

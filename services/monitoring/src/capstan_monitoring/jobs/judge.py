@@ -4,65 +4,41 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from capstan_contracts.kinds.family import BrokenKind, UnknownKind
 from capstan_contracts.loop import DriftSpec
-from capstan_formats.sketches import Baseline, BaselineColumn, SketchError
+from capstan_evaluation.kinds import METRICS
+from capstan_formats.sketches import Baseline, SketchError
+from capstan_monitoring.domain.jobs import BrokenKinds, DriftToMeasure, MeasuredColumn, MeasuredDrift
 from capstan_monitoring.jobs.baselines import baseline_of
+from capstan_monitoring.jobs.measure import measure
 from capstan_monitoring.statistics.installed import STATISTICS
-from capstan_monitoring.statistics.port import AnySketch
-from capstan_monitoring.statistics.sorts import sort_of
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Input: package (path), partials (path of JSON lines, a baseline each), drift (the loop's DriftSpec).
-
-    Output: statistics [{column, role, statistic, unit, effect, floor, p_value}], and columns that could not be judged:
-    those that the log does not hold, and those whose values the statistic cannot compare.
-    """
-    baseline, drift = baseline_of(job.input["package"]), DriftSpec.model_validate(job.input["drift"])
+def run(job: Job) -> MeasuredDrift:
+    """JobRefused where package or sketches cannot be read, or a statistic is not installed."""
+    given = job.read(DriftToMeasure)
+    baseline, drift = baseline_of(given.package), DriftSpec.model_validate(given.drift)
     window = baseline.empty_window()
     try:
-        with Path(job.input["partials"]).open(encoding="utf-8") as lines:
+        with Path(given.partials).open(encoding="utf-8") as lines:
             for line in lines:
                 window = window.merge(Baseline.from_json(json.loads(line)))
     except SketchError as error:
         raise JobRefused(f"the sketches do not fit the package: {error}", errors=[("partials", str(error))]) from error
     statistics, absent = [], []
     for name, column in baseline.columns.items():
-        measured = _measure(column, window[name], drift)
-        if measured is None:
+        try:
+            measured = measure(column.sketch, window[name], drift)
+        except (UnknownKind, BrokenKind) as error:
+            raise JobRefused(str(error), errors=[("monitoring.drift.statistic", str(error))]) from error
+        if not measured:
             absent.append(name)
-            continue
-        statistics.append({"column": name, "role": column.role.value, **measured})
-    return {"statistics": statistics, "absent": absent}
+        statistics += [MeasuredColumn(column=name, role=column.role.value, **figure) for figure in measured]
+    return MeasuredDrift(statistics, absent)
 
 
-def broken_kinds(job: Job) -> dict[str, Any]:
-    """A sentence for each installed statistic that cannot be imported."""
-    return {"broken": [str(error) for error in STATISTICS.broken()]}
-
-
-def _measure(column: BaselineColumn, window: AnySketch, drift: DriftSpec) -> dict[str, Any] | None:
-    """Name, unit, value, floor and p-value as the statistic gives them; None where there is nothing to compare."""
-    if not column.sketch.total or not window.total:
-        return None
-    sort = sort_of(column.sketch)
-    spec = drift.statistic.of(sort)
-    try:
-        kind = STATISTICS.get(spec.kind)
-        found = kind.measure(column.sketch, window, spec)
-    except (UnknownKind, BrokenKind) as error:
-        raise JobRefused(str(error), errors=[("monitoring.drift.statistic", str(error))]) from error
-    except SketchError:
-        return None
-    floor = drift.floor_of(sort)
-    return {
-        "statistic": spec.kind,
-        "unit": kind.unit,
-        "effect": found.effect,
-        "floor": kind.floor if floor is None else floor,
-        "p_value": found.p_value,
-    }
+def broken_kinds(job: Job) -> BrokenKinds:
+    """Of the statistics and metrics that are installed. Here, since importing them all costs memory."""
+    return BrokenKinds([str(error) for error in (*STATISTICS.broken(), *METRICS.broken())])

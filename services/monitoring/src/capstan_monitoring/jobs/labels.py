@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,7 +36,7 @@ def run(job: Job) -> ReadLabels:
     return ReadLabels(labels=labels, unlabelled=unlabelled, keyless=keyless)
 
 
-def _pairs(path: Path, keys: list[str], time_keys: list[str], label: str) -> Iterator[tuple[str | None, Any]]:
+def _pairs(path: Path, keys: list[str], time_keys: list[str], label: str) -> Iterator[tuple[str | None, object]]:
     try:
         with pq.ParquetFile(path) as file:
             missing = [name for name in (*keys, label) if name not in file.schema_arrow.names]
@@ -55,7 +54,7 @@ def _pairs(path: Path, keys: list[str], time_keys: list[str], label: str) -> Ite
         raise JobRefused(f"the file cannot be read: {error}", errors=[("file", "Parquet")]) from error
 
 
-def _plain(column: pa.Array, name: str, time: bool) -> list[Any]:
+def _plain(column: pa.Array, name: str, time: bool) -> list[object]:
     """Key values as JSON has them; points in time as microseconds."""
     kind = column.type
     if pa.types.is_timestamp(kind) or (time and pa.types.is_date(kind)):
@@ -67,7 +66,7 @@ def _plain(column: pa.Array, name: str, time: bool) -> list[Any]:
     raise JobRefused(f"the key {name!r} is {kind}", errors=[(name, "a number, a string, a bool or a point in time")])
 
 
-def _label(value: Any, row: int, rule: LabelRule) -> float | None:
+def _label(value: object, row: int, rule: LabelRule) -> float | None:
     if value is None or value != value:
         return None
     if isinstance(value, bool | int | float | Decimal) and rule.holds(label := _number(value)):

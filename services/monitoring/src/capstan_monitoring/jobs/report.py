@@ -42,7 +42,7 @@ def run(job: Job) -> RenderedReport:
     words = [name for name in shown if isinstance(baseline[name], CategorySketch)]
     definition = DataDefinition(numerical_columns=numeric, categorical_columns=words)
 
-    def frame(columns: dict[str, list[Any]]) -> Any:
+    def frame(columns: dict[str, list[object]]) -> Any:
         made = {name: pd.Series([number(value) for value in columns[name]], dtype="float64") for name in numeric}
         made |= {name: pd.Series([_word(value) for value in columns[name]], dtype="object") for name in words}
         return Dataset.from_pandas(pd.DataFrame(made), data_definition=definition)
@@ -84,13 +84,13 @@ def _rows(given: ReportToRender) -> Iterator[tuple[bytes, PredictionRecord, int]
                 yield _place(ids.text(row)), record, row
 
 
-def _window(given: ReportToRender, reader: ColumnReader, names: list[str]) -> dict[str, list[Any]]:
+def _window(given: ReportToRender, reader: ColumnReader, names: list[str]) -> dict[str, list[object]]:
     """A sample that is the same each time: the rows whose ids have the smallest hashes."""
     rows = heapq.nsmallest(given.rows, _rows(given), key=itemgetter(0))
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, list[object]] = {}
     for name in names:
-        found = ((reader.column(record, name), row) for _, record, row in rows)
-        columns[name] = [None if column is None else column.at(row) for column, row in found]
+        cells = ((reader.column(record, name), row) for _, record, row in rows)
+        columns[name] = [None if column is None else column.at(row) for column, row in cells]
     return columns
 
 
@@ -98,7 +98,7 @@ def _place(prediction_id: str) -> bytes:
     return hashlib.blake2b(prediction_id.encode(), digest_size=8).digest()
 
 
-def _training_set(path: Path, names: list[str], rows: int) -> dict[str, list[Any]]:
+def _training_set(path: Path, names: list[str], rows: int) -> dict[str, list[object]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -115,11 +115,11 @@ def _training_set(path: Path, names: list[str], rows: int) -> dict[str, list[Any
     return {name: table.column(column).to_pylist() for name, column in wanted.items()}
 
 
-def _word(value: Any) -> str | None:
+def _word(value: object) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return None if value is None or value != value else str(value)
 
 
-def _has_values(values: list[Any] | None) -> bool:
+def _has_values(values: list[object] | None) -> bool:
     return values is not None and any(value is not None and value == value for value in values)

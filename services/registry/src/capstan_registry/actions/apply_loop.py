@@ -11,7 +11,7 @@ from capstan_contracts.loop import LoopPart, ResolvedLoop
 from capstan_contracts.rest.common import PartStatus
 from capstan_contracts.rest.registry import LoopStatus
 from capstan_registry.actions.check_gates import not_installed
-from capstan_registry.actions.distribute_loop import DistributeLoop, add_distribution
+from capstan_registry.actions.distribute_loop import DistributeLoop, QueueDistribution
 from capstan_registry.domain.loop_changes import document, next_generation, own_changes
 from capstan_registry.tables import LoopRow
 from capstan_servicekit.clock import Clock
@@ -19,7 +19,6 @@ from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.errors import CapstanError, Conflict
 from capstan_servicekit.loops.rules import check_built, check_name, check_rules, common_rules
 from capstan_servicekit.peers import Peers
-from capstan_servicekit.work.queue import WorkQueue
 
 REGISTRY = "registry"
 OTHERS = tuple(service for service in SERVICES if service != REGISTRY)
@@ -40,10 +39,10 @@ class ApplyLoop:
     """`PUT /loops/{loop}`: asks every service before anything is stored, then hands each its part."""
 
     def __init__(
-        self, database: Database, clock: Clock, work: WorkQueue, peers: Peers, distribute: DistributeLoop
+        self, database: Database, clock: Clock, peers: Peers, distribute: DistributeLoop, queue: QueueDistribution
     ) -> None:
-        self._database, self._clock, self._work, self._peers = database, clock, work, peers
-        self._distribute = distribute
+        self._database, self._clock, self._peers = database, clock, peers
+        self._distribute, self._queue = distribute, queue
 
     async def __call__(self, project: str, loop: str, resolved: ResolvedLoop, *, dry_run: bool) -> LoopStatus:
         """Apply or, with `dry_run`, say what would change. When any service refuses, nothing has changed."""
@@ -101,7 +100,7 @@ class ApplyLoop:
             return
         row.generation, row.resolved, row.updated_at = plan.generation, document(resolved), self._clock.now()
         row.taken, row.applied = row.taken | {REGISTRY: plan.generation}, False
-        await add_distribution(session, self._work, row, delay_s=CONVERGE_AFTER_S)
+        await self._queue(session, row, delay_s=CONVERGE_AFTER_S)
 
 
 def _check(project: str, loop: str, resolved: ResolvedLoop) -> None:
@@ -119,9 +118,9 @@ def _refusal(refusals: list[tuple[str, CapstanError]]) -> CapstanError:
         "; ".join(f"{service}: {error.detail}" for service, error in refusals),
         hint=first.hint or "Nothing was changed.",
         errors=[
-            FieldError(place=f"{service}: {found.place}", rule=found.rule)
+            FieldError(place=f"{service}: {broken.place}", rule=broken.rule)
             for service, error in refusals
-            for found in error.errors
+            for broken in error.errors
         ],
         figures=first.figures,
         code=first.problem_code,

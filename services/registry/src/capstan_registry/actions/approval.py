@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from capstan_contracts.events import GateFigure
 from capstan_contracts.rest.registry import ApprovalGiven
 from capstan_registry.domain.verdict import waiting_for
 from capstan_registry.tables import PromotionRow
@@ -19,7 +18,7 @@ def awaits_answer(row: PromotionRow) -> bool:
 
 def waiting_sentence(row: PromotionRow) -> str:
     """What the promotion waits for; empty when for nothing."""
-    return waiting_for([GateFigure.model_validate(figure) for figure in row.gates])
+    return waiting_for(row.gates)
 
 
 def check_may_answer(row: PromotionRow, by: Principal) -> None:
@@ -40,7 +39,7 @@ def check_is_waited_for(row: PromotionRow) -> None:
     """Conflict when the promotion is decided, answered, or not judged yet."""
     what = f"Version {row.version} of {row.model!r}"
     if row.approval is not None:
-        given = ApprovalGiven.model_validate(row.approval)
+        given = row.approval
         raise Conflict(
             f"{what} was {'approved' if given.approve else 'rejected'} by {given.by!r} at {given.at:%Y-%m-%d %H:%M:%S}"
         )
@@ -55,7 +54,7 @@ def check_is_waited_for(row: PromotionRow) -> None:
 
 def repeats(row: PromotionRow, given: ApprovalGiven) -> bool:
     """Whether the same person has given the same answer before."""
-    if row.approval is None:
+    before = row.approval
+    if before is None:
         return False
-    before = ApprovalGiven.model_validate(row.approval)
     return (before.approve, before.reason, before.by) == (given.approve, given.reason, given.by)

@@ -68,11 +68,17 @@ async def _note(session: WriteSession, project: str, loop: str, generation: int,
     return row.applied
 
 
-async def add_distribution(session: WriteSession, work: WorkQueue, row: LoopRow, *, delay_s: float = 0) -> None:
-    """Enqueue the work that hands out what is missing."""
-    row.distributions += 1
-    distribution = LoopToDistribute(row.name, row.generation, row.distributions)
-    await work.add(session, distribution, project=row.project, delay_s=delay_s)
+class QueueDistribution:
+    """Enqueues the work that hands out what is missing, in the caller's transaction."""
+
+    def __init__(self, work: WorkQueue) -> None:
+        self._work = work
+
+    async def __call__(self, session: WriteSession, row: LoopRow, *, delay_s: float = 0) -> None:
+        """Counted, so that the same generation can be handed out again."""
+        row.distributions += 1
+        distribution = LoopToDistribute(row.name, row.generation, row.distributions)
+        await self._work.add(session, distribution, project=row.project, delay_s=delay_s)
 
 
 class FinishDistribution(Work[LoopToDistribute]):

@@ -19,17 +19,23 @@ from capstan_servicekit.work.queue import WorkQueue
 log = logger(__name__)
 
 
-async def add_projection(session: WriteSession, work: WorkQueue, champion: ChampionRow, *, occasion: str = "") -> None:
-    """Enqueue the projection of this champion."""
-    alias = AliasToProject(champion.model, champion.ledger_sequence, occasion)
-    await work.add(session, alias, project=champion.project)
+class QueueProjection:
+    """Enqueues the projection of a champion, in the caller's transaction."""
+
+    def __init__(self, work: WorkQueue) -> None:
+        self._work = work
+
+    async def __call__(self, session: WriteSession, champion: ChampionRow, *, occasion: str = "") -> None:
+        """Once per ledger row and occasion."""
+        alias = AliasToProject(champion.model, champion.ledger_sequence, occasion)
+        await self._work.add(session, alias, project=champion.project)
 
 
 class ProjectMissingAliases:
     """Enqueues the projection of every champion that MLflow does not show and nobody works on."""
 
-    def __init__(self, database: Database, clock: Clock, work: WorkQueue) -> None:
-        self._database, self._clock, self._work = database, clock, work
+    def __init__(self, database: Database, clock: Clock, work: WorkQueue, queue: QueueProjection) -> None:
+        self._database, self._clock, self._work, self._queue = database, clock, work, queue
 
     async def __call__(self) -> None:
         """Look once."""
@@ -39,7 +45,7 @@ class ProjectMissingAliases:
                 open_items = await self._work.open_items(session, AliasToProject, project=champion.project)
                 if champion.model not in {alias.model for alias in open_items}:
                     occasion = self._clock.now().isoformat()
-                    await add_projection(session, self._work, champion, occasion=occasion)
+                    await self._queue(session, champion, occasion=occasion)
 
 
 class ProjectAlias(Work[AliasToProject]):

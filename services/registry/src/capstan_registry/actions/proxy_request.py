@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs
 
 from sqlalchemy import select
@@ -74,7 +73,7 @@ class ProxyRequests:
         answer = self._server.forward(request.method, target, query=request.query, headers=headers, body=body)
         return Admitted(answer, rule.artifact)
 
-    async def _look(self, request: ProxyRequest, guard: proxy_policy.Guard, document: dict[str, Any]) -> None:
+    async def _look(self, request: ProxyRequest, guard: proxy_policy.Guard, document: dict[str, object]) -> None:
         ours = await self._our_names() if guard is proxy_policy.Guard.NEW_VERSION else frozenset[str]()
         look = proxy_guards.Look(parse_qs(request.query, keep_blank_values=True), document, ours.__contains__)
         refusal = proxy_guards.check(guard, look)
@@ -95,14 +94,14 @@ def _need(principal: Principal, role: Role, project: str | None = None) -> None:
     if project is not None:
         allowed, where = principal.may(role, project), f"in project {project!r}"
     else:
-        allowed, where = any(mine.includes(role) for mine in principal.roles.values()), "in any project"
+        allowed, where = any(held.includes(role) for held in principal.roles.values()), "in any project"
     if not allowed:
         raise Forbidden(
             f"{principal.id} is not {role.value} {where}", hint="A browser session reads only; use a token to write."
         )
 
 
-def _document(body: bytes) -> dict[str, Any]:
+def _document(body: bytes) -> dict[str, object]:
     """The JSON object of a body, without duplicate keys; an empty body is an empty object."""
     if not body.strip():
         return {}
@@ -115,7 +114,7 @@ def _document(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     document = dict(pairs)
     if len(document) != len(pairs):
         raise ValueError("a key stands twice")

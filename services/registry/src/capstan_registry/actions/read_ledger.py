@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from sqlalchemy import func, select
 
@@ -72,10 +71,10 @@ def _link(row: LedgerRow) -> Link:
     return Link(row.sequence, decision, row.previous_hash, row.hash)
 
 
-def _gates(text: str) -> list[dict[str, Any]] | None:
+def _gates(text: str) -> list[dict[str, object]] | None:
     """None where the text is not what was written."""
     try:
-        gates: list[dict[str, Any]] = json.loads(text)
+        gates: list[dict[str, object]] = json.loads(text)
         return gates if canonical(gates) == text else None
     except ValueError:
         return None

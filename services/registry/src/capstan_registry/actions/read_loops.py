@@ -26,7 +26,7 @@ class ReadLoops:
             rows = (await session.scalars(by_name)).all()
         return Page(items=[_status(row) for row in rows])
 
-    async def one(self, project: str, loop: str) -> LoopStatus:
+    async def loop(self, project: str, loop: str) -> LoopStatus:
         """A loop with its content. NotFound; Conflict when it cannot be read any more."""
         async with self._database.read() as session:
             row = await session.get(LoopRow, (project, loop))

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from capstan_contracts.first_champion import HINT
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.registry import Champion, Model, ModelVersion
-from capstan_registry.domain.ledger import APPROVED
+from capstan_registry.domain.ledger import CROWNED
 from capstan_registry.domain.model_names import CHAMPION_ALIAS
 from capstan_registry.tables import ChampionRow, LedgerRow, VersionRow, version_row
 from capstan_servicekit.db.session import Database, ReadSession
@@ -62,9 +62,9 @@ class ReadModels:
 
     async def champion(self, project: str, model: str, at: datetime | None) -> Champion:
         """Which version was production at a time (now when not given), and why: read from the ledger alone."""
-        approved = (LedgerRow.project == project, LedgerRow.model == model, LedgerRow.decision == APPROVED)
+        crowned = (LedgerRow.project == project, LedgerRow.model == model, LedgerRow.decision.in_(CROWNED))
         async with self._database.read() as session:
-            rows = (await session.scalars(select(LedgerRow).where(*approved).order_by(LedgerRow.sequence))).all()
+            rows = (await session.scalars(select(LedgerRow).where(*crowned).order_by(LedgerRow.sequence))).all()
         reached = [row for row in rows if at is None or row.at <= at]
         if not reached:
             when = f" at {at.isoformat()}" if at else ""

@@ -6,7 +6,7 @@ import asyncio
 
 from sqlalchemy import select
 
-from capstan_registry.actions.distribute_loop import add_distribution
+from capstan_registry.actions.distribute_loop import QueueDistribution
 from capstan_registry.actions.project_alias import ProjectMissingAliases
 from capstan_registry.domain.work import LoopToDistribute
 from capstan_registry.tables import LoopRow
@@ -19,8 +19,8 @@ EVERY_S = 600.0
 class DistributeMissingLoops:
     """Enqueues the hand-out of every loop that is not applied everywhere and that nobody works on."""
 
-    def __init__(self, database: Database, work: WorkQueue) -> None:
-        self._database, self._work = database, work
+    def __init__(self, database: Database, work: WorkQueue, queue: QueueDistribution) -> None:
+        self._database, self._work, self._queue = database, work, queue
 
     async def __call__(self) -> None:
         """Look once."""
@@ -28,7 +28,7 @@ class DistributeMissingLoops:
             for loop in (await session.scalars(select(LoopRow).where(LoopRow.applied.is_(False)))).all():
                 open_items = await self._work.open_items(session, LoopToDistribute, project=loop.project)
                 if loop.name not in {distribution.loop for distribution in open_items}:
-                    await add_distribution(session, self._work, loop)
+                    await self._queue(session, loop)
 
 
 class Reconcile:

@@ -8,7 +8,7 @@ from capstan_contracts.errors import Problem
 from capstan_contracts.events import VersionRegistered
 from capstan_contracts.ids import Urn
 from capstan_registry.actions.ports import ModelCatalogue
-from capstan_registry.actions.request_promotion import add_promotion
+from capstan_registry.actions.request_promotion import AddPromotion
 from capstan_registry.domain.model_names import mlflow_name, package_source
 from capstan_registry.domain.work import RunToRegister
 from capstan_registry.tables import VersionRow
@@ -18,7 +18,6 @@ from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.telemetry.logs import logger
 from capstan_servicekit.work.kinds import Work, WorkItem
 from capstan_servicekit.work.lease import Lease
-from capstan_servicekit.work.queue import WorkQueue
 
 log = logger(__name__)
 
@@ -29,8 +28,8 @@ class RegisterVersion(Work[RunToRegister]):
     Payload = RunToRegister
     max_attempts = 12
 
-    def __init__(self, clock: Clock, outbox: Outbox, work: WorkQueue, catalogue: ModelCatalogue) -> None:
-        self._clock, self._outbox, self._work, self._catalogue = clock, outbox, work, catalogue
+    def __init__(self, clock: Clock, outbox: Outbox, promotions: AddPromotion, catalogue: ModelCatalogue) -> None:
+        self._clock, self._outbox, self._promotions, self._catalogue = clock, outbox, promotions, catalogue
 
     async def run(self, item: WorkItem[RunToRegister], lease: Lease) -> None:
         """Have the version numbered, then keep it."""
@@ -65,6 +64,7 @@ class RegisterVersion(Work[RunToRegister]):
                 package=run.package,
                 run=run.run,
                 holdout=run.holdout,
+                training_set=run.training_set,
                 dataset=run.dataset,
                 dataset_version=run.dataset_version,
                 metrics=run.metrics,
@@ -76,4 +76,4 @@ class RegisterVersion(Work[RunToRegister]):
         subject = Urn(project, "model", run.loop, str(version))
         self._outbox.add(session, registered, project=project, subject=subject)
         if run.promote:
-            await add_promotion(session, self._work, self._clock, project, run.loop, version, by=f"run/{run.run}")
+            await self._promotions(session, project, run.loop, version, by=f"run/{run.run}")

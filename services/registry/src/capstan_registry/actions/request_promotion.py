@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from capstan_contracts.events import GateFigure
 from capstan_contracts.ids import uuid7
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.registry import Approval, ApprovalGiven, Promotion
@@ -29,33 +28,37 @@ SHOWN = 50
 """Promotions on the one page that there is."""
 
 
-async def add_promotion(
-    session: WriteSession, work: WorkQueue, clock: Clock, project: str, model: str, version: int, *, by: str
-) -> PromotionRow:
+class AddPromotion:
     """The request and the work that decides it, in the caller's transaction."""
-    row = PromotionRow(
-        id=uuid7(),
-        project=project,
-        model=model,
-        version=version,
-        requested_by=by,
-        approved=None,
-        gates=[],
-        approval=None,
-        ledger_sequence=None,
-        created_at=clock.now(),
-    )
-    session.add(row)
-    await session.flush()
-    await work.add(session, PromotionToDecide(row.id), project=project)
-    return row
+
+    def __init__(self, clock: Clock, work: WorkQueue) -> None:
+        self._clock, self._work = clock, work
+
+    async def __call__(self, session: WriteSession, project: str, model: str, version: int, *, by: str) -> PromotionRow:
+        """Add both."""
+        row = PromotionRow(
+            id=uuid7(),
+            project=project,
+            model=model,
+            version=version,
+            requested_by=by,
+            approved=None,
+            gates=[],
+            approval=None,
+            ledger_sequence=None,
+            created_at=self._clock.now(),
+        )
+        session.add(row)
+        await session.flush()
+        await self._work.add(session, PromotionToDecide(row.id), project=project)
+        return row
 
 
 class Promotions:
     """The resource `promotions`."""
 
-    def __init__(self, database: Database, clock: Clock, work: WorkQueue) -> None:
-        self._database, self._clock, self._work = database, clock, work
+    def __init__(self, database: Database, clock: Clock, work: WorkQueue, add: AddPromotion) -> None:
+        self._database, self._clock, self._work, self._add = database, clock, work, add
 
     async def request(self, project: str, model: str, version: int, *, by: str, key: str | None) -> Promotion:
         """A person asks. NotFound; Conflict when the version is production already."""
@@ -70,7 +73,7 @@ class Promotions:
                     f"Version {version} of {model!r} is the champion already",
                     hint=f"Ledger entry {champion.ledger_sequence} says why.",
                 )
-            row = await add_promotion(session, self._work, self._clock, project, model, version, by=by)
+            row = await self._add(session, project, model, version, by=by)
             promotion = _promotion(row, WorkStatus(state=State.QUEUED))
             answer = promotion.model_dump(mode="json")
             remember(session, project, key, request_print, answer, self._clock.now())
@@ -103,7 +106,7 @@ class Promotions:
             given = ApprovalGiven(approve=answer.approve, reason=answer.reason, by=by.id, at=self._clock.now())
             if not repeats(row, given):
                 check_is_waited_for(row)
-                row.approval = given.model_dump(mode="json")
+                row.approval = given
                 await self._work.add(session, PromotionToDecide(row.id, answered=True), project=project)
         return await self.get(project, promotion)
 
@@ -125,8 +128,8 @@ def _promotion(row: PromotionRow, status: WorkStatus) -> Promotion:
         version=row.version,
         requested_by=row.requested_by,
         approved=row.approved,
-        gates=[GateFigure.model_validate(figure) for figure in row.gates],
-        approval=ApprovalGiven.model_validate(row.approval) if row.approval else None,
+        gates=row.gates,
+        approval=row.approval,
         ledger_sequence=row.ledger_sequence,
         created_at=row.created_at,
     )

@@ -15,9 +15,9 @@ def stored_loop(row: LoopRow) -> ResolvedLoop:
     try:
         return ResolvedLoop.model_validate(row.resolved)
     except ValidationError as error:
-        found = [FieldError(place=place_of(item["loc"]), rule=item["msg"]) for item in error.errors()]
+        broken = [FieldError(place=place_of(item["loc"]), rule=item["msg"]) for item in error.errors()]
         raise Conflict(
-            f"The stored loop {row.name!r} cannot be read any more: {found[0].place}: {found[0].rule}",
+            f"The stored loop {row.name!r} cannot be read any more: {broken[0].place}: {broken[0].rule}",
             hint="Install what its kinds came from, or apply the loop again without them.",
-            errors=found,
+            errors=broken,
         ) from error

@@ -41,7 +41,7 @@ class MlflowCatalogue:
             await _call(client, "POST", "registered-models/alias", body)
 
 
-def _integer(made: dict[str, Any]) -> int:
+def _integer(made: Mapping[str, Any]) -> int:
     try:
         return int(made["model_version"]["version"])
     except (KeyError, TypeError, ValueError) as error:
@@ -49,20 +49,23 @@ def _integer(made: dict[str, Any]) -> int:
 
 
 async def _call(
-    client: httpx.AsyncClient, method: str, path: str, values: Mapping[str, Any], *, ignore: str = ""
+    client: httpx.AsyncClient, method: str, path: str, values: Mapping[str, object], *, ignore: str = ""
 ) -> dict[str, Any]:
-    given: dict[str, Any] = {"params": values} if method == "GET" else {"json": values}
+    url = f"{API}/{path}"
     try:
-        response = await client.request(method, f"{API}/{path}", **given)
+        if method == "GET":
+            response = await client.get(url, params={key: str(value) for key, value in values.items()})
+        else:
+            response = await client.request(method, url, json=dict(values))
     except httpx.TransportError as error:
         raise NotReady(f"MLflow's server does not answer: {type(error).__name__}") from error
     try:
-        found = response.json()
+        answer = response.json()
     except ValueError as error:
         raise Upstream(f"MLflow answered {response.status_code} and something that is not JSON") from error
-    if response.is_success and isinstance(found, dict):
-        return found
-    code = found.get("error_code", "") if isinstance(found, dict) else ""
+    if response.is_success and isinstance(answer, dict):
+        return answer
+    code = answer.get("error_code", "") if isinstance(answer, dict) else ""
     if ignore and code == ignore:
         return {}
     raise Upstream(f"MLflow refused {path}: {response.status_code} {code}")

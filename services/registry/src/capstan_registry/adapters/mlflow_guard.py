@@ -12,12 +12,12 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any
+from types import FrameType
 
 GRACE_S = 1.0
 
 
-def end_group(*_: Any) -> None:
+def end_group(_signal: int | None = None, _frame: FrameType | None = None) -> None:
     """Ask every process of the group to stop, then end those that did not, this one included."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.killpg(0, signal.SIGTERM)

@@ -182,10 +182,10 @@ class MlflowProcess:
 
 def _group_commands(group: int) -> list[bytes]:
     """Command lines of a process group. Needs /proc; elsewhere the guard alone has to do."""
-    found = []
+    lines = []
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError, IndexError):
             fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
             if int(fields[2]) == group:
-                found.append((entry / "cmdline").read_bytes())
-    return found
+                lines.append((entry / "cmdline").read_bytes())
+    return lines

@@ -11,14 +11,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 GENESIS: Final = "0" * 64
 APPROVED: Final = "approved"
 REFUSED: Final = "refused"
+ROLLED_BACK: Final = "rolled-back"
+CROWNED: Final = (APPROVED, ROLLED_BACK)
+"""Decisions after which the version is champion."""
 
 
-def canonical(value: Any) -> str:
+def canonical(value: object) -> str:
     """The one spelling of a JSON value. ValueError for NaN and infinity."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -36,7 +39,7 @@ class Decision:
     by: str
     at: datetime
     package: str
-    gates: list[dict[str, Any]]
+    gates: list[dict[str, object]]
 
     def hash_after(self, previous_hash: str) -> str:
         """The hash of this row behind `previous_hash`."""

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import ValidationError
 
 from capstan_contracts.loop import ResolvedLoop
 from capstan_registry.domain.ledger import canonical
 
 
-def document(resolved: ResolvedLoop) -> dict[str, Any]:
+def document(resolved: ResolvedLoop) -> dict[str, object]:
     """The stored form of a loop."""
     return resolved.model_dump(mode="json", by_alias=True)
 
 
-def next_generation(stored: dict[str, Any] | None, generation: int, wanted: dict[str, Any]) -> int:
+def next_generation(stored: dict[str, object] | None, generation: int, wanted: dict[str, object]) -> int:
     """The generation of `wanted`: that of the stored content when nothing changed, else the following one."""
     if stored is not None and canonical(stored) == canonical(wanted):
         return generation
     return generation + 1
 
 
-def own_changes(stored: dict[str, Any] | None, wanted: ResolvedLoop) -> list[str]:
+def own_changes(stored: dict[str, object] | None, wanted: ResolvedLoop) -> list[str]:
     """One sentence per change of the gates."""
     now = [gate.title for gate in wanted.loop.spec.gates]
     unlooked = ["nobody looks at quality (`quality: none`)"] if wanted.loop.spec.quality == "none" else []

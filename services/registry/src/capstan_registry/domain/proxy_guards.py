@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from capstan_registry.domain.model_names import CHAMPION_ALIAS, RESERVED_TAGS, mlflow_name, project_of
 from capstan_registry.domain.proxy_path import is_plain
@@ -40,7 +40,7 @@ class Look:
     """What a guard sees: query and body, and which MLflow names are models of ours."""
 
     query: Mapping[str, list[str]]
-    body: Mapping[str, Any]
+    body: Mapping[str, object]
     ours: Callable[[str], bool]
 
 
@@ -56,7 +56,7 @@ def check(guard: Guard, look: Look) -> Refusal | None:
     return _CHECKS[guard](look)
 
 
-def project_written(guard: Guard, body: Mapping[str, Any]) -> str | None:
+def project_written(guard: Guard, body: Mapping[str, object]) -> str | None:
     """The project whose operator a write needs, when it names a model."""
     name = body.get("name")
     named = guard not in (Guard.EXPERIMENT, Guard.ARTIFACT_QUERY) and isinstance(name, str)
@@ -118,7 +118,7 @@ def _new_version(look: Look) -> Refusal | None:
     return _tags(look.body.get("tags"))
 
 
-def _tags(tags: Any) -> Refusal | None:
+def _tags(tags: object) -> Refusal | None:
     for tag in tags if isinstance(tags, list) else []:
         key = tag.get("key") if isinstance(tag, dict) else None
         if isinstance(key, str) and key.strip().lower().startswith(RESERVED_TAGS):

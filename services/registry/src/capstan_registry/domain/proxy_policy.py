@@ -112,12 +112,12 @@ _CODE_WHEN_LOADED: Final = re.compile(r"\.(?:pkl|pickle|joblib|dill|cloudpickle|
 
 
 def _table(text: str, role: Role) -> list[tuple[str, re.Pattern[str], Pass]]:
-    found = []
+    endpoints = []
     for line in text.strip().splitlines():
         method, template, *guard = line.split()
         pattern = re.sub(r"\\\{\w+\\\}", lambda _: _SEGMENT, re.escape(template))
-        found.append((method, re.compile(_API + pattern), Pass(role, Guard(guard[0]) if guard else None)))
-    return found
+        endpoints.append((method, re.compile(_API + pattern), Pass(role, Guard(guard[0]) if guard else None)))
+    return endpoints
 
 
 _PAGE: Final = Pass(Role.VIEWER)
@@ -167,7 +167,7 @@ def look_up(method: str, path: str) -> Pass | None:
     """The pass of a request, or None: refuse."""
     if method == "PUT" and _CODE_WHEN_LOADED.search(path):
         return None
-    return next((found for verb, pattern, found in _ALLOWED if verb == method and pattern.fullmatch(path)), None)
+    return next((allowed for verb, pattern, allowed in _ALLOWED if verb == method and pattern.fullmatch(path)), None)
 
 
 def why_refused(method: str, path: str) -> tuple[str, str]:

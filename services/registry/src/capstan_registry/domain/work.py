@@ -20,6 +20,7 @@ class RunToRegister:
     code: str
     metrics: dict[str, float]
     promote: bool
+    training_set: str | None = None
 
     @property
     def key(self) -> str:

@@ -1,19 +1,24 @@
-"""No worse than the champion on the same holdout."""
+"""Shown to be no worse than the champion by more than a margin, on rows that neither has learned."""
 
 from __future__ import annotations
 
 from capstan_contracts.events import GateFigure
 from capstan_contracts.kinds.gate_figures import ChampionFigures
 from capstan_contracts.kinds.gates import ChampionGate
-from capstan_evaluation.compare import METHOD, compare
 from capstan_evaluation.kinds import find
+from capstan_evaluation.noninferiority import Answer
+from capstan_registry.gates.champion_match import best_former, match_of
+from capstan_registry.gates.champion_words import compared, decided, described
 from capstan_registry.gates.evidence.evidence import Evidence, Need
 from capstan_registry.gates.metric_value import metric_value
-from capstan_registry.jobs.scoring import Unusable
 
 
 class ChampionKind:
-    """Refuses when the candidate is worse than the champion by more than the margin, with the stated confidence."""
+    """Passes on evidence alone: of few rows nothing can be shown, and then the champion stays.
+
+    The candidate is compared with the champion, and with the best of the champions before it, so that many small steps
+    down do not add up. One that is shown to be better than the champion passes, whatever was before.
+    """
 
     spec = ChampionGate
 
@@ -22,59 +27,53 @@ class ChampionKind:
         return frozenset((Need.HOLDOUT, Need.CANDIDATE, Need.CHAMPION))
 
     def columns(self, spec: ChampionGate) -> frozenset[str]:
-        """None besides the label."""
+        """None besides the label and the time of the rows."""
         return frozenset()
 
     def judge(self, evidence: Evidence, spec: ChampionGate) -> GateFigure:
         """`observed` is the candidate's metric, `bound` the champion's; figures as in ChampionFigures."""
-        metric, confidence, margin = find(spec.metric), spec.confidence, spec.margin
-        candidate, champion = evidence.candidate, evidence.champion
-        mine = metric_value(metric, candidate)
-        if champion is None:
-            return _first(spec, mine, {"rows": candidate.rows})
-        theirs = metric_value(metric, champion)
-        found = compare(
-            metric,
-            candidate,
-            champion,
-            resamples=evidence.resamples,
-            progress=lambda done, total: evidence.progress(done, total, "resampling"),
-        )
-        if 2 * found.undefined > evidence.resamples:
-            raise Unusable(f"{metric.name} is not defined in {found.undefined} of {evidence.resamples} resamples")
-        upper = found.upper_bound(confidence)
-        passed = upper >= -margin
+        rival = evidence.rival
+        if rival is None:
+            return _first(spec, metric_value(find(spec.metric), evidence.candidate), evidence.candidate.rows)
+        match = match_of(evidence, spec, rival)
+        best, reasons, looked_at = best_former(evidence, spec)
+        passed = _passes(spec, match.result.answer, best.result.answer if best else None)
         figures: ChampionFigures = {
-            "rows": candidate.rows,
-            "champion": theirs,
-            "difference": metric.oriented(mine) - metric.oriented(theirs),
-            "lower": found.lower_bound(confidence),
-            "upper": upper,
-            "confidence": confidence,
-            "margin": margin,
-            "resamples": evidence.resamples,
-            "undefined_resamples": found.undefined,
-            "method": METHOD,
+            "rows": match.result.rows,
+            "tie_break": spec.tie_break,
+            "against_champion": compared(match, evidence.resamples),
+            "former": looked_at,
+            "not_compared": reasons,
         }
+        if best is not None:
+            figures["against_best"] = compared(best, evidence.resamples)
         return GateFigure(
             gate=spec.title,
             kind=spec.kind,
             passed=passed,
-            observed=mine,
-            bound=theirs,
+            not_judged="refuses",
+            observed=match.candidate,
+            bound=match.champion,
             figures=dict(figures),
-            sentence=(
-                f"{metric.name} is {mine:.4f}, the champion's is {theirs:.4f} on the same {candidate.rows} rows. "
-                f"With {confidence:.0%} confidence candidate - champion, more being better, is at most {upper:+.4f} "
-                f"(paired bootstrap, {evidence.resamples} resamples): "
-                + ("not " if passed else "")
-                + f"worse than the champion by more than {margin:g}."
-            ),
+            sentence=" ".join((described(spec.metric, match), decided(spec, match, best, passed))),
         )
 
 
-def _first(spec: ChampionGate, observed: float, figures: ChampionFigures) -> GateFigure:
+def _passes(spec: ChampionGate, now: Answer, before: Answer | None) -> bool | None:
+    """None where there are too few rows to tell, which refuses."""
+    if now is Answer.BETTER:
+        return True
+    answers = (now,) if before is None else (now, before)
+    if Answer.WORSE in answers:
+        return False
+    if Answer.TOO_FEW_ROWS in answers:
+        return None
+    return spec.tie_break == "newer"
+
+
+def _first(spec: ChampionGate, observed: float, rows: int) -> GateFigure:
     sentence = "There is no champion yet, so there is nothing to be worse than."
+    figures: ChampionFigures = {"rows": rows}
     return GateFigure(
         gate=spec.title, kind=spec.kind, passed=True, observed=observed, figures=dict(figures), sentence=sentence
     )

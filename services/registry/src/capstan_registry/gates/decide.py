@@ -1,19 +1,15 @@
-"""The job: let every gate judge, on evidence that is made when the first gate needs it.
-
-Input: candidate and champion (paths of packages; champion may be null), holdout (path or null), gates (specs as in the
-loop), definitions (the loop's features), task (the loop's, or null), requested_by, approval (ApprovalGiven or null),
-resamples. Output: `figures`, and `items`, the file of item-level scores (null when nothing was scored).
-"""
+"""The job: let every gate judge, on evidence that is made when the first gate needs it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from capstan_contracts.events import GateFigure
 from capstan_contracts.kinds.family import BrokenKind, UnknownKind
 from capstan_contracts.kinds.gates import GATE_KINDS, GateSpec
 from capstan_evaluation.errors import EvaluationError
+from capstan_evaluation.kinds import METRICS
+from capstan_registry.domain.jobs import BrokenKinds, JudgedPromotion, PromotionToJudge
 from capstan_registry.gates.evidence.case import Case
 from capstan_registry.gates.evidence.evidence import Evidence
 from capstan_registry.gates.installed import GATES
@@ -23,21 +19,22 @@ from capstan_servicekit.jobs.api import Job
 ITEMS = "items.parquet"
 
 
-def decide(job: Job) -> dict[str, Any]:
+def decide(job: Job) -> JudgedPromotion:
     """Figures of every gate, in their order."""
-    specs = [GATE_KINDS.parse(gate) for gate in job.input["gates"]]
+    given = job.read(PromotionToJudge)
+    specs = [GATE_KINDS.parse(gate) for gate in given.gates]
     job.progress(0, len(specs), "scoring the holdout")
-    evidence = Evidence(Case.of(job, _columns(specs)))
+    evidence = Evidence(Case.of(given, _columns(specs), job.progress))
     figures = []
     for number, spec in enumerate(specs, start=1):
         figures.append(judge(evidence, spec).model_dump(mode="json"))
         job.progress(number, len(specs), spec.title)
-    return {"figures": figures, "items": _write_items(job.scratch, evidence)}
+    return JudgedPromotion(figures, _write_items(job.scratch, evidence))
 
 
-def broken_kinds(job: Job) -> dict[str, Any]:
-    """A sentence for each installed gate that cannot be imported. Here, since importing them all costs memory."""
-    return {"broken": [str(error) for error in GATES.broken()]}
+def broken_kinds(job: Job) -> BrokenKinds:
+    """Of the gates and metrics that are installed. Here, since importing them all costs memory."""
+    return BrokenKinds([str(error) for error in (*GATES.broken(), *METRICS.broken())])
 
 
 def judge(evidence: Evidence, spec: GateSpec) -> GateFigure:

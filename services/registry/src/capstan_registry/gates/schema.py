@@ -54,8 +54,8 @@ def misfits(signature: Signature, features: FeatureDefinitions) -> list[str]:
         for view in features.views
         if view.name in read
     }
-    found = [_misfit(field, served) for field in signature.inputs]
-    return [sentence for sentence in found if sentence is not None]
+    sentences = [_misfit(field, served) for field in signature.inputs]
+    return [sentence for sentence in sentences if sentence is not None]
 
 
 def _misfit(field: InputField, served: Mapping[str, Mapping[str, str]]) -> str | None:

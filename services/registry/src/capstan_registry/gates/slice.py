@@ -1,8 +1,6 @@
-"""No slice of the holdout drops against the champion."""
+"""No slice drops against the champion, on rows that neither has learned."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -10,7 +8,9 @@ import pyarrow.compute as pc
 from capstan_contracts.events import GateFigure
 from capstan_contracts.kinds.gate_figures import SliceFigure, SliceFigures, SliceSkipped
 from capstan_contracts.kinds.gates import SliceGate
+from capstan_evaluation.arrays import Codes
 from capstan_evaluation.kinds import find
+from capstan_registry.gates.evidence.contest import Rival
 from capstan_registry.gates.evidence.evidence import Evidence, Need
 from capstan_registry.gates.metric_value import metric_value
 from capstan_registry.jobs.scoring import Holdout, Unusable
@@ -31,17 +31,18 @@ class SliceKind:
 
     def judge(self, evidence: Evidence, spec: SliceGate) -> GateFigure:
         """`observed` is the largest drop, `bound` the largest that is allowed; figures as in SliceFigures."""
-        overall = metric_value(find(spec.metric), evidence.candidate)
-        slices, skipped = _compare(evidence, spec)
+        rival = evidence.rival
+        overall = metric_value(find(spec.metric), evidence.candidate if rival is None else rival.candidate)
+        slices, skipped = _compare(evidence, rival, spec)
         figures: SliceFigures = {"slices": slices, "not_judged": skipped, "overall": overall}
         tail = f" {len(skipped)} slices were not judged." if skipped else ""
-        if evidence.champion is None:
+        if rival is None:
             return _not_judged(
                 spec, figures, f"Not judged: there is no champion yet, so no slice can have dropped.{tail}"
             )
         if not slices:
             return _not_judged(spec, figures, f"No slice of {spec.slice!r} could be judged.{tail}")
-        worst = max(slices, key=lambda found: found["drop"])
+        worst = max(slices, key=lambda judged: judged["drop"])
         return GateFigure(
             gate=spec.title,
             kind=spec.kind,
@@ -69,34 +70,35 @@ def _not_judged(spec: SliceGate, figures: SliceFigures, sentence: str) -> GateFi
     )
 
 
-def _compare(evidence: Evidence, spec: SliceGate) -> tuple[list[SliceFigure], list[SliceSkipped]]:
-    metric, candidate, champion = find(spec.metric), evidence.candidate, evidence.champion
+def _compare(evidence: Evidence, rival: Rival | None, spec: SliceGate) -> tuple[list[SliceFigure], list[SliceSkipped]]:
+    metric, champion = find(spec.metric), None if rival is None else rival.champion
+    candidate, holdout = (evidence.candidate, evidence.holdout) if rival is None else (rival.candidate, rival.holdout)
     slices: list[SliceFigure] = []
     skipped: list[SliceSkipped] = []
-    for value, rows in _slices(evidence.holdout, spec.slice):
+    for value, rows in _slices(holdout, spec.slice):
         enough = len(rows) >= spec.min_rows
-        mine = metric.value(candidate.take(rows)) if enough else None
-        theirs = None if champion is None or mine is None else metric.value(champion.take(rows))
-        if mine is None or (champion is not None and theirs is None):
+        new = metric.value(candidate.take(rows)) if enough else None
+        old = None if champion is None or new is None else metric.value(champion.take(rows))
+        if new is None or (champion is not None and old is None):
             why = f"{spec.metric} is not defined" if enough else f"fewer than {spec.min_rows} rows"
             skipped.append({"value": value, "rows": len(rows), "why": why})
             continue
-        found: SliceFigure = {"value": value, "rows": len(rows), "candidate": mine}
-        if theirs is not None:
-            found["champion"], found["drop"] = theirs, metric.oriented(theirs) - metric.oriented(mine)
-        slices.append(found)
+        judged: SliceFigure = {"value": value, "rows": len(rows), "candidate": new}
+        if old is not None:
+            judged["champion"], judged["drop"] = old, metric.oriented(old) - metric.oriented(new)
+        slices.append(judged)
     return slices, skipped
 
 
-def _slices(holdout: Holdout, column: str) -> list[tuple[str, Any]]:
+def _slices(holdout: Holdout, column: str) -> list[tuple[str, Codes]]:
     """(value, row numbers) in the order of the values; null is a slice of its own."""
     if column not in holdout.table.column_names:
         raise Unusable(f"the holdout lacks the column {column!r} of the slices")
     encoded = pc.dictionary_encode(holdout.table.column(column), null_encoding="encode").combine_chunks()
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     words = ["null" if value is None else str(value) for value in encoded.dictionary.to_pylist()]
-    found = [(word, np.flatnonzero(codes == code)) for code, word in enumerate(words)]
-    return sorted(found, key=lambda entry: entry[0])
+    slices = [(word, np.flatnonzero(codes == code)) for code, word in enumerate(words)]
+    return sorted(slices, key=lambda entry: entry[0])
 
 
 SLICE = SliceKind()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -23,7 +24,9 @@ from capstan_packages.kinds.model import ModelHeader
 from capstan_packages.models import ModelPackage, read_model
 from capstan_packages.signature import BINARY, MULTICLASS, PREDICTION, PROBABILITIES, DType
 
-ITEM_ID = "item_id"
+ITEM_ID: Final = "item_id"
+Cells = npt.NDArray[np.generic] | list[object]
+"""A column as the preprocessor takes it: an array, or plain values where there are nulls or words."""
 
 
 class Unusable(Exception):
@@ -37,7 +40,7 @@ class Holdout:
     Labels by task: 0 or 1 (binary), the number of the class (multiclass), any finite number (regression).
     """
 
-    items: list[Any]
+    items: list[object]
     task: str
     labels: Floats
     table: pa.Table
@@ -46,6 +49,17 @@ class Holdout:
     def rows(self) -> int:
         """How many rows there are."""
         return len(self.labels)
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> Holdout:
+        """The rows of this mask."""
+        items = [item for item, wanted in zip(self.items, rows.tolist(), strict=True) if wanted]
+        return Holdout(items, self.task, self.labels[rows], self.table.filter(pa.array(rows)).combine_chunks())
+
+    def with_rows(self, other: Holdout) -> Holdout:
+        """These rows and then those of another holdout, of the columns that are here. ArrowException."""
+        tables = [self.table, other.table.select(self.table.column_names)]
+        table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+        return Holdout([*self.items, *other.items], self.task, np.concatenate([self.labels, other.labels]), table)
 
 
 def open_package(path: Path, who: str) -> ModelPackage:
@@ -154,17 +168,16 @@ def _predict(package: ModelPackage, matrix: Floats) -> Outputs:
         model.close()
 
 
-def cells(column: pa.ChunkedArray, dtype: DType) -> Any:
+def cells(column: pa.ChunkedArray, dtype: DType) -> Cells:
     """A column as the preprocessor takes it."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    if dtype == "timestamp" and pa.types.is_timestamp(column.type):
-        return column.to_numpy()
     if dtype in ("float64", "int64") and pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    if dtype == "float64" and pa.types.is_floating(column.type):
-        return column.to_numpy()
-    return column.to_pylist()
+    is_instant = dtype == "timestamp" and pa.types.is_timestamp(column.type)
+    is_number = dtype == "float64" and pa.types.is_floating(column.type)
+    values: Cells = column.to_numpy() if is_instant or is_number else column.to_pylist()
+    return values
 
 
 def write_items(path: Path, holdout: Holdout, scores: Mapping[str, Floats]) -> None:

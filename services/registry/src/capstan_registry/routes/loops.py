@@ -35,8 +35,8 @@ def loops_router(apply_loop: ApplyLoop, read: ReadLoops) -> Router:
         return await read.all(project)
 
     @router.get("/{loop}")
-    async def one(project: ProjectName, loop: LoopName, _: Viewer) -> LoopStatus:
+    async def read_loop(project: ProjectName, loop: LoopName, _: Viewer) -> LoopStatus:
         """One loop with its content."""
-        return await read.one(project, loop)
+        return await read.loop(project, loop)
 
     return router

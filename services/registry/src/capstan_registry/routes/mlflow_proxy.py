@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
-from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
@@ -70,8 +69,10 @@ async def _answer(requests: ProxyRequests, came: ProxyRequest, path: str) -> Res
 class _Relayed(StreamingResponse):
     """Closes the connection behind the proxy also when the caller goes away in the middle."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], stack: AsyncExitStack, **given: Any) -> None:
-        super().__init__(chunks, **given)
+    def __init__(
+        self, chunks: AsyncIterator[bytes], stack: AsyncExitStack, *, status_code: int, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(chunks, status_code=status_code, headers=headers)
         self._stack = stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +85,7 @@ class _Relayed(StreamingResponse):
 def _refusal(error: CapstanError, path: str) -> JSONResponse:
     """Problem details that MLflow's own client can read: it looks for `error_code` and `message`."""
     problem = error.problem(instance=path, request_id=request_id())
-    body: dict[str, Any] = problem.model_dump(mode="json", exclude_none=True)
+    body: dict[str, object] = problem.model_dump(mode="json", exclude_none=True)
     body["error_code"] = _MLFLOW_CODES.get(problem.status, "INTERNAL_ERROR")
     body["message"] = f"{problem.detail}. {problem.hint}".strip()
     headers = {"retry-after": "1"} if problem.status == 503 else {}

@@ -9,9 +9,18 @@ from fastapi import Header, Path, Query
 from capstan_contracts.base import Instant
 from capstan_contracts.ids import NAME_PATTERN, UUID_PATTERN
 from capstan_contracts.rest.common import Page
-from capstan_contracts.rest.registry import Approval, Champion, Model, ModelVersion, Promotion
+from capstan_contracts.rest.registry import (
+    Approval,
+    Champion,
+    Model,
+    ModelVersion,
+    Promotion,
+    Rollback,
+    RollbackRequest,
+)
 from capstan_registry.actions.read_models import ReadModels
 from capstan_registry.actions.request_promotion import Promotions
+from capstan_registry.actions.roll_back import RollBack
 from capstan_servicekit.http.routing import Router
 from capstan_servicekit.security.auth import Operator, ProjectName, Viewer
 
@@ -20,7 +29,7 @@ VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
 PromotionId = Annotated[str, Path(pattern=UUID_PATTERN)]
 
 
-def models_router(read: ReadModels, requests: Promotions) -> Router:
+def models_router(read: ReadModels, requests: Promotions, roll_back: RollBack) -> Router:
     """Models and what became of their versions."""
     router = Router(prefix="/v1/projects/{project}", tags=["models"])
 
@@ -56,6 +65,17 @@ def models_router(read: ReadModels, requests: Promotions) -> Router:
     ) -> Promotion:
         """Ask for the version to become champion; its gates decide."""
         return await requests.request(project, model, version, by=principal.id, key=idempotency_key)
+
+    @router.post("/models/{model}/rollback")
+    async def rollback(
+        project: ProjectName,
+        model: ModelName,
+        body: RollbackRequest,
+        principal: Operator,
+        idempotency_key: Annotated[str | None, Header()] = None,
+    ) -> Rollback:
+        """Go back to a version that was champion before: a person's decision, in force at once."""
+        return await roll_back(project, model, body, by=principal, key=idempotency_key)
 
     @router.get("/promotions")
     async def promotions(

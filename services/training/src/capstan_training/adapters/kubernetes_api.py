@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 import httpx
 from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
-from lightkube.core.exceptions import ConfigError
 
 from capstan_servicekit.errors import Upstream
 from capstan_training.domain.pod_state import Object
@@ -34,8 +33,10 @@ class KubernetesApi:
         """The pod's own service account, else KUBECONFIG, else the usual file. SystemExit when there is none."""
         try:
             config = KubeConfig.from_env().get()
-        except ConfigError as error:
-            raise SystemExit(f"training: the executor kubernetes finds no cluster: {error}") from error
+        except Exception as error:  # lightkube lets out whatever a kubeconfig that is none makes it stumble over
+            raise SystemExit(
+                f"training: the executor kubernetes finds no cluster: {type(error).__name__}: {error}"
+            ) from error
         if config is None:
             raise SystemExit("training: the executor kubernetes finds no current context in KUBECONFIG")
         return cls(config, namespace)

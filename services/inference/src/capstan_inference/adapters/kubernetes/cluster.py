@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import httpx
 from lightkube import AsyncClient
-from lightkube.core.exceptions import ApiError, ConfigError
+from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import GenericNamespacedResource, create_api_info
 from lightkube.types import CascadeType, PatchType
 
@@ -77,9 +77,9 @@ class LightkubeCluster:
             return AsyncClient(
                 namespace=self._namespace or None, field_manager=FIELD_MANAGER, transport=self._transport
             )
-        except (ConfigError, OSError) as error:
+        except Exception as error:  # lightkube lets out whatever a kubeconfig that is none makes it stumble over
             raise NotReady(
-                f"no Kubernetes cluster can be reached from here: {error}",
+                f"no Kubernetes cluster can be reached from here: {type(error).__name__}: {error}",
                 hint="In a pod a service account token must be mounted; elsewhere set KUBECONFIG.",
             ) from error
 

@@ -5,20 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from capstan_contracts.loop import FeatureDefinitions
 from capstan_contracts.rest.registry import ApprovalGiven
-from capstan_servicekit.jobs.api import Job
+from capstan_registry.domain.jobs import PromotionToJudge, VersionFiles
+
+ReportProgress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """The files of a version. `training_set`: all rows that its run had; None where the run did not keep them."""
+
+    version: int
+    package: Path
+    holdout: Path | None
+    training_set: Path | None
+
+    @classmethod
+    def of(cls, files: VersionFiles) -> Contender:
+        """Paths of texts."""
+        holdout, training_set = files["holdout"], files["training_set"]
+        return cls(
+            version=files["version"],
+            package=Path(files["package"]),
+            holdout=Path(holdout) if holdout else None,
+            training_set=Path(training_set) if training_set else None,
+        )
 
 
 @dataclass(frozen=True)
 class Case:
-    """One promotion. `champion` is None while there is none, `holdout` when the run pinned none."""
+    """One promotion. `champion` is None while there is none; `former` are champions of before, newest first."""
 
-    candidate: Path
-    champion: Path | None
-    holdout: Path | None
+    candidate: Contender
+    champion: Contender | None
+    former: tuple[Contender, ...]
+    event_time: str
+    """The column of the rows' time."""
     columns: frozenset[str]
     """Columns of the holdout that gates read besides the label and what the packages read."""
     definitions: FeatureDefinitions
@@ -28,22 +52,21 @@ class Case:
     requested_by: str
     approval: ApprovalGiven | None
     resamples: int
-    progress: Callable[[int, int, str], None]
+    progress: ReportProgress
 
     @classmethod
-    def of(cls, job: Job, columns: frozenset[str]) -> Case:
+    def of(cls, given: PromotionToJudge, columns: frozenset[str], progress: ReportProgress) -> Case:
         """Read a job's input."""
-        given: dict[str, Any] = job.input
-        champion, holdout, approval = given["champion"], given["holdout"], given["approval"]
         return cls(
-            candidate=Path(given["candidate"]),
-            champion=Path(champion) if champion else None,
-            holdout=Path(holdout) if holdout else None,
+            candidate=Contender.of(given.candidate),
+            champion=Contender.of(given.champion) if given.champion else None,
+            former=tuple(map(Contender.of, given.former)),
+            event_time=given.event_time,
             columns=columns,
-            definitions=FeatureDefinitions.model_validate(given["definitions"]),
-            task=given["task"],
-            requested_by=given["requested_by"],
-            approval=ApprovalGiven.model_validate(approval) if approval else None,
-            resamples=given["resamples"],
-            progress=job.progress,
+            definitions=FeatureDefinitions.model_validate(given.definitions),
+            task=given.task,
+            requested_by=given.requested_by,
+            approval=ApprovalGiven.model_validate(given.approval) if given.approval else None,
+            resamples=given.resamples,
+            progress=progress,
         )

@@ -11,7 +11,8 @@ from capstan_contracts.rest.registry import ApprovalGiven
 from capstan_evaluation.arrays import Floats
 from capstan_evaluation.sample import Sample
 from capstan_packages.models import ModelPackage
-from capstan_registry.gates.evidence.case import Case
+from capstan_registry.gates.evidence.case import Case, Contender
+from capstan_registry.gates.evidence.contest import Contest, Rival
 from capstan_registry.gates.evidence.holdout import read_holdout
 from capstan_registry.gates.evidence.latency import LatencyRun, measure_latency
 from capstan_registry.jobs.scoring import Holdout, Unusable, open_package, scored
@@ -59,7 +60,7 @@ class Evidence:
     @property
     def package_bytes(self) -> int:
         """The size of the candidate's package."""
-        return self._ask(Need.PACKAGE_BYTES, lambda whole: self._case.candidate.stat().st_size)
+        return self._ask(Need.PACKAGE_BYTES, lambda whole: self._case.candidate.package.stat().st_size)
 
     @property
     def holdout(self) -> Holdout:
@@ -72,9 +73,14 @@ class Evidence:
         return self._ask(Need.CANDIDATE, lambda whole: scored(whole.package, whole.holdout, "candidate"))
 
     @property
-    def champion(self) -> Sample | None:
-        """The same of the champion, on the same rows; None while there is no champion."""
-        return self._ask(Need.CHAMPION, lambda whole: whole._score_champion())
+    def rival(self) -> Rival | None:
+        """Candidate and champion on the rows that neither has learned; None while there is no champion."""
+        return self._ask(Need.CHAMPION, lambda whole: whole._rival(), "champion")
+
+    def former(self, look_back: int) -> list[Rival | Unusable]:
+        """The same of the champions before it, newest first, at most so many; of each the reason if there is none."""
+        former = self._case.former[:look_back]
+        return self._ask(Need.CHAMPION, lambda whole: [whole._former(one) for one in former], "former", look_back)
 
     @property
     def features(self) -> FeatureDefinitions:
@@ -109,10 +115,14 @@ class Evidence:
         self._case.progress(done, total, message)
 
     def scores(self) -> tuple[Holdout, dict[str, Floats]] | None:
-        """The holdout and the predictions that were made on it so far; None when nothing was scored."""
-        made = {"candidate": self._found.get((Need.CANDIDATE,)), "champion": self._found.get((Need.CHAMPION,))}
-        scores = {who: sample.predictions for who, sample in made.items() if isinstance(sample, Sample)}
-        return (self._whole.holdout, scores) if scores else None
+        """The rows and the predictions that were made on them so far; None when nothing was scored."""
+        contest, champion = self._found.get((Need.CHAMPION,)), self._case.champion
+        if isinstance(contest, Contest) and contest.scores:
+            names = {self._case.candidate.version: "candidate"} | ({champion.version: "champion"} if champion else {})
+            named = {names.get(version, f"version_{version}"): scores for version, scores in contest.scores.items()}
+            return contest.rows, dict(sorted(named.items()))
+        candidate = self._found.get((Need.CANDIDATE,))
+        return (self._whole.holdout, {"candidate": candidate.predictions}) if isinstance(candidate, Sample) else None
 
     def _ask(self, need: Need, make: Callable[[Evidence], T], *arguments: object) -> T:
         if need not in self._allowed:
@@ -129,7 +139,7 @@ class Evidence:
         return cast(T, made)
 
     def _open_candidate(self) -> ModelPackage:
-        package, task = open_package(self._case.candidate, "candidate"), self._case.task
+        package, task = open_package(self._case.candidate.package, "candidate"), self._case.task
         if task not in (None, package.header.task):
             raise Unusable(
                 f"the package of the candidate is a model of the task {package.header.task!r}, and the loop says "
@@ -138,25 +148,16 @@ class Evidence:
         return package
 
     def _read_holdout(self) -> Holdout:
-        champions = [] if self._case.champion is None else [self._champion_package()]
-        readable = [package for package in champions if not isinstance(package, Unusable)]
-        return read_holdout(self._case.holdout, self.package, readable, self._case.columns)
+        return read_holdout(self._case.candidate.holdout, self.package, self._case.columns)
 
-    def _score_champion(self) -> Sample | None:
-        if self._case.champion is None:
-            return None
-        package = self._champion_package()
-        if isinstance(package, Unusable):
-            raise package
-        return scored(package, self.holdout, "champion")
+    def _contest(self) -> Contest:
+        return self._ask(Need.CHAMPION, lambda whole: Contest(whole._case, whole.package))
 
-    def _champion_package(self) -> ModelPackage | Unusable:
-        """Of the champion, read once; the reason when it cannot be read."""
-        key = ("champion package",)
-        if key not in self._found:
-            assert self._case.champion is not None
-            try:
-                self._found[key] = open_package(self._case.champion, "champion")
-            except Unusable as reason:
-                self._found[key] = reason
-        return cast(ModelPackage | Unusable, self._found[key])
+    def _rival(self) -> Rival | None:
+        return None if self._case.champion is None else self._contest().rival(self._case.champion, "champion")
+
+    def _former(self, contender: Contender) -> Rival | Unusable:
+        try:
+            return self._contest().rival(contender, "former champion")
+        except Unusable as reason:
+            return reason

@@ -8,11 +8,9 @@ from capstan_packages.models import ModelPackage
 from capstan_registry.jobs.scoring import Holdout, Unusable, open_holdout
 
 
-def read_holdout(
-    path: Path | None, candidate: ModelPackage, others: list[ModelPackage], extra: frozenset[str]
-) -> Holdout:
-    """The label and every column that a package or a gate reads, as far as they are there. Unusable."""
+def read_holdout(path: Path | None, candidate: ModelPackage, extra: frozenset[str]) -> Holdout:
+    """The label and every column that the candidate or a gate reads, as far as they are there. Unusable."""
     if path is None:
         raise Unusable("the run pinned no holdout")
-    read = {field.name for package in (candidate, *others) for field in package.header.signature.inputs}
+    read = {field.name for field in candidate.header.signature.inputs}
     return open_holdout(path, candidate.header, read | extra)

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from capstan_engines.family import load
 from capstan_formats.preprocess import PreprocessError
 from capstan_packages.errors import PackageError
 from capstan_packages.models import ModelPackage
-from capstan_registry.jobs.scoring import Holdout, Unusable, cells
+from capstan_registry.jobs.scoring import Cells, Holdout, Unusable, cells
 
 ROWS: Final = 256
 """Different rows that are asked in turn, so that no cache of one row flatters the figure."""
@@ -56,7 +56,7 @@ def measure_latency(package: ModelPackage, holdout: Holdout, predictions: int, w
     return LatencyRun(float(p50), float(p99), len(rows), machine())
 
 
-def _rows(package: ModelPackage, holdout: Holdout) -> Iterator[dict[str, Any]]:
+def _rows(package: ModelPackage, holdout: Holdout) -> Iterator[dict[str, Cells]]:
     inputs = package.header.signature.inputs
     missing = sorted({field.name for field in inputs} - set(holdout.table.column_names))
     if missing:

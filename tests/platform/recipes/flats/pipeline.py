@@ -1,4 +1,6 @@
-"""A regression in two steps: LightGBM on everything but the last days, then figures on these, and the package.
+"""Two steps: LightGBM on everything but the last days, then figures on these, and the package.
+
+`classes` says what is learned: 1 is a regression, more is a classification into so many, numbered from 0.
 
 KFP ships the source of each component alone: what a step needs is imported inside it. It reads annotations as objects,
 so they are not postponed here.
@@ -20,6 +22,7 @@ def fit(
     seed: int,
     holdout_days: int,
     num_rounds: int,
+    classes: int,
     booster: dsl.Output[dsl.Artifact],
     learn: dsl.Output[dsl.Dataset],
     holdout: dsl.Output[dsl.Dataset],
@@ -49,15 +52,16 @@ def fit(
         pq.write_table(part, artifact.path)
     rows = parts[learn]
     words = tuple(sorted(pc.unique(rows["built"]).drop_null().to_pylist()))
-    numbers = ("outside", "area")
+    numbers = ("outside", "area", "corner")
     preprocessor = Preprocessor(
         [*(Operation("numeric", name, name) for name in numbers), Operation("category", "built", "built", words)]
     )
-    columns = {name: rows[name].to_numpy() for name in numbers} | {"built": rows["built"].to_pylist()}
+    columns = {name: rows[name].to_pylist() for name in (*numbers, "built")}
     matrix = preprocessor.transform(columns, rows.num_rows)
     settings = {
-        "objective": "regression", "learning_rate": 0.1, "num_leaves": 15, "seed": seed, "deterministic": True,
-        "force_row_wise": True, "num_threads": 1, "verbosity": -1,
+        "objective": "multiclass" if classes > 1 else "regression", "num_class": classes, "learning_rate": 0.1,
+        "num_leaves": 15, "seed": seed, "deterministic": True, "force_row_wise": True, "num_threads": 1,
+        "verbosity": -1,
     }  # fmt: skip
     labels = rows[label].to_numpy().astype(np.float64)
     model = lgb.train(settings, lgb.Dataset(matrix, labels, params=settings), num_boost_round=num_rounds)
@@ -75,10 +79,11 @@ def package_model(
     holdout: dsl.Input[dsl.Dataset],
     label: str,
     manifest: str,
+    classes: int,
     metrics: dsl.Output[dsl.Metrics],
     package: dsl.Output[dsl.Model],
 ) -> None:
-    """RMSE and MAE on the holdout, by the engine that will serve; then header, booster and baseline as a package."""
+    """Figures on the holdout, by the engine that will serve; then header, booster and baseline as a package."""
     import json
     from pathlib import Path
 
@@ -86,36 +91,43 @@ def package_model(
 
     from capstan_engines.family import load
     from capstan_evaluation.kinds import find
-    from capstan_evaluation.tasks import regression
+    from capstan_evaluation.tasks import multiclass, regression
     from capstan_formats.sketches import Baseline, BaselineColumn, CategorySketch, NumericSketch, Role
     from capstan_packages.draft import draft, unpacked
     from capstan_packages.fields import Metrics, Pins
     from capstan_packages.signature import InputField, Signature, outputs_of
 
+    task = "multiclass" if classes > 1 else "regression"
     plan, folder = json.loads(manifest), Path(booster.path)
     pins, features = plan["pins"], json.loads((folder / "features.json").read_text())
     inputs = tuple(InputField(column["name"], column["dtype"]) for column in plan["request"])
     fields = {
-        "engine": "lightgbm", "members": ("model.txt",), "task": "regression", "name": plan["loop"], "label": label,
-        "signature": Signature(inputs, outputs_of("regression")), "license": "CC0-1.0",
+        "engine": "lightgbm", "members": ("model.txt",), "task": task, "name": plan["loop"], "label": label,
+        "signature": Signature(inputs, outputs_of(task, classes)), "license": "CC0-1.0",
         "pins": Pins(pins["dataset_version"], pins["view_versions"], pins["code"], pins["parameters"], pins["seed"]),
     }  # fmt: skip
     header = draft(features, **fields)
     held, seen = pq.read_table(holdout.path), pq.read_table(learn.path)
-    columns = {name: held[name].to_pylist() for name in ("outside", "area", "built")}
+    columns = {name: held[name].to_pylist() for name in ("outside", "area", "corner", "built")}
     model = load(unpacked(header, folder))
-    said = model.predict(header.preprocessor().transform(columns, held.num_rows))["prediction"]
-    sample = regression.sample(held[label].to_numpy(), said)
-    figures = {name: find(name).value(sample) for name in ("rmse", "mae")}
+    said = model.predict(header.preprocessor().transform(columns, held.num_rows))
+    truth, sketch = held[label].to_numpy(), CategorySketch if classes > 1 else NumericSketch
+    if classes > 1:
+        sample = multiclass.sample(truth, said["probabilities"], [str(number) for number in range(classes)])
+    else:
+        sample = regression.sample(truth, said["prediction"])
+    names = ("accuracy", "macro_f1", "logloss") if classes > 1 else ("rmse", "mae")
+    figures = {name: find(name).value(sample) for name in names}
     for name, value in figures.items():
         if value is not None:
             metrics.log_metric(name, value)
     baseline = {
         "outside": BaselineColumn(Role.FEATURE, NumericSketch.build(seen["outside"].to_pylist())),
         "area": BaselineColumn(Role.FEATURE, NumericSketch.build(seen["area"].to_pylist())),
+        "corner": BaselineColumn(Role.FEATURE, NumericSketch.build(seen["corner"].to_pylist())),
         "built": BaselineColumn(Role.FEATURE, CategorySketch.build(seen["built"].to_pylist())),
-        "prediction": BaselineColumn(Role.PREDICTION, NumericSketch.build(said)),
-        label: BaselineColumn(Role.LABEL, NumericSketch.build(seen[label].to_pylist())),
+        "prediction": BaselineColumn(Role.PREDICTION, sketch.build(said["prediction"].tolist())),
+        label: BaselineColumn(Role.LABEL, sketch.build(seen[label].to_pylist())),
     }
     target = Path(package.path)
     target.mkdir(parents=True)
@@ -124,7 +136,7 @@ def package_model(
     (target / "baseline.json").write_bytes(Baseline(baseline).to_bytes())
 
 
-@dsl.pipeline(name="heating-train")
+@dsl.pipeline(name="flats-train")
 def train(
     training_set: str,
     label: str,
@@ -132,6 +144,7 @@ def train(
     seed: int = 7,
     holdout_days: int = 10,
     num_rounds: int = 120,
+    classes: int = 1,
 ) -> None:
     """From the training set to a package, with the holdout that the gates score it on."""
     fitted = fit(
@@ -141,6 +154,7 @@ def train(
         seed=seed,
         holdout_days=holdout_days,
         num_rounds=num_rounds,
+        classes=classes,
     )
     package_model(
         booster=fitted.outputs["booster"],
@@ -148,4 +162,5 @@ def train(
         holdout=fitted.outputs["holdout"],
         label=label,
         manifest=manifest,
+        classes=classes,
     )

@@ -1,0 +1,102 @@
+"""A person goes back to a version that was champion before: a decision of its own kind, without gates."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from capstan_contracts.events import GateFigure
+from capstan_contracts.first_champion import HINT
+from capstan_contracts.rest.registry import Rollback, RollbackRequest
+from capstan_registry.actions.append_to_ledger import AppendToLedger
+from capstan_registry.actions.approval import PERSON
+from capstan_registry.actions.crown_champion import CrownChampion
+from capstan_registry.domain.ledger import CROWNED, ROLLED_BACK
+from capstan_registry.tables import ChampionRow, LedgerRow, version_row
+from capstan_servicekit.clock import Clock
+from capstan_servicekit.db.idempotency import fingerprint, recall, remember
+from capstan_servicekit.db.session import Database, ReadSession
+from capstan_servicekit.errors import Conflict, Forbidden, NotFound
+from capstan_servicekit.security.auth import Principal
+
+ROLLBACK = "rollback"
+"""The `kind` of the figure that says who went back, and why."""
+
+
+class RollBack:
+    """One transaction: ledger row, champion, event. Promotions that are being judged are then judged anew."""
+
+    def __init__(self, database: Database, clock: Clock, ledger: AppendToLedger, crown: CrownChampion) -> None:
+        self._database, self._clock, self._ledger, self._crown = database, clock, ledger, crown
+
+    async def __call__(
+        self, project: str, model: str, request: RollbackRequest, *, by: Principal, key: str | None
+    ) -> Rollback:
+        """To the version that is named, else to the champion before this one.
+
+        Forbidden for services; NotFound without a champion, or when there is no such version; Conflict for the champion
+        itself, and for a version that never was champion: that one has to ask for a promotion.
+        """
+        _check_person(by)
+        request_print = fingerprint("rollback", model, request.model_dump_json(), by.id)
+        async with self._database.write() as session:
+            if (answer := await recall(session, project, key, request_print)) is not None:
+                return Rollback.model_validate(answer)
+            champion = await session.get(ChampionRow, (project, model))
+            if champion is None:
+                raise NotFound(f"model {model!r} has no champion in project {project!r}", hint=HINT)
+            before = await _crowned(session, project, model)
+            target = _target(model, champion.version, request.version, before)
+            version = await version_row(session, project, model, target)
+            figure = GateFigure(
+                gate=ROLLBACK,
+                kind=ROLLBACK,
+                passed=None,
+                figures={"by": by.id, "reason": request.reason},
+                sentence=f"{by.id!r} went back from version {champion.version} to version {target}: {request.reason}",
+            )
+            previous = champion.version
+            row = await self._ledger(session, version, ROLLED_BACK, by=by.id, previous=previous, figures=[figure])
+            await self._crown(session, version, row)
+            made = Rollback(
+                model=model,
+                from_version=previous,
+                to_version=target,
+                by=by.id,
+                reason=request.reason,
+                ledger_sequence=row.sequence,
+                at=row.at,
+            )
+            remember(session, project, key, request_print, made.model_dump(mode="json"), self._clock.now())
+        return made
+
+
+def _check_person(by: Principal) -> None:
+    if by.kind != PERSON:
+        raise Forbidden(
+            f"{by.id!r} is of kind {by.kind}, and going back to a former champion is a person's decision",
+            hint="Let somebody with the role operator do it with a token of their own.",
+        )
+
+
+async def _crowned(session: ReadSession, project: str, model: str) -> list[int]:
+    """Versions that were or are champion, the newest decision first."""
+    rows = select(LedgerRow.version).where(LedgerRow.project == project, LedgerRow.model == model)
+    crowned = rows.where(LedgerRow.decision.in_(CROWNED)).order_by(LedgerRow.sequence.desc())
+    return list(dict.fromkeys(await session.scalars(crowned)))
+
+
+def _target(model: str, champion: int, wanted: int | None, crowned: list[int]) -> int:
+    former = [version for version in crowned if version != champion]
+    if wanted == champion:
+        raise Conflict(f"Version {champion} of {model!r} is the champion already")
+    if not former:
+        raise Conflict(
+            f"No version of {model!r} was champion before version {champion}",
+            hint=f"Ask for the promotion of another one: `capstan models promote {model} VERSION`.",
+        )
+    if wanted is not None and wanted not in former:
+        raise Conflict(
+            f"Version {wanted} of {model!r} was never champion; former champions: {', '.join(map(str, former))}",
+            hint=f"Its gates have to judge it first: `capstan models promote {model} {wanted}`.",
+        )
+    return former[0] if wanted is None else wanted

@@ -1,0 +1,1 @@
+"""Simulations that show how often the statistics of the platform are right; docs/statistics has their tables."""
