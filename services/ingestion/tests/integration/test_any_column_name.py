@@ -36,7 +36,7 @@ print(json.dumps([[each.result.key, each.result.outcome, each.rows.tolist()] for
 def test_contracts_and_failing_rows_hold_for_every_name(tmp_path: Path) -> None:
     rows, suite, failing = tmp_path / "rows.parquet", tmp_path / "suite.json", tmp_path / "failing.json"
     pq.write_table(pa.table({name: [1, 2, 2, None] for name in NAMES}), rows)
-    kinds = {
+    kinds: dict[str, tuple[dict[str, object], list[int] | None]] = {
         "column_values_to_be_between": ({"min_value": 2}, [0]),
         "column_values_to_not_be_null": ({}, [3]),
         "column_values_to_be_unique": ({}, [1, 2]),
