@@ -144,7 +144,7 @@ def arrive(tmp_path: Path, make_dataset: Callable[..., DatasetSpec]) -> Callable
 
     def check(
         content: bytes, form: str = "parquet", *, kind: str = "table", severities: Sequence[str] = (),
-        earlier: Mapping[str, str] | None = None, **changes: Any,
+        earlier: Mapping[str, str] | None = None, needed: Sequence[str] = (), **changes: Any,
     ) -> Made:  # fmt: skip
         scratch = tmp_path / f"scratch{next(count)}"
         scratch.mkdir()
@@ -152,7 +152,7 @@ def arrive(tmp_path: Path, make_dataset: Callable[..., DatasetSpec]) -> Callable
         plain = {"name": "d", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "id"}}]}
         dataset = make_dataset(**{"contract": plain, **changes})
         limits, engine = Limits(100, 1 << 24), RowOne(severities)
-        arrived = Arrived(scratch / "file", Form.parse(form), dataset, earlier or {}, limits, 10, scratch)
+        arrived = Arrived(scratch / "file", Form.parse(form), dataset, earlier or {}, limits, 10, scratch, needed)
         return Made(MODALITIES.get(kind)().check(arrived, engine, lambda done, total, told: None), scratch, engine)
 
     return check

@@ -89,6 +89,8 @@ def test_a_new_column_and_a_missing_one_are_told_and_cost_no_batch(arrive: Make)
     assert "its rows have null there" in made.sentences["gone:missing-column"]
     needed = arrive(parquet(id=[1], at=[AT]), earlier=earlier, columns={"gone": "float64"})
     assert "the dataset (it is declared) needs it" in needed.sentences["missing-columns:gone"]
+    read = arrive(parquet(id=[1], at=[AT]), earlier=earlier, needed=["gone"])
+    assert read.sentences == {"missing-columns:gone": "gone: there is no such column, and a loop needs it"}
 
 
 def doubted(made: Any) -> dict[str, str]:
