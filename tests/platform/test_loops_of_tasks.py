@@ -36,8 +36,8 @@ LEARNED, LATER = range(60), range(60, 70)
 """Days since BEGIN; the later ones are a monitoring window of their own."""
 FLATS = 40
 NOISE_KWH = 2.0
-ASKED = ("flat", "day", "outside", "area", "built")
-GRADES_KWH = (33.0, 45.0)
+ASKED = ("flat", "day", "outside", "area", "corner", "built")
+GRADES_KWH = (34.0, 46.0)
 """Below the first the need for heat is low, from the second on it is high."""
 
 
@@ -71,15 +71,17 @@ TASKS = (
 
 
 def table_of(days: range, label: str) -> pa.Table:
-    """What each flat needs on each day, or its grade: linear in the cold and the area, a constant for old houses."""
+    """What each flat needs on each day, or its grade: linear in cold and area, more for old houses and at a corner."""
     random = np.random.default_rng(days.start)
     rows = len(days) * FLATS
     flat = np.tile(np.arange(FLATS), len(days))
     outside, area, old = random.normal(5, 6, rows), random.uniform(30, 120, rows), random.random(rows) < 0.4
-    kwh = 0.9 * (22 - outside) + 0.3 * area + 8 * old + random.normal(0, NOISE_KWH, rows)
+    corner = random.random(rows) < 0.3
+    kwh = 0.9 * (22 - outside) + 0.3 * area + 8 * old + 5 * corner + random.normal(0, NOISE_KWH, rows)
     moments = [BEGIN + timedelta(days=day, minutes=one) for day in days for one in range(FLATS)]
     return pa.table({
         "flat": flat, "day": pa.array(moments, pa.timestamp("us", "UTC")), "outside": outside, "area": area,
+        "corner": pa.array(corner, mask=np.arange(rows) % 100 == 99),
         "built": np.where(old, "old", "new"), label: kwh if label == "kwh" else np.digitize(kwh, GRADES_KWH),
     })  # fmt: skip
 
@@ -132,7 +134,7 @@ def questions(table: pa.Table) -> list[dict[str, Any]]:
 
 async def ask_v2(capstan: Capstan, loop: str, rows: list[dict[str, Any]]) -> list[float]:
     """The same rows as columns of the Open Inference Protocol."""
-    datatypes = {"flat": "INT64", "day": "BYTES", "outside": "FP64", "area": "FP64", "built": "BYTES"}
+    datatypes = {"flat": "INT64", "day": "BYTES", "outside": "FP64", "area": "FP64", "corner": "BOOL", "built": "BYTES"}
     body = {
         "inputs": [
             {"name": name, "shape": [len(rows)], "datatype": datatypes[name], "data": [row[name] for row in rows]}
@@ -186,7 +188,7 @@ async def test_a_loop_without_features_goes_round(task: Task, home: Home) -> Non
             lambda found: len(found) == 1 and found[0].state not in ("open", "evaluating"),
         )
         assert (window.state, window.rows) == ("quiet", len(rows) + 5), window
-        assert {figure.column for figure in window.columns} == {"outside", "area", "built", "prediction"}
+        assert {figure.column for figure in window.columns} == {"outside", "area", "corner", "built", "prediction"}
 
         found = await trace(capstan, answer["prediction_ids"][7])
         assert found.run.id == found.version.run and found.features == []

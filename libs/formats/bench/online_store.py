@@ -1,7 +1,8 @@
 """Reads and writes of an online view: our SQLite generation beside LMDB and a mapped hash file, with the same codec.
 
-Run: python libs/formats/bench/online_store.py [--entities 100000] [--folder DIR]. LMDB is left out where `lmdb` is
-not installed. Figures are microseconds per call, median of all calls, keys drawn at random.
+Run: python libs/formats/bench/online_store.py [--entities 100000] [--rows 1] [--folder DIR]. LMDB is left out where
+`lmdb` is not installed. Figures are microseconds per call, median of all calls, keys drawn at random; a call reads,
+chooses the row of the moment and unpacks it. With `--rows` above 1 each entity has so many rows ahead of now.
 """
 
 from __future__ import annotations
@@ -19,46 +20,51 @@ import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from capstan_formats.online import (
+    EntityCodec,
     EntityRow,
     OnlineColumn,
     OnlineReader,
     OnlineSchema,
     OnlineWriter,
-    RowCodec,
     encode_key,
+    look_up,
 )
 
 COLUMNS = tuple(OnlineColumn(f"f{index}", "float64") for index in range(10))
 SCHEMA = OnlineSchema("bench", "0" * 64, (OnlineColumn("entity", "string"),), COLUMNS)
-CODEC = RowCodec(COLUMNS)
+CODEC = EntityCodec(COLUMNS)
+LATE = 1 << 50
 SIZES = (1, 10, 100)
 Get = Callable[[Sequence[tuple[str]]], list[Any]]
 
 
-def rows(entities: int) -> Iterable[EntityRow]:
+def rows(entities: int, each: int = 1) -> Iterable[EntityRow]:
     """The same rows for every store."""
     source = random.Random(1)
     for number in range(entities):
-        values = tuple(source.random() for _ in COLUMNS)
-        yield EntityRow((f"entity-{number}",), number, number, values)
+        for turn in range(each):
+            values = tuple(source.random() for _ in COLUMNS)
+            yield EntityRow((f"entity-{number}",), number + turn, number + turn, values)
 
 
 def packed(entities: int) -> Iterable[tuple[bytes, bytes]]:
     """The same as bytes."""
     for row in rows(entities):
-        yield encode_key(row.key), CODEC.pack(row.event_ts, row.created_ts, row.values)
+        yield encode_key(row.key), CODEC.pack([row])
 
 
-def sqlite_generation(folder: Path, entities: int) -> tuple[Get, int]:
+def sqlite_generation(folder: Path, entities: int, each: int = 1) -> tuple[Get, int]:
     """What the library does."""
     with OnlineWriter(folder, SCHEMA) as writer:
-        writer.write(rows(entities))
+        writer.write(rows(entities, each))
         generation = writer.commit()
-    return OnlineReader(folder, "bench").get, generation.path.stat().st_size
+    read = OnlineReader(folder, "bench").get
+    return lambda keys: [look_up(entity, LATE, None) for entity in read(keys)], generation.path.stat().st_size
 
 
 def sqlite_locking(folder: Path, entities: int) -> tuple[Get, int]:
@@ -73,7 +79,7 @@ def sqlite_locking(folder: Path, entities: int) -> tuple[Get, int]:
 
     def get(keys: Sequence[tuple[str]]) -> list[Any]:
         found = [execute("SELECT value FROM kv WHERE key = ?", (encode_key(key),)).fetchone() for key in keys]
-        return [CODEC.unpack(row[0]) for row in found]
+        return [CODEC.look_up(row[0], LATE, None) for row in found]
 
     return get, path.stat().st_size
 
@@ -90,7 +96,7 @@ def lmdb_file(folder: Path, entities: int) -> tuple[Get, int]:
 
     def get(keys: Sequence[tuple[str]]) -> list[Any]:
         with environment.begin() as transaction:
-            return [CODEC.unpack(transaction.get(encode_key(key))) for key in keys]
+            return [CODEC.look_up(transaction.get(encode_key(key)), LATE, None) for key in keys]
 
     return get, (path / "data.mdb").stat().st_size
 
@@ -118,7 +124,7 @@ def hash_file(folder: Path, entities: int) -> tuple[Get, int]:
             key_size, value_size = sizes_at(data, offset)
             start = offset + 8 + key_size
             if data[offset + 8 : start] == key:
-                return CODEC.unpack(data[start : start + value_size])
+                return CODEC.look_up(data[start : start + value_size], LATE, None)
             slot = (slot + 1) % slots
         return None
 
@@ -142,33 +148,29 @@ def median_us(get: Get, size: int, entities: int) -> float:
     return round(statistics.median(times) * 1e6, 1)
 
 
-def push_ms(folder: Path) -> float:
-    """One row into a new generation that starts from a copy."""
-    start = time.perf_counter()
-    with OnlineWriter(folder, SCHEMA) as writer:
-        writer.write([EntityRow(("entity-0",), 1 << 40, 0, (0.0,) * len(COLUMNS))])
-        writer.commit()
-    return round((time.perf_counter() - start) * 1e3, 1)
-
-
 def main() -> None:
     """Prints one JSON line per store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--entities", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
-    stores = [sqlite_generation, sqlite_locking, hash_file]
-    if importlib.util.find_spec("lmdb"):
+    stores: list[Callable[[Path, int], tuple[Get, int]]] = [sqlite_generation, sqlite_locking, hash_file]
+    if options.rows > 1:
+        stores = [partial(sqlite_generation, each=options.rows)]
+    elif importlib.util.find_spec("lmdb"):
         stores.append(lmdb_file)
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         for store in stores:
             start = time.perf_counter()
             get, size = store(Path(name), options.entities)
-            line: dict[str, Any] = {"store": store.__name__, "build_s": round(time.perf_counter() - start, 2)}
+            line: dict[str, Any] = {
+                "store": getattr(store, "__name__", f"{options.rows} rows each"),
+                "build_s": round(time.perf_counter() - start, 2),
+            }
             line |= {"MiB": round(size / 2**20, 1)}
             line |= {f"get_{count}_us": median_us(get, count, options.entities) for count in SIZES}
             print(json.dumps(line), flush=True)
-        print(json.dumps({"push_one_row_ms": push_ms(Path(name))}))
 
 
 if __name__ == "__main__":

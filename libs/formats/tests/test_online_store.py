@@ -1,8 +1,7 @@
-"""A view is always whole for its readers, and no write moves an entity back in time."""
+"""A view is always whole for its readers, and is what one version of its dataset says."""
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import threading
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import Any
 import pytest
 
 from capstan_formats.online import (
+    MISSING,
     EntityRow,
+    Lookup,
+    NewerOnlineError,
     OnlineCodecError,
     OnlineColumn,
     OnlineReader,
-    OnlineRow,
     OnlineSchema,
     OnlineStoreError,
     OnlineWriter,
@@ -34,32 +35,40 @@ SCHEMA = OnlineSchema(
 )
 
 
-def row(origin: str, hour: int, temp: float | None, event_ts: int = 0, created_ts: int = 0, tie: int = 0) -> EntityRow:
-    return EntityRow((origin, hour), event_ts, created_ts, (temp, None), tie)
+LATE = 1 << 50
 
 
-def write(folder: Path, *rows: EntityRow, schema: OnlineSchema = SCHEMA, **options: Any) -> Any:
-    watermark = options.pop("watermark", None)
-    with OnlineWriter(folder, schema, **options) as writer:
+def row(origin: str, hour: int, temp: float | None, event_ts: int = 0, known_ts: int | None = None) -> EntityRow:
+    return EntityRow((origin, hour), event_ts, event_ts if known_ts is None else known_ts, (temp, None))
+
+
+def write(
+    folder: Path, *rows: EntityRow, schema: OnlineSchema = SCHEMA, sequence: int = 0, watermark: Any = None
+) -> Any:
+    with OnlineWriter(folder, schema, sequence) as writer:
         writer.write(rows)
         return writer.commit(watermark)
 
 
-def temps(folder: Path, *keys: tuple[Any, ...]) -> list[Any]:
+def temps(folder: Path, *keys: tuple[Any, ...], at: int = LATE) -> list[Any]:
     with OnlineReader(folder, "weather") as reader:
-        return [found and found.values["temp"] for found in reader.get(keys)]
+        return [found.values and found.values["temp"] for found in seen(reader, *keys, at=at)]
+
+
+def seen(reader: OnlineReader, *keys: tuple[Any, ...], at: int = LATE) -> list[Lookup]:
+    return [look_up(entity, at, None) for entity in reader.get(keys)]
 
 
 def test_round_trip(tmp_path: Path) -> None:
     made = write(tmp_path, row("JFK", 1, 5.0, 10, 20), row("LGA", 1, None), watermark=99)
-    assert (made.rows, made.changed, made.watermark) == (2, 2, 99)
+    assert (made.rows, made.watermark) == (2, 99)
     with OnlineReader(tmp_path, "weather") as reader:
         assert (reader.schema, reader.watermark, reader.rows) == (SCHEMA, 99, 2)
-        found = reader.get([("LGA", 1), ("JFK", 2), ("JFK", 1), ("JFK", 1), (None, 1)])
-        jfk = OnlineRow(10, 20, {"temp": 5.0, "sky": None})
-        assert found == [OnlineRow(0, 0, {"temp": None, "sky": None}), None, jfk, jfk, None]
+        found = seen(reader, ("LGA", 1), ("JFK", 2), ("JFK", 1), ("JFK", 1), (None, 1))
+        jfk = Lookup(Status.PRESENT, 10, {"temp": 5.0, "sky": None})
+        assert found == [Lookup(Status.PRESENT, 0, {"temp": None, "sky": None}), MISSING, jfk, jfk, MISSING]
         assert reader.get([]) == []
-        assert reader.get([("JFK", 1)]) == [jfk]
+        assert seen(reader, ("JFK", 1)) == [jfk]
 
 
 def test_more_keys_than_one_statement_takes(tmp_path: Path) -> None:
@@ -68,43 +77,43 @@ def test_more_keys_than_one_statement_takes(tmp_path: Path) -> None:
     assert temps(tmp_path, *keys) == [None] * 5 + [float(hour) for hour in range(2000)] + [None] * 5
 
 
-def test_the_newest_wins_in_any_order(tmp_path: Path) -> None:
-    rows = [
-        row("JFK", 1, float(event * 100 + created * 10 + tie), event, created, tie)
-        for event in (-5, 0, 3)
-        for created in (-1, 2)
-        for tie in (0, 7)
-    ]
-    for seed in range(10):
-        folder = tmp_path / str(seed)
-        random.Random(seed).shuffle(rows)
-        for start in range(0, len(rows), 4):
-            write(folder, *rows[start : start + 4])
-        assert temps(folder, ("JFK", 1)) == [327.0]
-
-
-def test_equal_times_and_tie_give_one_answer_in_any_order(tmp_path: Path) -> None:
-    write(tmp_path / "a", row("JFK", 1, 1.0), row("JFK", 1, 2.0))
-    write(tmp_path / "b", row("JFK", 1, 2.0), row("JFK", 1, 1.0))
-    assert temps(tmp_path / "a", ("JFK", 1)) == temps(tmp_path / "b", ("JFK", 1))
-
-
-def test_extending_keeps_and_starting_anew_drops(tmp_path: Path) -> None:
-    write(tmp_path, row("JFK", 1, 1.0, 5), watermark=50)
-    made = write(tmp_path, row("JFK", 1, 9.0, 4), row("LGA", 1, 2.0), watermark=40)
-    assert (made.rows, made.changed, made.watermark) == (2, 1, 50)
-    assert temps(tmp_path, ("JFK", 1), ("LGA", 1)) == [1.0, 2.0]
-    assert write(tmp_path, row("LGA", 1, 3.0), extend=False).watermark is None
-    assert temps(tmp_path, ("JFK", 1), ("LGA", 1)) == [None, 3.0]
+def test_rows_of_an_entity_are_given_together_and_in_order(tmp_path: Path) -> None:
+    write(tmp_path, row("JFK", 1, 1.0, 10), row("JFK", 1, 2.0, 5, 20), row("LGA", 1, 3.0))
+    assert [temps(tmp_path, ("JFK", 1), at=at)[0] for at in (9, 10, 19, 20)] == [None, 1.0, 1.0, 2.0]
+    for wrong in ([row("JFK", 1, 1.0, 10), row("JFK", 1, 2.0, 10)], [row("JFK", 1, 1.0, 10), row("JFK", 1, 2.0, 9)]):
+        with pytest.raises(OnlineCodecError, match="row 0: rows of an entity come in the order of known_ts"):
+            write(tmp_path, *wrong)
+    with pytest.raises(OnlineCodecError, match="must follow one another"):
+        write(tmp_path, row("JFK", 1, 1.0), row("LGA", 1, 1.0), row("JFK", 1, 2.0, 5))
+    assert temps(tmp_path, ("LGA", 1)) == [3.0]
 
 
 def test_another_version_starts_anew(tmp_path: Path) -> None:
-    write(tmp_path, row("JFK", 1, 1.0))
+    write(tmp_path, row("JFK", 1, 1.0), sequence=9)
     other = OnlineSchema("weather", "cd" * 32, SCHEMA.keys, SCHEMA.columns, SCHEMA.ttl_s)
-    with OnlineWriter(tmp_path, other) as writer:
-        assert not writer.extended
-        writer.commit()
+    write(tmp_path, schema=other, sequence=1)
     assert temps(tmp_path, ("JFK", 1)) == [None]
+
+
+def test_an_earlier_dataset_version_does_not_replace_a_later_one(tmp_path: Path) -> None:
+    write(tmp_path, row("JFK", 1, 1.0), sequence=2)
+    with pytest.raises(NewerOnlineError, match=r"holds version number 2 .* newer than number 1"):
+        write(tmp_path, row("JFK", 1, 9.0), sequence=1)
+    assert temps(tmp_path, ("JFK", 1)) == [1.0]
+    assert write(tmp_path, row("LGA", 1, 2.0), sequence=2).rows == 1
+    assert temps(tmp_path, ("JFK", 1), ("LGA", 1)) == [None, 2.0]
+
+
+def test_a_generation_of_another_format_is_refused_and_replaced(tmp_path: Path) -> None:
+    made = write(tmp_path, row("JFK", 1, 1.0), sequence=5)
+    connection = sqlite3.connect(made.path)
+    connection.execute("UPDATE meta SET value = CAST(replace(value, 'online/2', 'online/1') AS BLOB)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(OnlineStoreError, match=r"format must be 'capstan.online/2', not 'capstan.online/1'"):
+        OnlineReader(tmp_path, "weather")
+    write(tmp_path, row("JFK", 1, 2.0), sequence=1)
+    assert temps(tmp_path, ("JFK", 1)) == [2.0]
 
 
 def test_a_reader_follows_the_pointer(tmp_path: Path) -> None:
@@ -112,8 +121,8 @@ def test_a_reader_follows_the_pointer(tmp_path: Path) -> None:
     with OnlineReader(tmp_path, "weather") as reader:
         for temp in range(20):
             write(tmp_path, row("JFK", 1, float(temp), event_ts=temp + 1), watermark=temp)
-            found = reader.get([("JFK", 1)])[0]
-            assert found is not None
+            (found,) = seen(reader, ("JFK", 1))
+            assert found.values is not None
             assert (found.values["temp"], reader.watermark) == (temp, temp)
     assert len(list(tmp_path.glob("*.online"))) == 1
 
@@ -153,33 +162,12 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     [
         (EntityRow(("JFK",), 0, 0, (1.0, None)), "row 1: the key has 1 parts, not 2"),
         (EntityRow(("JFK", None), 0, 0, (1.0, None)), "row 1: a key part"),
-        (EntityRow(("JFK", 1), 0, 0, ("warm", None)), "row 1: column 'temp'"),
+        (EntityRow(("JFK", 2), 0, 0, ("warm", None)), "row 1: column 'temp'"),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, bad: EntityRow, says: str) -> None:
     with OnlineWriter(tmp_path, SCHEMA) as writer, pytest.raises(OnlineCodecError, match=says):
         writer.write([row("JFK", 1, 1.0), bad])
-
-
-@pytest.mark.parametrize(
-    ("event_ts", "event_time", "status"),
-    [
-        (0, 0, Status.PRESENT),
-        (0, 10_000_000, Status.PRESENT),
-        (0, 10_000_001, Status.EXPIRED),
-        (1, 0, Status.MISSING),
-    ],
-)
-def test_ttl_is_inclusive_and_the_future_is_missing(event_ts: int, event_time: int, status: Status) -> None:
-    found = look_up(OnlineRow(event_ts, 0, {"temp": 5.0}), event_time, 10)
-    assert found.status is status
-    assert found.values == ({"temp": 5.0} if status is Status.PRESENT else None)
-    assert found.event_ts == (None if status is Status.MISSING else event_ts)
-
-
-def test_without_ttl_nothing_expires() -> None:
-    assert look_up(OnlineRow(0, 0, {}), 10**18, None).status is Status.PRESENT
-    assert look_up(None, 0, 10) == (Status.MISSING, None, None)
 
 
 def test_nothing_written_yet(tmp_path: Path) -> None:
@@ -225,7 +213,7 @@ def test_readers_never_see_a_gap_while_generations_switch(tmp_path: Path) -> Non
         with OnlineReader(tmp_path, "weather") as reader:
             last = 0.0
             while not stop.is_set():
-                found = [entry and entry.values["temp"] for entry in reader.get(pair)]
+                found = [None if one.values is None else float(one.values["temp"]) for one in seen(reader, *pair)]
                 if found[0] is None or found[0] != found[1] or found[0] < last:
                     wrong.append(found)
                 else:

@@ -90,9 +90,7 @@ def test_the_hour_in_which_a_clock_changes() -> None:
     assert hours[2:, 1].tolist() == [59, 44]
 
 
-@pytest.mark.parametrize(
-    "value", ["5", True, np.bool_(True), b"5", [1], math.inf, -math.inf, np.float32("inf"), 10**400]
-)
+@pytest.mark.parametrize("value", ["5", b"5", [1], math.inf, -math.inf, np.float32("inf"), 10**400])
 @pytest.mark.parametrize("rows", [1, 3])
 def test_bad_numbers_name_column_and_row(value: Any, rows: int) -> None:
     column = [None] * (rows - 1) + [value]
@@ -101,7 +99,7 @@ def test_bad_numbers_name_column_and_row(value: Any, rows: int) -> None:
     assert (caught.value.column, caught.value.row) == ("x", rows - 1)
 
 
-@pytest.mark.parametrize("column", [np.array([1.0, np.inf]), np.array([True, False]), np.array(["1", "2"])])
+@pytest.mark.parametrize("column", [np.array([1.0, np.inf]), np.array(["1", "2"])])
 def test_bad_number_arrays(column: Any) -> None:
     with pytest.raises(PreprocessError, match="column 'x', row"):
         Preprocessor.from_spec([{"op": "numeric", "column": "x"}]).transform({"x": column}, 2)
@@ -114,6 +112,23 @@ def test_good_number_columns(column: Any) -> None:
     made = Preprocessor.from_spec([{"op": "numeric", "column": "x"}]).transform({"x": column}, 2)
     assert made.dtype == np.float64
     assert made.tolist() == [[1], [2]]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [np.array([True, False]), [True, False], [np.bool_(True), np.bool_(False)], np.array([True, False], object)],
+)
+def test_a_column_of_bools_is_one_of_zeros_and_ones(column: Any) -> None:
+    numeric = Preprocessor.from_spec([{"op": "numeric", "column": "x"}])
+    assert numeric.transform({"x": column}, 2).tolist() == [[1.0], [0.0]]
+    assert [numeric.transform({"x": [cell]}, 1).tolist() for cell in column] == [[[1.0]], [[0.0]]]
+    np.testing.assert_array_equal(numeric.transform({"x": [None, True, math.nan]}, 3), [[math.nan], [1.0], [math.nan]])
+
+
+@pytest.mark.parametrize("column", [[1.0, True], [None, 5, np.bool_(True)], [True, 0], [False, math.nan, 2]])
+def test_bools_among_numbers_are_a_mistake(column: list[Any]) -> None:
+    with pytest.raises(PreprocessError, match="column 'x', row .*: a number is needed, not bool: the column has both"):
+        Preprocessor.from_spec([{"op": "numeric", "column": "x"}]).transform({"x": column}, len(column))
 
 
 @pytest.mark.parametrize("value", [5, 1.5, True, b"AA", ["AA"]])

@@ -1,4 +1,7 @@
-"""Numbers and category codes of one cell or of a column, refusing what a model must never silently read."""
+"""Numbers and category codes of one cell or of a column, refusing what a model must never silently read.
+
+A column of bools is one of numbers: true is 1, false is 0. Bools among numbers are refused: they are a mistake.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,15 @@ TOO_LARGE = "integer too large for a 64-bit float"
 
 
 def number(value: Any) -> float:
-    """One numeric cell as a float; None and NaN give NaN. BadValueError for strings, bools, infinity."""
-    if type(value) is float or type(value) is int:
+    """One numeric cell as a float; None and NaN give NaN, a bool 0 or 1. BadValueError for strings, infinity."""
+    if type(value) is float or type(value) is int or type(value) is bool:
         try:
             result = float(value)
         except OverflowError:
             raise BadValueError(TOO_LARGE) from None
     elif value is None:
         return NAN
-    elif isinstance(value, (np.floating, np.integer)):
+    elif isinstance(value, (np.floating, np.integer, np.bool_)):
         result = float(value)
     else:
         raise BadValueError(f"a number is needed, not {type_name(value)}")
@@ -35,7 +38,7 @@ def number(value: Any) -> float:
 
 
 def numbers(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """A numeric column as float64, under the rules of `number`."""
+    """A numeric column as float64, under the rules of `number`. BadValueError for bools among numbers, too."""
     result = as_floats(values)
     infinite = np.isinf(result)
     if infinite.any():
@@ -46,7 +49,7 @@ def numbers(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.float64]
 def as_floats(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """`numbers` without the check for infinity; an array of float64 comes back as it is."""
     if isinstance(values, np.ndarray):
-        if values.dtype.kind in "fiu":
+        if values.dtype.kind in "fiub":
             return values.astype(np.float64, copy=False)
         cells: Sequence[Any] = values.tolist()
     else:
@@ -97,6 +100,11 @@ def _odd_word(value: Any, word_type: type, codes: Mapping[Any, float]) -> float:
 
 
 def _numbers_one_by_one(values: Sequence[Any]) -> npt.NDArray[np.float64]:
+    flags = [isinstance(value, (bool, np.bool_)) for value in values]
+    if any(flags) and any(
+        not flag and value is not None and value == value for flag, value in zip(flags, values, strict=True)
+    ):
+        raise BadValueError("a number is needed, not bool: the column has both", flags.index(True))
     return np.array([_at(row, number, value) for row, value in enumerate(values)], dtype=np.float64)
 
 

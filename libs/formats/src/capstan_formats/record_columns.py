@@ -71,8 +71,8 @@ class Column:
         return [None if one != one else one for one in cell.tolist()] if self.values.ndim == 2 else cell.item()
 
     def numbers(self) -> Floats | None:
-        """float64 with NaN where null; None for a column of anything but numbers."""
-        if isinstance(self.values, list) or self.values.ndim != 1 or self.values.dtype.kind not in "fi":
+        """float64 with NaN where null, bools as 0 and 1; None for a column of anything but numbers."""
+        if isinstance(self.values, list) or self.values.ndim != 1 or self.values.dtype.kind not in "fib":
             return None
         found = self.values.astype(np.float64)
         if self.nulls is not None:

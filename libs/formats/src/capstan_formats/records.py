@@ -36,7 +36,7 @@ class PredictionRow(TypedDict):
     features: dict[str, float | None]
     #: Event time of the value read, per view; None where the view had none for this row.
     feature_times: dict[str, int | None]
-    #: Status per view: present, expired, missing.
+    #: Status per view: present, expired, missing, unknown (that far back).
     feature_status: dict[str, str]
     #: What each view was asked by: key -> value, per view; timestamps as ISO-8601 text.
     lookup_keys: dict[str, dict[str, Any]]

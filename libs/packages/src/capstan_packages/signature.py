@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-DType = Literal["float64", "int64", "string", "timestamp"]
+DType = Literal["float64", "int64", "string", "bool", "timestamp"]
 DTYPES: Final = get_args(DType)
 #: The source of an input that the caller sends.
 REQUEST: Final = "request"

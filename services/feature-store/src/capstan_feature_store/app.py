@@ -36,16 +36,17 @@ def build(settings: Settings) -> Service:
 
 
 def compose(kit: Kit, settings: Settings, *, store: OnlineStore | None = None) -> Service:
-    """The service on the given parts. A given store may lose what it holds; the folder on disk does not."""
+    """The service on the given parts. Whatever the store lost, or holds in an older format, is made again."""
     datasets, online = IngestionDatasets(kit.peers, kit.objects), store or OnlineFiles(settings.online_folder)
     limits = JobLimits(
         memory_mb=settings.join_memory_mb,
         threads=settings.join_threads,
         timeout_s=settings.job_timeout_s,
         check_timeout_s=settings.check_timeout_s,
+        older_rows=settings.online_older_rows,
     )
     queue = QueueMaterialization(kit.work)
-    materialize = Materialize(kit.database, kit.jobs, kit.outbox, datasets, limits, online)
+    materialize = Materialize(kit.database, kit.jobs, kit.outbox, datasets, limits, online, kit.clock)
     build_set = BuildTrainingSet(kit.database, kit.jobs, kit.objects, datasets, limits)
     actions = Actions(
         catalogue=Catalogue(kit.database),
@@ -60,6 +61,6 @@ def compose(kit: Kit, settings: Settings, *, store: OnlineStore | None = None) -
         routers=[*routers(actions), loops_router(ApplyPart(kit.database, parts))],
         subscriptions=subscriptions(queue, kit.clock),
         work=[materialize, build_set],
-        tasks=() if store is None else (KeepOnline(kit.database, store, queue, kit.clock),),
+        tasks=(KeepOnline(kit.database, online, queue, kit.clock),),
         closers=[online.close],
     )

@@ -25,6 +25,13 @@ class Settings(ServiceSettings):
     check_timeout_s: float = Field(
         default=60, gt=0, description="limit of a check or an explanation that a caller waits for"
     )
+    online_older_rows: int = Field(
+        default=3,
+        ge=0,
+        le=1000,
+        description="rows of an entity that are kept online beside the one that answers now and all that are ahead;"
+        " a read for a moment before them says `unknown`",
+    )
     max_online_rows: int = Field(default=10_000, ge=1, description="rows of one online read")
 
     @field_validator("online_store_url")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from capstan_contracts.events import FeaturesMaterialized
+from capstan_feature_store.actions.keep_online import KeepOnline
 from capstan_feature_store.app import build
 from capstan_feature_store.settings import Settings
+from capstan_formats.online.store import read_pointer
 from capstan_testkit.harness import Harness, running
 
 pytestmark = pytest.mark.integration
@@ -95,8 +99,10 @@ async def test_committed_data_becomes_online_features(h: Harness, world: World) 
     assert planes["columns"]["seats"] == [100, None, None]
     assert planes["columns"]["listed_at"][0] == "2012-12-31T19:00:00Z"
     assert planes["status"] == ["present", "present", "missing"]
-    ends = [(await online(h, world, at, ["AA"], ["N1"]))["carrier_recent"]["status"][0] for at in (7.9, 8, 18, 18.001)]
-    assert ends == ["missing", "present", "present", "expired"]
+    hours = (2.9, 3, 4, 8.9, 9, 18, 18.001)
+    then = [(await online(h, world, at, ["AA"], ["N1"]))["carrier_recent"] for at in hours]
+    assert [one["status"][0] for one in then] == ["missing", *["present"] * 5, "expired"]
+    assert [one["columns"]["delay"][0] for one in then] == [None, 5.0, 30.0, 30.0, 0.0, 0.0, None]
     (_, event), *_ = [one for one in await h.relayed(FeaturesMaterialized) if one[1].view == "carrier_recent"]
     assert (event.rows, event.event_time_min, event.online_watermark) == (1, world.hour(2), world.hour(8))
     view = (await h.viewer.get(f"{P}/views/carrier_recent")).json()
@@ -135,6 +141,48 @@ async def test_a_corrected_value_replaces_the_wrong_one(h: Harness, world: World
         await h.publish(event, subject=subject)
         await settled(h, len(world.manifests["flights"]))
         assert (await online(h, world, 5, ["AA"], ["N1"]))["carrier_recent"]["columns"]["delay"] == [delay]
+
+
+async def test_what_was_withdrawn_or_moved_to_an_earlier_time_is_gone(h: Harness, world: World) -> None:
+    await register(h, world)
+    answers = []
+    for rows in (
+        [world.flight(1, 0, 5.0), world.flight(2, 1, 30.0), world.flight(3, 1, 9.0, carrier="UA")],
+        [world.flight(1, 0, 5.0), world.flight(2, 1, 30.0)],
+        [world.flight(1, 0, 5.0), world.flight(2, -3, 30.0)],
+    ):
+        event, subject = world.committed(await world.commit("flights", world.FLIGHTS, rows))
+        await h.publish(event, subject=subject)
+        await settled(h, len(world.manifests["flights"]))
+        answers.append((await online(h, world, 10, ["AA", "UA"], ["N1", "N1"]))["carrier_recent"]["columns"]["delay"])
+    assert answers == [[30.0, 9.0], [30.0, None], [5.0, None]]
+
+
+async def test_a_read_before_all_that_is_kept_says_unknown(h: Harness, world: World) -> None:
+    await register(h, world)
+    rows = [world.flight(number, number, float(number)) for number in range(8)]
+    event, subject = world.committed(await world.commit("flights", world.FLIGHTS, rows))
+    await h.publish(event, subject=subject)
+    await settled(h, 1)
+    found = [(await online(h, world, at, ["AA", "UA"], ["N1", "N1"]))["carrier_recent"] for at in (6.9, 7, 10)]
+    assert [one["status"] for one in found] == [
+        ["unknown", "missing"], ["present", "missing"], ["present", "missing"],
+    ]  # fmt: skip
+    assert [one["columns"]["delay"][0] for one in found] == [None, 4.0, 7.0]
+
+
+async def test_a_store_of_an_older_format_is_made_again(h: Harness, world: World) -> None:
+    await register(h, world)
+    await commit_all(h, world)
+    await settled(h, 2)
+    before = await online(h, world, 10, ["AA"], ["N1"])
+    with closing(sqlite3.connect(read_pointer(h.home / "online" / "default", "planes"))) as connection, connection:
+        connection.execute("UPDATE meta SET value = CAST(replace(value, 'online/2', 'online/1') AS BLOB)")
+    (keeper,) = (task for task in h.service_.tasks if isinstance(task, KeepOnline))
+    assert await keeper.once() <= 1  # the service's own may have been faster
+    await settled(h, 3)
+    assert await online(h, world, 10, ["AA"], ["N1"]) == before
+    assert await keeper.once() == 0
 
 
 async def test_older_versions_in_the_queue_are_skipped_and_say_so(h: Harness, world: World) -> None:

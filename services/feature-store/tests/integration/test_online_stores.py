@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sqlite3
 import uuid
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from capstan_feature_store.actions.ports import OnlineValue
+from capstan_feature_store.adapters.online_files import OnlineFiles
 from capstan_feature_store.adapters.online_redis import OLD_S, OnlineRedis
 from capstan_feature_store.adapters.redis_client import FAILURES
 from capstan_formats.online import (
     EntityRow,
+    OnlineEntity,
     OnlineReader,
-    OnlineRow,
     OnlineSchema,
     OnlineServerReader,
+    OnlineStoreError,
     ViewKeys,
     ViewNotMaterializedError,
     ViewRows,
 )
+from capstan_formats.online.store import read_pointer
 from capstan_servicekit.errors import NotReady
 from capstan_testkit.broker import free_port
-from capstan_testkit.suites.online import VIEW, OnlineStoreBehaviour, OnlineStoreUnderTest, row, schema, write_file
+from capstan_testkit.suites.online import (
+    LATE,
+    PROJECT,
+    VIEW,
+    OnlineStoreBehaviour,
+    OnlineStoreUnderTest,
+    row,
+    schema,
+    write_file,
+)
 
 
 class Files:
@@ -35,12 +50,14 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    async def write(self, schema: OnlineSchema, rows: Sequence[EntityRow], watermark: int | None = None) -> int:
-        await asyncio.to_thread(write_file, self.folder, schema, rows, watermark)
+    async def write(
+        self, schema: OnlineSchema, rows: Sequence[EntityRow], sequence: int = 1, watermark: int | None = None
+    ) -> int:
+        await asyncio.to_thread(write_file, self.folder, schema, rows, sequence, watermark)
         with OnlineReader(self.folder, VIEW) as reader:
             return reader.rows
 
-    def read(self, keys: Sequence[Sequence[Any]]) -> list[OnlineRow | None] | None:
+    def read(self, keys: Sequence[Sequence[Any]]) -> list[OnlineEntity | None] | None:
         try:
             with OnlineReader(self.folder, VIEW) as reader:
                 return reader.get(keys)
@@ -60,19 +77,22 @@ class InRedis:
     """The job writes a file of its own, and the service loads it."""
 
     def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
         self.project, self.folder, self.numbers = f"p-{uuid.uuid4().hex[:12]}", folder, itertools.count()
         self.store = OnlineRedis(url)
         self.client = redis.Redis.from_url(url)
         self.reader = OnlineServerReader(self.client, FAILURES)
 
-    async def write(self, schema: OnlineSchema, rows: Sequence[EntityRow], watermark: int | None = None) -> int:
+    async def write(
+        self, schema: OnlineSchema, rows: Sequence[EntityRow], sequence: int = 1, watermark: int | None = None
+    ) -> int:
         folder = self.store.workplace(self.project, self.folder / str(next(self.numbers)))
-        await asyncio.to_thread(write_file, folder, schema, rows, watermark)
+        await asyncio.to_thread(write_file, folder, schema, rows, sequence, watermark)
         loaded = await self.store.take_in(self.project, VIEW, folder)
         assert loaded is not None
         return loaded.rows
 
-    def read(self, keys: Sequence[Sequence[Any]]) -> list[OnlineRow | None] | None:
+    def read(self, keys: Sequence[Sequence[Any]]) -> list[OnlineEntity | None] | None:
         (answer,) = self.reader.get(self.project, [(VIEW, keys)])
         if isinstance(answer, ViewNotMaterializedError):
             return None
@@ -95,6 +115,21 @@ class TestFiles(OnlineStoreBehaviour):
     @pytest.fixture
     def store(self, tmp_path: Path) -> OnlineStoreUnderTest:
         return Files(tmp_path / "online")
+
+
+async def test_a_file_of_an_older_format_is_not_read_and_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / PROJECT
+    write_file(folder, schema(), [row("EWR", 1.0)], 5, None)
+    with closing(sqlite3.connect(read_pointer(folder, VIEW))) as connection, connection:
+        connection.execute("UPDATE meta SET value = CAST(replace(value, 'online/2', 'online/1') AS BLOB)")
+    store = OnlineFiles(tmp_path)
+    assert not await store.holds(PROJECT, VIEW, "v1")
+    with pytest.raises(NotReady, match="cannot be read now"):
+        await store.read(PROJECT, VIEW, "v1", [("EWR", 0)], at_us=LATE)
+    write_file(folder, schema(), [row("EWR", 2.0)], 1, None)
+    assert await store.holds(PROJECT, VIEW, "v1")
+    (found,) = await store.read(PROJECT, VIEW, "v1", [("EWR", 0)], at_us=10)
+    assert found == OnlineValue("present", 10, {"temp": 2.0})
 
 
 @pytest.fixture
@@ -130,7 +165,7 @@ class TestRedis(OnlineStoreBehaviour):
         assert trips == [2]  # two commands in one trip: the pointer, and the rows
         await in_redis.write(schema(), [row("EWR", 2.0, event=11)])
         trips.clear()
-        assert await self.temp(in_redis, "EWR") == 2.0
+        assert self.temps(in_redis, "EWR") == [2.0]
         assert len(trips) == 2
 
     async def test_an_emptied_server_is_noticed(self, in_redis: InRedis) -> None:
@@ -140,6 +175,24 @@ class TestRedis(OnlineStoreBehaviour):
         in_redis.client.delete(ViewKeys(in_redis.project, VIEW).current)
         assert not await in_redis.store.holds(in_redis.project, VIEW, "v1")
         assert in_redis.read([("EWR", 0)]) is None
+
+    async def test_a_generation_of_an_older_format_is_not_read_and_is_replaced(self, in_redis: InRedis) -> None:
+        await in_redis.write(schema(), [row("EWR", 1.0)], 5)
+        names = ViewKeys(in_redis.project, VIEW)
+        meta = names.meta(in_redis.client.get(names.current).decode())  # type: ignore[union-attr]
+        written: bytes = in_redis.client.get(meta)  # type: ignore[assignment]
+        in_redis.client.set(meta, written.replace(b"capstan.online/2", b"capstan.online/1"))
+        fresh = OnlineServerReader(in_redis.client, FAILURES)
+        (answer,) = fresh.get(in_redis.project, [(VIEW, [("EWR", 0)])])
+        assert isinstance(answer, OnlineStoreError) and "format must be" in str(answer)
+        store = OnlineRedis(in_redis.url)
+        assert not await store.holds(in_redis.project, VIEW, "v1")
+        with pytest.raises(NotReady, match="cannot be read now"):
+            await store.read(in_redis.project, VIEW, "v1", [("EWR", 0)], at_us=LATE)
+        in_redis.store = store
+        await in_redis.write(schema(), [row("EWR", 2.0)], 1)
+        assert await store.holds(in_redis.project, VIEW, "v1")
+        assert self.temps(in_redis, "EWR") == [2.0]
 
     async def test_ready_when_it_answers(self, in_redis: InRedis) -> None:
         assert await in_redis.store.check() is None

@@ -21,11 +21,12 @@ INPUTS = (
     InputField("n", "int64"),
     InputField("s", "string"),
     InputField("t", "timestamp"),
+    InputField("b", "bool"),
 )
 HEADER = header_of(
     [{"op": "numeric", "column": "x"}], signature=signature.Signature(INPUTS, outputs_of("binary")), label="y"
 )
-GOOD = {"x": 1.5, "n": 2, "s": "w", "t": "2013-01-01T00:00:00Z"}
+GOOD = {"x": 1.5, "n": 2, "s": "w", "t": "2013-01-01T00:00:00Z", "b": True}
 MIDNIGHT = 1_356_998_400_000_000
 
 
@@ -37,10 +38,10 @@ def read(column: str | None = "t", **changes: Any) -> Any:
 
 def test_good_rows_are_read_and_kept_as_they_were_sent() -> None:
     rows = read()
-    assert rows.values == {"x": [1.5], "n": [2], "s": ["w"], "t": [MIDNIGHT]}
+    assert rows.values == {"x": [1.5], "n": [2], "s": ["w"], "t": [MIDNIGHT], "b": [True]}
     assert rows.sent["t"] == ["2013-01-01T00:00:00Z"]
     assert read(n=2.0).values["n"] == [2]
-    assert read(x=None, n=None, s=None, t=None).values == {"x": [None], "n": [None], "s": [None], "t": [None]}
+    assert read(**dict.fromkeys(GOOD)).values == {name: [None] for name in GOOD}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,8 @@ def test_good_rows_are_read_and_kept_as_they_were_sent() -> None:
         ("n", 1 << 63, "64 bits"),
         ("n", 1e30, "64 bits"),
         ("s", 3, "string"),
+        ("b", 1, "true, false or null"),
+        ("b", "true", "true, false or null"),
         ("t", 1.5, "ISO-8601"),
         ("t", "noon", "ISO-8601"),
         ("t", "2013-01-01T00:00:00", "offset"),
@@ -85,6 +88,7 @@ def test_columns_of_several_rows_are_converted_once() -> None:
         "n": [1, 2.0, 3],
         "s": ["a", None, ""],
         "t": [GOOD["t"], None, GOOD["t"]],
+        "b": [True, None, False],
     }
     rows = Signature(HEADER, None).read(Batch(columns, 3))
     assert np.array_equal(rows.arrays["x"], [1.0, np.nan, 2.5], equal_nan=True)

@@ -52,11 +52,11 @@ def fit(
         pq.write_table(part, artifact.path)
     rows = parts[learn]
     words = tuple(sorted(pc.unique(rows["built"]).drop_null().to_pylist()))
-    numbers = ("outside", "area")
+    numbers = ("outside", "area", "corner")
     preprocessor = Preprocessor(
         [*(Operation("numeric", name, name) for name in numbers), Operation("category", "built", "built", words)]
     )
-    columns = {name: rows[name].to_numpy() for name in numbers} | {"built": rows["built"].to_pylist()}
+    columns = {name: rows[name].to_pylist() for name in (*numbers, "built")}
     matrix = preprocessor.transform(columns, rows.num_rows)
     settings = {
         "objective": "multiclass" if classes > 1 else "regression", "num_class": classes, "learning_rate": 0.1,
@@ -108,7 +108,7 @@ def package_model(
     }  # fmt: skip
     header = draft(features, **fields)
     held, seen = pq.read_table(holdout.path), pq.read_table(learn.path)
-    columns = {name: held[name].to_pylist() for name in ("outside", "area", "built")}
+    columns = {name: held[name].to_pylist() for name in ("outside", "area", "corner", "built")}
     model = load(unpacked(header, folder))
     said = model.predict(header.preprocessor().transform(columns, held.num_rows))
     truth, sketch = held[label].to_numpy(), CategorySketch if classes > 1 else NumericSketch
@@ -124,6 +124,7 @@ def package_model(
     baseline = {
         "outside": BaselineColumn(Role.FEATURE, NumericSketch.build(seen["outside"].to_pylist())),
         "area": BaselineColumn(Role.FEATURE, NumericSketch.build(seen["area"].to_pylist())),
+        "corner": BaselineColumn(Role.FEATURE, NumericSketch.build(seen["corner"].to_pylist())),
         "built": BaselineColumn(Role.FEATURE, CategorySketch.build(seen["built"].to_pylist())),
         "prediction": BaselineColumn(Role.PREDICTION, sketch.build(said["prediction"].tolist())),
         label: BaselineColumn(Role.LABEL, sketch.build(seen[label].to_pylist())),

@@ -99,12 +99,14 @@ class OnlineValues(Lenient):
     view: str
     version: Digest
     columns: dict[str, list[Any]]
-    status: list[Literal["present", "expired", "missing"]]
+    status: list[Literal["present", "expired", "missing", "unknown"]] = Field(
+        description="unknown: unknown that far back, for the moment lies before the oldest row that is kept online"
+    )
     event_times: list[Instant | None]
 
 
 class OnlineResponse(Lenient):
-    """Features of every row, in order; expired and missing rows hold nulls."""
+    """Features of every row, in order; rows that are not present hold nulls."""
 
     feature_service: str
     views: list[OnlineValues]

@@ -1,5 +1,15 @@
-"""The online store of a feature view: packed rows per generation, in one immutable SQLite file or in Redis."""
+"""The online store of a feature view: packed entities per generation, in one immutable SQLite file or in Redis."""
 
+from capstan_formats.online.entities import (
+    MISSING,
+    UNKNOWN,
+    EntityCodec,
+    Lookup,
+    OnlineEntity,
+    Status,
+    TimedRow,
+    look_up,
+)
 from capstan_formats.online.generation import GenerationFile
 from capstan_formats.online.keyvalue import (
     Answer,
@@ -9,23 +19,33 @@ from capstan_formats.online.keyvalue import (
     ViewKeys,
     ViewRows,
 )
-from capstan_formats.online.reader import Lookup, OnlineReader, Status, look_up
-from capstan_formats.online.rows import OnlineCodecError, OnlineColumn, OnlineRow, RowCodec, encode_key
-from capstan_formats.online.store import Meta, OnlineSchema, OnlineStoreError, ViewNotMaterializedError
+from capstan_formats.online.reader import OnlineReader
+from capstan_formats.online.rows import OnlineCodecError, OnlineColumn, RowCodec, encode_key
+from capstan_formats.online.store import (
+    Meta,
+    NewerOnlineError,
+    OnlineSchema,
+    OnlineStoreError,
+    ViewNotMaterializedError,
+)
 from capstan_formats.online.writer import EntityRow, OnlineGeneration, OnlineWriter
 
 __all__ = [
+    "MISSING",
+    "UNKNOWN",
     "Answer",
+    "EntityCodec",
     "EntityRow",
     "GenerationFile",
     "KeyValueClient",
     "Lookup",
     "Meta",
+    "NewerOnlineError",
     "OnlineCodecError",
     "OnlineColumn",
+    "OnlineEntity",
     "OnlineGeneration",
     "OnlineReader",
-    "OnlineRow",
     "OnlineSchema",
     "OnlineServerAway",
     "OnlineServerReader",
@@ -33,6 +53,7 @@ __all__ = [
     "OnlineWriter",
     "RowCodec",
     "Status",
+    "TimedRow",
     "ViewKeys",
     "ViewNotMaterializedError",
     "ViewRows",

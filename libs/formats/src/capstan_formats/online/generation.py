@@ -1,4 +1,4 @@
-"""A generation file as it was written: its meta, and its packed rows in batches, to be loaded somewhere else."""
+"""A generation file as it was written: its meta, and its packed entities in batches, to be loaded somewhere else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class GenerationFile:
             raise
 
     def batches(self, size: int) -> Iterator[dict[bytes, bytes]]:
-        """Packed key -> packed row, up to `size` at a time."""
+        """Packed key -> packed entity, up to `size` at a time."""
         try:
             cursor = self._connection.execute("SELECT key, value FROM kv")
             while rows := cursor.fetchmany(size):

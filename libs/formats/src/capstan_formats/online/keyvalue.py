@@ -1,8 +1,8 @@
-"""The online store of a view in a key-value server (Redis): packed rows as in the files, read in one round trip.
+"""The online store of a view in a key-value server (Redis): packed entities as in the files, read in one round trip.
 
     capstan:{<project>/<view>}:current            the name of the generation in use; braces keep a view on one shard
-    capstan:{<project>/<view>}:<generation>:meta  schema, watermark, rows
-    capstan:{<project>/<view>}:<generation>:rows  a hash: packed key -> packed row
+    capstan:{<project>/<view>}:<generation>:meta  schema, dataset version, watermark, entities
+    capstan:{<project>/<view>}:<generation>:rows  a hash: packed key -> all rows of the entity
 
 A generation never changes once it is named. After a switch the one before it stays for a while, so that whoever has
 just read the pointer finds its rows. Nothing here opens a connection: the client is the caller's.
@@ -11,9 +11,11 @@ just read the pointer finds its rows. Nothing here opens a connection: the clien
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol
 
-from capstan_formats.online.rows import OnlineCodecError, OnlineRow, RowCodec, encode_key
+from capstan_formats.online.entities import EntityCodec, OnlineEntity
+from capstan_formats.online.rows import OnlineCodecError, encode_key
 from capstan_formats.online.store import (
     Meta,
     OnlineSchema,
@@ -75,10 +77,10 @@ class ViewKeys(NamedTuple):
 
 
 class ViewRows(NamedTuple):
-    """One row or None per key, and the schema that they were read under."""
+    """One entity or None per key, and the schema that they were read under."""
 
     schema: OnlineSchema
-    rows: list[OnlineRow | None]
+    rows: list[OnlineEntity | None]
 
 
 Answer = ViewRows | OnlineStoreError | OnlineCodecError
@@ -88,7 +90,7 @@ Answer = ViewRows | OnlineStoreError | OnlineCodecError
 class _Generation(NamedTuple):
     name: str
     meta: Meta
-    codec: RowCodec
+    codec: EntityCodec
 
 
 class OnlineServerReader:
@@ -192,8 +194,8 @@ class OnlineServerReader:
             (data,) = self._send([("get", keys.meta(name))])
         meta = meta_from_bytes(data or b"", f"the online store's view {keys.view!r}")
         if known is not None and known.meta.schema == meta.schema:
-            meta = Meta(known.meta.schema, meta.watermark, meta.rows)  # whoever compares schemas finds the same object
-        found = self._known[keys] = _Generation(name, meta, RowCodec(meta.schema.columns))
+            meta = replace(meta, schema=known.meta.schema)  # whoever compares schemas finds the same object
+        found = self._known[keys] = _Generation(name, meta, EntityCodec(meta.schema.columns))
         return found
 
 
@@ -216,14 +218,10 @@ class _Read:
     def unpack(self, cells: Sequence[bytes | None]) -> None:
         """The answer from the values of `fields`."""
         assert self.generation is not None
-        unpack, values = self.generation.codec.unpack, iter(cells)
-        try:
-            found = [None if key is None else next(values) for key in self._encoded]
-            rows = [None if cell is None else unpack(cell) for cell in found]
-        except OnlineCodecError as error:
-            self.answer = OnlineStoreError(f"view {self.keys.view!r}: {error}")
-        else:
-            self.answer = ViewRows(self.generation.meta.schema, rows)
+        codec, values = self.generation.codec, iter(cells)
+        found = [None if key is None else next(values) for key in self._encoded]
+        rows = [None if cell is None else OnlineEntity(codec, cell) for cell in found]
+        self.answer = ViewRows(self.generation.meta.schema, rows)
 
 
 _NO_KEY: Final = b""

@@ -1,17 +1,17 @@
-"""Reading a view's online store: follows the pointer, one read for any number of keys, ttl by event time."""
+"""Reading a view's online store: follows the pointer, one read for any number of keys."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
-from capstan_formats.online.rows import OnlineRow, RowCodec, encode_key
+from capstan_formats.online.entities import EntityCodec, OnlineEntity
+from capstan_formats.online.rows import encode_key
 from capstan_formats.online.store import (
     Meta,
     OnlineSchema,
@@ -25,31 +25,6 @@ from capstan_formats.online.store import (
 #: Keys per statement; SQLite's own bound on parameters is 32,766.
 _CHUNK: Final = 500
 _OPEN_ATTEMPTS: Final = 5
-
-
-class Status(StrEnum):
-    """What a lookup found, judged at the event time that was asked for."""
-
-    PRESENT = "present"
-    EXPIRED = "expired"
-    MISSING = "missing"
-
-
-class Lookup(NamedTuple):
-    """Values only where present; the event time of the row also where it has expired."""
-
-    status: Status
-    event_ts: int | None
-    values: Mapping[str, Any] | None
-
-
-def look_up(row: OnlineRow | None, event_time: int, ttl_s: int | None) -> Lookup:
-    """Judges a row at an event time (epoch microseconds): the ttl is inclusive, a row from later is missing."""
-    if row is None or row.event_ts > event_time:
-        return Lookup(Status.MISSING, None, None)
-    if ttl_s is not None and event_time - row.event_ts > ttl_s * 1_000_000:
-        return Lookup(Status.EXPIRED, row.event_ts, None)
-    return Lookup(Status.PRESENT, row.event_ts, row.values)
 
 
 class OnlineReader:
@@ -83,17 +58,19 @@ class OnlineReader:
         """Entities in the generation last read."""
         return self._meta.rows
 
-    def get(self, keys: Sequence[Sequence[Any]]) -> list[OnlineRow | None]:
-        """One row or None per key, in order; parts in the order of the schema's keys. OnlineCodecError for a bad part.
+    def get(self, keys: Sequence[Sequence[Any]]) -> list[OnlineEntity | None]:
+        """One entity or None per key, in order; parts in the order of the schema's keys.
 
-        A key with a null part belongs to no entity.
+        A key with a null part belongs to no entity. OnlineCodecError for a part that no key has.
         """
         encoded = [None if None in key else encode_key(key) for key in keys]
         with self._lock:
             self._follow_pointer()
-            found = self._fetch([key for key in encoded if key is not None])
-            unpack = self._codec.unpack
-            return [None if key is None or key not in found else unpack(found[key]) for key in encoded]
+            find = self._fetch([key for key in encoded if key is not None]).get
+            codec = self._codec
+            return [
+                None if key is None or (data := find(key)) is None else OnlineEntity(codec, data) for key in encoded
+            ]
 
     def close(self) -> None:
         """Lets go of the file; reading afterwards is an OnlineStoreError."""
@@ -166,4 +143,4 @@ class OnlineReader:
             self._connection.close()
         self._connection = connection
         self._meta = meta
-        self._codec = RowCodec(meta.schema.columns)
+        self._codec = EntityCodec(meta.schema.columns)

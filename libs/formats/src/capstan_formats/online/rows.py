@@ -1,10 +1,8 @@
-"""The packed form of one entity row and of its key.
+"""The packed form of one row of an entity and of its key.
 
-    value = event_ts, created_ts, tie: signs flipped, so that bytes sort like the times; null bitmap; every column of
-            fixed width (float64, int64, timestamp: 8 bytes, bool: 1); strings (u32 length, UTF-8); all big-endian
-    key   = per part: "s" u32 length UTF-8, or "i" int64, or "b" one byte; no two keys share their bytes
-
-Comparing two values of one key as bytes orders them by event_ts, created_ts, tie, content: the newer one is the larger.
+row = lead byte (`entities`); known_ts, event_ts (int64); null bitmap; every column of fixed width (float64, int64,
+      timestamp: 8 bytes, bool: 1); strings (u32 length, UTF-8); all big-endian
+key = per part: "s" u32 length UTF-8, or "i" int64, or "b" one byte; no two keys share their bytes
 """
 
 from __future__ import annotations
@@ -13,13 +11,12 @@ import math
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, cast, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 OnlineDType = Literal["float64", "int64", "string", "bool", "timestamp"]
 ONLINE_DTYPES: Final = get_args(OnlineDType)
 MAX_TEXT: Final = 1024 * 1024
 _FIXED: Final = {"float64": "d", "int64": "q", "timestamp": "q", "bool": "?"}
-_SIGN: Final = 1 << 63
 _INT64: Final = range(-(1 << 63), 1 << 63)
 _LENGTH: Final = struct.Struct(">I")
 
@@ -36,12 +33,8 @@ class OnlineColumn:
     dtype: OnlineDType
 
 
-class OnlineRow(NamedTuple):
-    """The newest values of one entity, with the times that they were true and known at (epoch microseconds)."""
-
-    event_ts: int
-    created_ts: int
-    values: dict[str, Any]
+#: Event time, the time from which the row answers (both epoch microseconds), values by column.
+UnpackedRow = tuple[int, int, dict[str, Any]]
 
 
 class RowCodec:
@@ -57,11 +50,11 @@ class RowCodec:
         # Names in the order in which unpacking meets the values: one zip then makes the row.
         self._packed_names = [self._names[index] for index in (*fixed, *self._texts)]
         layout = "".join(_FIXED[columns[index].dtype] for index in fixed)
-        self._fixed_part = struct.Struct(f">QQQ{self._bitmap_size}s{layout}")
+        self._fixed_part = struct.Struct(f">Bqq{self._bitmap_size}s{layout}")
         self._no_nulls = bytes(self._bitmap_size)
         self._convert = [_CONVERTERS[column.dtype] for column in columns]
 
-    def pack(self, event_ts: int, created_ts: int, values: Sequence[Any], tie: int = 0) -> bytes:
+    def pack(self, event_ts: int, known_ts: int, values: Sequence[Any], lead: int = 0) -> bytes:
         """One row, values in schema order; None and NaN are null. OnlineCodecError names the column."""
         if len(values) != len(self.columns):
             raise OnlineCodecError(f"{len(values)} values for {len(self.columns)} columns")
@@ -75,31 +68,31 @@ class RowCodec:
             cells.append(cell)
             if cell is None:
                 bitmap |= 1 << index
-        for time in (event_ts, created_ts):
+        for time in (event_ts, known_ts):
             if type(time) is not int or time not in _INT64:
-                raise OnlineCodecError("event_ts and created_ts are epoch microseconds")
-        if not 0 <= tie < 1 << 64:
-            raise OnlineCodecError("tie is an unsigned 64-bit number")
+                raise OnlineCodecError("event_ts and known_ts are epoch microseconds")
+        if known_ts < event_ts:
+            raise OnlineCodecError("a row is not known before its event time")
         nulls = bitmap.to_bytes(self._bitmap_size, "little")
         fixed = (cells[index] or 0 for index in self._fixed)
-        parts = [self._fixed_part.pack(event_ts + _SIGN, created_ts + _SIGN, tie, nulls, *fixed)]
+        parts = [self._fixed_part.pack(lead, known_ts, event_ts, nulls, *fixed)]
         for index in self._texts:
             text = cells[index] or b""
             parts += (_LENGTH.pack(len(text)), text)
         return b"".join(parts)
 
-    def unpack(self, data: bytes) -> OnlineRow:
-        """What `pack` packed. OnlineCodecError for bytes of another schema or cut short."""
+    def unpack(self, data: bytes, start: int = 0, end: int | None = None) -> UnpackedRow:
+        """What `pack` packed, or that part of `data`. OnlineCodecError for bytes of another schema or cut short."""
         try:
-            event_ts, created_ts, _, nulls, *cells = self._fixed_part.unpack_from(data)
-            position = self._fixed_part.size
+            _, known_ts, event_ts, nulls, *cells = self._fixed_part.unpack_from(data, start)
+            position = start + self._fixed_part.size
             for _ in self._texts:
                 (length,) = _LENGTH.unpack_from(data, position)
                 position += _LENGTH.size + length
                 cells.append(str(data[position - length : position], "utf-8"))
         except (struct.error, UnicodeDecodeError):
             raise OnlineCodecError("the packed row is damaged") from None
-        if position != len(data):
+        if position != (len(data) if end is None else end):
             raise OnlineCodecError("the packed row is damaged")
         values = dict(zip(self._packed_names, cells, strict=True))
         if nulls != self._no_nulls:
@@ -107,7 +100,7 @@ class RowCodec:
             for index, name in enumerate(self._names):
                 if bitmap >> index & 1:
                     values[name] = None
-        return OnlineRow(event_ts - _SIGN, created_ts - _SIGN, values)
+        return event_ts, known_ts, values
 
 
 def encode_key(parts: Sequence[Any]) -> bytes:

@@ -13,7 +13,8 @@ from typing import Any, Final
 from capstan_formats.online.rows import OnlineCodecError, OnlineColumn, column_from_json
 from capstan_formats.strict_json import JsonRuleError, need, read_object, write_json
 
-FORMAT: Final = "capstan.online/1"
+FORMAT: Final = "capstan.online/2"
+"""A generation of another format is refused, never misread: the feature store then makes the view anew."""
 SUFFIX: Final = ".online"
 #: Bytes of a generation that readers map instead of copying pages out of it.
 MAPPED: Final = 1 << 30
@@ -26,6 +27,10 @@ class OnlineStoreError(RuntimeError):
 
 class ViewNotMaterializedError(OnlineStoreError):
     """Nothing was ever written for this view."""
+
+
+class NewerOnlineError(OnlineStoreError):
+    """The view already holds a later version of its dataset, so that this one is not to replace it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +80,36 @@ class OnlineSchema:
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What a generation says of itself. The watermark is the newest event time that it is complete up to."""
+    """What a generation says of itself.
+
+    `sequence` is that of the dataset version behind it; the watermark is the newest event time that it is complete up
+    to; `rows` counts entities.
+    """
 
     schema: OnlineSchema
+    sequence: int
     watermark: int | None
     rows: int
 
     def to_bytes(self) -> bytes:
         """Canonical JSON for the meta table."""
         return write_json(
-            {"format": FORMAT, "schema": self.schema.to_json(), "watermark": self.watermark, "rows": self.rows}
+            {
+                "format": FORMAT,
+                "schema": self.schema.to_json(),
+                "sequence": self.sequence,
+                "watermark": self.watermark,
+                "rows": self.rows,
+            }
         )
+
+    def check_follows(self, other: Meta) -> None:
+        """A definition's values never move to an earlier version of the dataset. NewerOnlineError."""
+        if self.schema == other.schema and self.sequence < other.sequence:
+            raise NewerOnlineError(
+                f"view {self.schema.view!r} holds version number {other.sequence} of its dataset online, which is newer"
+                f" than number {self.sequence}"
+            )
 
 
 def check_view(view: str) -> str:
@@ -156,9 +180,10 @@ def meta_from_bytes(data: bytes, place: str) -> Meta:
     try:
         source = read_object(data)
         if source.get("format") != FORMAT:
-            raise OnlineStoreError(f"{place}: format must be {FORMAT!r}")
+            raise OnlineStoreError(f"{place}: format must be {FORMAT!r}, not {source.get('format')!r:.64}")
         schema = OnlineSchema.from_json(need(source, "schema", dict))
-        return Meta(schema, need(source, "watermark", (int, type(None))), need(source, "rows", int))
+        watermark = need(source, "watermark", (int, type(None)))
+        return Meta(schema, need(source, "sequence", int), watermark, need(source, "rows", int))
     except JsonRuleError as error:
         raise OnlineStoreError(f"{place}: meta is damaged: {error}") from None
 

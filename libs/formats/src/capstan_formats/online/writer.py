@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import sqlite3
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-from capstan_formats.online.rows import OnlineCodecError, RowCodec, encode_key
+from capstan_formats.online.entities import EntityCodec
+from capstan_formats.online.rows import OnlineCodecError, encode_key
 from capstan_formats.online.store import (
     SUFFIX,
     Meta,
     OnlineSchema,
     OnlineStoreError,
-    ViewNotMaterializedError,
     check_view,
     connect,
     is_generation,
@@ -33,81 +34,80 @@ _TABLES: Final = (
     "CREATE TABLE kv (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     "CREATE TABLE meta (value BLOB NOT NULL)",
 )
-# Packed values of one key sort by event_ts, created_ts, tie and content, so the larger bytes are the newer row.
-_UPSERT: Final = (
-    "INSERT INTO kv VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE excluded.value > value"
-)
+_INSERT: Final = "INSERT INTO kv VALUES (?, ?)"
 _LOCK_PAUSE_S: Final = 0.02
 
 
 class EntityRow(NamedTuple):
-    """One row to write. Key and values in schema order; times in epoch microseconds; tie decides equal times."""
+    """One row to write. Key and values in schema order; times in epoch microseconds.
+
+    It answers from `known_ts` on, the later one of its event time and of the time at which it was created. `older` on
+    the first row of an entity says that rows known before it were left out.
+    """
 
     key: tuple[Any, ...]
     event_ts: int
-    created_ts: int
+    known_ts: int
     values: tuple[Any, ...]
-    tie: int = 0
+    older: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OnlineGeneration:
-    """A generation in use: its file, entities, rows that changed something while writing, watermark."""
+    """A generation in use: its file, entities, watermark."""
 
     path: Path
     rows: int
-    changed: int
     watermark: int | None
 
 
 class OnlineWriter:
-    """Builds one generation; readers see the old one until `commit`. One writer per view at a time.
+    """Builds one generation from nothing; readers see the old one until `commit`. One writer per view at a time.
 
-    With `extend` it starts from a copy of the current generation, if that has the same schema; an entity keeps the
-    row with the newest event_ts, then created_ts, then tie, in whatever order rows come.
+    What a generation holds is what one version of the dataset says, so that whatever was withdrawn or corrected since
+    is gone. Number `sequence` of the dataset never replaces a later one under the same schema.
     """
 
-    def __init__(
-        self, folder: Path, schema: OnlineSchema, *, extend: bool = True, lock_timeout_s: float = 30.0
-    ) -> None:
-        """Takes the view's lock. OnlineStoreError where another writer holds it for longer than the timeout."""
+    def __init__(self, folder: Path, schema: OnlineSchema, sequence: int = 0, *, lock_timeout_s: float = 30.0) -> None:
+        """Takes the view's lock. OnlineStoreError where another writer holds it for longer than the timeout;
+        NewerOnlineError where a later version of the dataset is online.
+        """
         self._folder = folder
-        self.schema = schema
-        self._codec = RowCodec(schema.columns)
+        self.schema, self._sequence = schema, sequence
+        self._codec = EntityCodec(schema.columns)
         self._lock = _lock(folder, check_view(schema.view), lock_timeout_s)
         self._path = folder / f"{schema.view}.{uuid.uuid4().hex}{SUFFIX}"
         self._connection: sqlite3.Connection | None = None
-        self._watermark: int | None = None
-        self._changed = 0
         try:
-            self.extended = extend and self._copy_current()
+            current = _current(folder, schema.view)
+            if current is not None:
+                Meta(schema, sequence, None, 0).check_follows(current)
             self._connection = self._connect()
         except BaseException:
             self.discard()
             raise
 
     def write(self, rows: Iterable[EntityRow]) -> int:
-        """Writes rows as they come; returns how many were newer than what was there.
+        """Writes rows as they come; returns how many entities they were.
 
-        OnlineCodecError names a bad row (those before it are in the unfinished generation); on an error of the disk
-        the generation is given up.
+        Rows of one entity follow one another, the one that is known first at the front. OnlineCodecError names a bad
+        row (those before it are in the unfinished generation); on an error of the disk the generation is given up.
         """
         connection = self._need_open()
         before = connection.total_changes
         try:
-            connection.executemany(_UPSERT, self._packed(rows))
+            connection.executemany(_INSERT, self._packed(rows))
+        except sqlite3.IntegrityError:
+            raise OnlineCodecError("rows of one entity must follow one another") from None
         except sqlite3.Error as error:
             self.discard()
             raise OnlineStoreError(f"{self._path.name} cannot be written: {error}") from None
-        changed = connection.total_changes - before
-        self._changed += changed
-        return changed
+        return connection.total_changes - before
 
     def commit(self, watermark: int | None = None) -> OnlineGeneration:
-        """Puts the generation to use and drops the old one. The watermark never moves back."""
+        """Puts the generation to use and drops the old one."""
         connection = self._need_open()
-        known = [mark for mark in (watermark, self._watermark) if mark is not None]
-        meta = Meta(self.schema, max(known, default=None), _count(connection))
+        meta = Meta(self.schema, self._sequence, watermark, _count(connection))
         try:
             connection.execute("DELETE FROM meta")
             connection.execute("INSERT INTO meta VALUES (?)", (meta.to_bytes(),))
@@ -122,7 +122,7 @@ class OnlineWriter:
         switch_pointer(self._folder, self.schema.view, self._path)
         self._drop_others()
         self._unlock()
-        return OnlineGeneration(self._path, meta.rows, self._changed, meta.watermark)
+        return OnlineGeneration(self._path, meta.rows, meta.watermark)
 
     def discard(self) -> None:
         """Leaves everything as it was; after `commit` it does nothing."""
@@ -145,38 +145,24 @@ class OnlineWriter:
     def _packed(self, rows: Iterable[EntityRow]) -> Iterator[tuple[bytes, bytes]]:
         pack = self._codec.pack
         parts = len(self.schema.keys)
-        for number, row in enumerate(rows):
+        number = 0
+        for key, group in groupby(rows, attrgetter("key")):
+            entity = list(group)
             try:
-                if len(row.key) != parts:
-                    raise OnlineCodecError(f"the key has {len(row.key)} parts, not {parts}")
-                yield encode_key(row.key), pack(row.event_ts, row.created_ts, row.values, row.tie)
+                if len(key) != parts:
+                    raise OnlineCodecError(f"the key has {len(key)} parts, not {parts}")
+                yield encode_key(key), pack(entity, older=entity[0].older)
             except OnlineCodecError as error:
                 raise OnlineCodecError(f"row {number}: {error}") from None
-
-    def _copy_current(self) -> bool:
-        try:
-            current = read_pointer(self._folder, self.schema.view)
-        except ViewNotMaterializedError:
-            return False
-        connection = connect(current)
-        try:
-            meta = read_meta(connection, current)
-        finally:
-            connection.close()
-        if meta.schema != self.schema:
-            return False
-        shutil.copyfile(current, self._path)
-        self._watermark = meta.watermark
-        return True
+            number += len(entity)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path)
         # A crash loses the unfinished file as a whole, so neither journal nor fsync is needed before `commit`.
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
-        if not self.extended:
-            for statement in _TABLES:
-                connection.execute(statement)
+        for statement in _TABLES:
+            connection.execute(statement)
         return connection
 
     def _drop_others(self) -> None:
@@ -194,6 +180,21 @@ class OnlineWriter:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _current(folder: Path, view: str) -> Meta | None:
+    """Meta of the generation in use; None where there is none that can be read (of an older format, say)."""
+    try:
+        path = read_pointer(folder, view)
+        connection = connect(path)
+    except OnlineStoreError:
+        return None
+    try:
+        return read_meta(connection, path)
+    except OnlineStoreError:
+        return None
+    finally:
+        connection.close()
 
 
 def _count(connection: sqlite3.Connection) -> int:

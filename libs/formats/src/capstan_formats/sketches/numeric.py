@@ -84,7 +84,10 @@ class NumericSketch:
         return type(self)(self.edges, np.zeros_like(self.counts))
 
     def update(self, values: Values) -> None:
-        """Counts values; None and NaN are nulls. SketchError names the row of a string or bool; then nothing counts."""
+        """Counts values: None and NaN are nulls, bools 0 and 1.
+
+        SketchError names the row of a string, or of a bool among numbers; then nothing counts.
+        """
         column = _column(values)
         null = np.isnan(column)
         magnitude = np.abs(column)
@@ -169,7 +172,7 @@ class NumericSketch:
 
 def _column(values: Values) -> npt.NDArray[np.float64]:
     """float64 with NaN for null; infinity may stay, for it is counted."""
-    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
         return values.astype(np.float64)
     cells: Any = values.tolist() if isinstance(values, np.ndarray) else values
     if not set(map(type, cells)) <= {float, int, type(None)}:

@@ -10,9 +10,23 @@ from typing import Any, Protocol
 
 import pytest
 
-from capstan_formats.online import EntityRow, OnlineColumn, OnlineRow, OnlineSchema, OnlineWriter
+from capstan_formats.online import (
+    MISSING,
+    UNKNOWN,
+    EntityRow,
+    Lookup,
+    NewerOnlineError,
+    OnlineColumn,
+    OnlineEntity,
+    OnlineSchema,
+    OnlineWriter,
+    Status,
+    look_up,
+)
 
 PROJECT, VIEW = "default", "weather"
+LATE = 1 << 50
+"""A moment after all rows."""
 
 
 def schema(version: str = "v1", *columns: OnlineColumn) -> OnlineSchema:
@@ -24,12 +38,14 @@ def schema(version: str = "v1", *columns: OnlineColumn) -> OnlineSchema:
 class OnlineStoreUnderTest(Protocol):
     """A store, as the suite drives it."""
 
-    async def write(self, schema: OnlineSchema, rows: Sequence[EntityRow], watermark: int | None = None) -> int:
-        """Put to use what a job writes of these rows; entities that the view holds then."""
+    async def write(
+        self, schema: OnlineSchema, rows: Sequence[EntityRow], sequence: int = 1, watermark: int | None = None
+    ) -> int:
+        """Put to use what a job writes of a dataset version; entities that the view holds then."""
         ...
 
-    def read(self, keys: Sequence[Sequence[Any]]) -> list[OnlineRow | None] | None:
-        """One row per key; None while the view holds nothing. From any thread."""
+    def read(self, keys: Sequence[Sequence[Any]]) -> list[OnlineEntity | None] | None:
+        """One entity per key; None while the view holds nothing. From any thread."""
         ...
 
     def version(self) -> str:
@@ -41,72 +57,106 @@ class OnlineStoreUnderTest(Protocol):
         ...
 
 
-def write_file(folder: Path, schema: OnlineSchema, rows: Sequence[EntityRow], watermark: int | None) -> None:
-    """What a job does."""
-    with OnlineWriter(folder, schema) as writer:
-        writer.write(rows)
-        writer.commit(watermark)
+def write_file(
+    folder: Path, schema: OnlineSchema, rows: Sequence[EntityRow], sequence: int, watermark: int | None
+) -> None:
+    """What a job does; one that finds a later version leaves all as it is."""
+    try:
+        with OnlineWriter(folder, schema, sequence) as writer:
+            writer.write(rows)
+            writer.commit(watermark)
+    except NewerOnlineError:
+        return
 
 
-def row(origin: str, temp: float | None, event: int = 10, created: int = 10, tie: int = 0) -> EntityRow:
+def row(
+    origin: str, temp: float | None, event: int = 10, known: int | None = None, *, older: bool = False
+) -> EntityRow:
     """A row of the view."""
-    return EntityRow((origin, 0), event, created, (temp,), tie)
+    return EntityRow((origin, 0), event, event if known is None else known, (temp,), older)
+
+
+def present(event: int, **values: Any) -> Lookup:
+    """What a row gives."""
+    return Lookup(Status.PRESENT, event, values)
 
 
 class OnlineStoreBehaviour:
     """Inherit, and give a `store` fixture: an empty store."""
 
-    async def temp(self, store: OnlineStoreUnderTest, origin: str) -> float | None:
-        """The value of one entity; it must be there."""
-        (found,) = store.read([(origin, 0)]) or [None]
+    def looked_up(
+        self, store: OnlineStoreUnderTest, *origins: str, at: int = LATE, ttl_s: int | None = None
+    ) -> list[Lookup]:
+        """What the view gives for origins at a moment; something must be online."""
+        found = store.read([(origin, 0) for origin in origins])
         assert found is not None
-        value: float | None = found.values["temp"]
-        return value
+        return [look_up(entity, at, ttl_s) for entity in found]
+
+    def temps(self, store: OnlineStoreUnderTest, *origins: str, at: int = LATE) -> list[float | None]:
+        """The values; None where there is none."""
+        return [None if one.values is None else one.values["temp"] for one in self.looked_up(store, *origins, at=at)]
 
     async def test_nothing_is_there_at_first(self, store: OnlineStoreUnderTest) -> None:
         assert store.read([("EWR", 0)]) is None
 
-    async def test_rows_come_back_in_the_order_of_the_keys(self, store: OnlineStoreUnderTest) -> None:
-        assert await store.write(schema(), [row("EWR", 1.5, 10, 11), row("JFK", None)], 10) == 2
+    async def test_entities_come_back_in_the_order_of_the_keys(self, store: OnlineStoreUnderTest) -> None:
+        assert await store.write(schema(), [row("EWR", 1.5, 10, 11), row("JFK", None)], watermark=10) == 2
         found = store.read([("JFK", 0), ("LGA", 0), ("EWR", 0), ("EWR", 0), (None, 0), ("EWR", 1)])
         assert found is not None
-        assert found[0] == OnlineRow(10, 10, {"temp": None})
-        assert [one is None for one in found] == [False, True, False, False, True, True]
-        assert found[2] == found[3] == OnlineRow(10, 11, {"temp": 1.5})
+        assert [look_up(one, LATE, None) for one in found] == [
+            present(10, temp=None), MISSING, present(10, temp=1.5), present(10, temp=1.5), MISSING, MISSING,
+        ]  # fmt: skip
         assert store.watermark() == 10
         assert store.read([(None, 0)]) == [None]
         assert store.read([]) == []
 
-    async def test_many_rows_in_one_read(self, store: OnlineStoreUnderTest) -> None:
+    async def test_many_entities_in_one_read(self, store: OnlineStoreUnderTest) -> None:
         assert await store.write(schema(), [EntityRow(("EWR", hour), 1, 1, (hour,)) for hour in range(7000)]) == 7000
         found = store.read([("EWR", hour) for hour in range(0, 7000, 2)])
         assert found is not None
-        assert [one.values["temp"] for one in found if one] == list(range(0, 7000, 2))
+        assert [(look_up(one, LATE, None).values or {})["temp"] for one in found] == list(range(0, 7000, 2))
 
-    async def test_a_value_never_moves_back_in_time(self, store: OnlineStoreUnderTest) -> None:
-        await store.write(schema(), [row("EWR", 1.0, event=20, created=20), row("JFK", 1.0, event=20, created=20)], 20)
-        await store.write(schema(), [row("EWR", 2.0, event=10, created=99), row("JFK", 2.0, event=20, created=21)], 15)
-        assert await self.temp(store, "EWR") == 1.0
-        assert await self.temp(store, "JFK") == 2.0
-        assert store.watermark() == 20
+    async def test_each_row_answers_from_the_moment_that_it_is_known(self, store: OnlineStoreUnderTest) -> None:
+        """A timetable: rows ahead of now take effect at their moment, and nothing is written for it."""
+        await store.write(schema(), [row("EWR", float(event), event, event + 5) for event in range(10, 1000, 10)])
+        moments = [14, 15, 24, 25, 26, 500, 994, 995, LATE]
+        assert [self.temps(store, "EWR", at=at)[0] for at in moments] == [
+            None, 10.0, 10.0, 20.0, 20.0, 490.0, 980.0, 990.0, 990.0,
+        ]  # fmt: skip
+        assert self.looked_up(store, "EWR", at=14) == [MISSING]
 
-    async def test_equal_times_are_decided_by_the_tie(self, store: OnlineStoreUnderTest) -> None:
-        await store.write(schema(), [row("EWR", 9.0, tie=1)])
-        await store.write(schema(), [row("EWR", 2.0, tie=2)])
-        assert await self.temp(store, "EWR") == 2.0
-        await store.write(schema(), [row("EWR", 9.0, tie=1)])
-        assert await self.temp(store, "EWR") == 2.0
+    async def test_a_moment_before_what_is_kept_is_unknown_and_not_missing(self, store: OnlineStoreUnderTest) -> None:
+        rows = [row("EWR", 1.0, 10, older=True), row("JFK", 1.0, 10, older=True), row("JFK", 2.0, 20), row("LGA", 1.0)]
+        await store.write(schema(), rows)
+        assert self.looked_up(store, "EWR", "JFK", "LGA", at=9) == [UNKNOWN, UNKNOWN, MISSING]
+        assert self.temps(store, "EWR", "JFK", "LGA", at=10) == [1.0, 1.0, 1.0]
 
-    async def test_entities_that_a_job_leaves_out_stay(self, store: OnlineStoreUnderTest) -> None:
-        await store.write(schema(), [row("EWR", 1.0)])
-        assert await store.write(schema(), [row("JFK", 2.0)]) == 2
-        assert await self.temp(store, "EWR") == 1.0
+    async def test_the_ttl_is_judged_at_the_row_that_answers(self, store: OnlineStoreUnderTest) -> None:
+        await store.write(schema(), [row("EWR", 1.0, 0), row("EWR", 2.0, 20_000_000)])
+        moments = [10_000_000, 10_000_001, 20_000_000, 30_000_000, 30_000_001]
+        found = [self.looked_up(store, "EWR", at=at, ttl_s=10)[0] for at in moments]
+        assert [(one.status.value, one.event_ts) for one in found] == [
+            ("present", 0), ("expired", 0), ("present", 20_000_000), ("present", 20_000_000), ("expired", 20_000_000),
+        ]  # fmt: skip
+
+    async def test_a_later_version_replaces_all_rows_of_the_one_before(self, store: OnlineStoreUnderTest) -> None:
+        await store.write(schema(), [row("EWR", 1.0, 20), row("EWR", 2.0, 30), row("JFK", 1.0, 20)], 1, 30)
+        assert await store.write(schema(), [row("EWR", 3.0, 10)], 2, 10) == 1
+        assert self.looked_up(store, "EWR", "JFK") == [present(10, temp=3.0), MISSING]
+        assert store.watermark() == 10
+
+    async def test_an_earlier_version_never_replaces_a_later_one(self, store: OnlineStoreUnderTest) -> None:
+        await store.write(schema(), [row("EWR", 2.0), row("JFK", 1.0)], 2)
+        assert await store.write(schema(), [row("EWR", 1.0, 99)], 1) == 2
+        assert self.temps(store, "EWR", "JFK") == [2.0, 1.0]
+        assert await store.write(schema(), [row("EWR", 4.0)], 2) == 1  # the same version again is as good as before
+        assert self.temps(store, "EWR", "JFK") == [4.0, None]
 
     async def test_a_new_definition_begins_empty(self, store: OnlineStoreUnderTest) -> None:
-        await store.write(schema(), [row("EWR", 1.0), row("JFK", 1.0)], 99)
+        await store.write(schema(), [row("EWR", 1.0), row("JFK", 1.0)], 7, 99)
         new = schema("v2", OnlineColumn("wind", "int64"), OnlineColumn("note", "string"))
-        assert await store.write(new, [EntityRow(("EWR", 0), 10, 10, (5, "calm"))], 10) == 1
-        assert store.read([("EWR", 0), ("JFK", 0)]) == [OnlineRow(10, 10, {"wind": 5, "note": "calm"}), None]
+        assert await store.write(new, [EntityRow(("EWR", 0), 10, 10, (5, "calm"))], 1, 10) == 1
+        assert self.looked_up(store, "EWR", "JFK") == [present(10, wind=5, note="calm"), MISSING]
         assert store.version() == "v2"
         assert store.watermark() == 10
 
@@ -114,21 +164,19 @@ class OnlineStoreBehaviour:
         assert await store.write(schema(), []) == 0
         assert store.read([("EWR", 0)]) == [None]
         assert await store.write(schema(), [row("EWR", 1.0)]) == 1
-        assert await self.temp(store, "EWR") == 1.0
+        assert self.temps(store, "EWR") == [1.0]
 
     @pytest.mark.timeout(120)
     async def test_readers_never_miss_a_view_nor_see_half_of_one(self, store: OnlineStoreUnderTest) -> None:
         """Each generation gives all entities the same value, and values only grow."""
         origins = [f"A{number}" for number in range(50)]
-        keys = [(origin, 0) for origin in origins]
         await store.write(schema(), [row(origin, 0.0, event=1) for origin in origins])
         done, wrong, reads = threading.Event(), list[str](), [0]
 
         def watch() -> None:
             last = 0.0
             while not done.is_set():
-                found = store.read(keys) or [None]
-                values = {-1.0 if one is None else float(one.values["temp"]) for one in found}
+                values = {-1.0 if temp is None else temp for temp in self.temps(store, *origins)}
                 reads[0] += 1
                 if len(values) != 1 or min(values) < last:
                     wrong.append(f"{values} after {last}")
@@ -137,14 +185,13 @@ class OnlineStoreBehaviour:
 
         watcher = asyncio.create_task(asyncio.to_thread(watch))
         for number in range(1, 20):
-            await store.write(schema(), [row(origin, float(number), event=1 + number) for origin in origins])
+            await store.write(schema(), [row(origin, float(number), event=1 + number) for origin in origins], number)
         done.set()
         await watcher
         assert not wrong
         assert reads[0] > 1
 
-    async def test_writers_at_the_same_time_lose_nothing(self, store: OnlineStoreUnderTest) -> None:
-        await asyncio.gather(*(store.write(schema(), [row(f"A{number}", float(number))]) for number in range(4)))
-        assert store.read([(f"A{number}", 0) for number in range(4)]) == [
-            OnlineRow(10, 10, {"temp": float(number)}) for number in range(4)
-        ]
+    async def test_of_writers_at_the_same_time_the_latest_version_stays(self, store: OnlineStoreUnderTest) -> None:
+        versions = [3, 1, 4, 2]
+        await asyncio.gather(*(store.write(schema(), [row("EWR", float(number))], number) for number in versions))
+        assert self.temps(store, "EWR") == [4.0]

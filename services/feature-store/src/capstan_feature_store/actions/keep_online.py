@@ -1,4 +1,6 @@
-"""Keep views online that a server has lost: one that keeps rows in memory only comes back empty."""
+"""Keep views online that the store has lost (a server that keeps rows in memory only comes back empty) or that an
+earlier release wrote in a format that is no longer read.
+"""
 
 from __future__ import annotations
 

@@ -13,12 +13,13 @@ from capstan_contracts.loop import ViewSpec
 from capstan_contracts.rest.ingestion import Manifest
 from capstan_contracts.work import State
 from capstan_feature_store.actions.ports import Datasets, JobLimits, OnlineStore
-from capstan_feature_store.domain.entities import from_us
+from capstan_feature_store.domain.entities import from_us, to_us
 from capstan_feature_store.domain.jobs import ViewToWrite, WrittenView
 from capstan_feature_store.domain.plans import view_plan
 from capstan_feature_store.domain.work import ViewToMaterialize
 from capstan_feature_store.tables import DatasetVersionRow, MaterializationRow, ViewRow
 from capstan_servicekit.bus.outbox import Outbox
+from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
@@ -40,6 +41,7 @@ class Materialize(Work[ViewToMaterialize]):
     datasets: Datasets
     limits: JobLimits
     store: OnlineStore
+    clock: Clock
 
     async def run(self, item: WorkItem[ViewToMaterialize], lease: Lease) -> None:
         """Do one item; what is superseded ends as succeeded and says so."""
@@ -59,6 +61,9 @@ class Materialize(Work[ViewToMaterialize]):
         written = await self._run(row, view, manifest, lease)
         async with lease.finish() as session:
             row, view = await _load(session, item)
+            if written.newer:
+                row.state, row.note = State.SUCCEEDED, f"skipped: {written.newer}"
+                return
             await self._apply(session, row, view, manifest, written)
 
     async def _run(self, row: MaterializationRow, view: ViewRow, manifest: Manifest, lease: Lease) -> WrittenView:
@@ -69,6 +74,8 @@ class Materialize(Work[ViewToMaterialize]):
                 view=view_plan(ViewSpec.model_validate(view.spec)),
                 files=[str(file) for file in files],
                 sequence=manifest.sequence,
+                now_us=to_us(self.clock.now()),
+                older_rows=self.limits.older_rows,
                 folder=str(folder),
                 memory_mb=self.limits.memory_mb,
                 threads=self.limits.threads,
@@ -76,8 +83,8 @@ class Materialize(Work[ViewToMaterialize]):
             written = await self.jobs.call(
                 MATERIALIZE, given, scratch=scratch, timeout_s=self.limits.timeout_s, progress=lease.progress
             )
-            loaded = await self.store.take_in(row.project, view.name, folder)
-        return written if loaded is None else replace(written, rows=loaded.rows, watermark=loaded.watermark)
+            loaded = None if written.newer else await self.store.take_in(row.project, view.name, folder)
+        return written if loaded is None else replace(written, rows=loaded.rows, newer=loaded.newer)
 
     async def _apply(
         self, session: WriteSession, row: MaterializationRow, view: ViewRow, manifest: Manifest, written: WrittenView
@@ -88,7 +95,7 @@ class Materialize(Work[ViewToMaterialize]):
         )
         row.state, row.rows, row.watermark = State.SUCCEEDED, written.rows, watermark
         if written.unusable:
-            row.note = f"{written.unusable} rows without key or event time were left out"
+            row.note = f"{written.unusable} rows without key, event time or created time were left out"
         others = (ViewRow.project == view.project, ViewRow.name == view.name, ViewRow.version != view.version)
         await session.execute(
             update(ViewRow)

@@ -37,10 +37,10 @@ class OnlineValue:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a view holds after its generation was taken in: entities, and the event time that it is complete up to."""
+    """What a view holds after its generation was taken in: entities. `newer` is why it was not: what it held is."""
 
     rows: int
-    watermark: int | None
+    newer: str = ""
 
 
 class OnlineStore(Protocol):
@@ -51,17 +51,20 @@ class OnlineStore(Protocol):
         ...
 
     async def take_in(self, project: str, view: str, folder: Path) -> Loaded | None:
-        """Put to use what a job wrote there; None when writing it there was all. Nothing moves back in time."""
+        """Put to use what a job wrote there; None when writing it there was all.
+
+        It replaces whatever the view held, but a later version of the dataset: `Loaded.newer` says so.
+        """
         ...
 
     async def holds(self, project: str, view: str, version: str) -> bool:
-        """Whether this version of the view is online. NotReady while the store is away."""
+        """Whether this version of the view is online and can be read. NotReady while the store is away."""
         ...
 
     async def read(
         self, project: str, view: str, version: str, keys: Sequence[Sequence[Any]], *, at_us: int
     ) -> list[OnlineValue]:
-        """One value per key, judged at event time `at_us`; all missing while this version is not online."""
+        """One value per key, as of event time `at_us`; all missing while this version is not online."""
         ...
 
     async def close(self) -> None:
@@ -71,9 +74,10 @@ class OnlineStore(Protocol):
 
 @dataclass(frozen=True)
 class JobLimits:
-    """What jobs may use."""
+    """What jobs may use, and how many rows of an entity are kept online beside those from now on."""
 
     memory_mb: int
     threads: int
     timeout_s: float
     check_timeout_s: float
+    older_rows: int

@@ -32,7 +32,7 @@ class OnlineFiles:
         return None
 
     async def holds(self, project: str, view: str, version: str) -> bool:
-        """Whether this version of the view is online."""
+        """Whether this version of the view is online; a file of an older format cannot be read, so it is not."""
 
         def look() -> bool:
             try:
@@ -54,13 +54,12 @@ class OnlineFiles:
     ) -> list[OnlineValue]:
         try:
             reader = self._reader(project, view)
-            rows = reader.get(keys)
-            schema = reader.schema
+            entities = reader.get(keys)
+            return answered(reader.schema, entities, version, at_us)
         except ViewNotMaterializedError:
             return [OnlineValue("missing", None, {})] * len(keys)
         except OnlineStoreError as error:
             raise NotReady(f"the online store of view {view!r} cannot be read now") from error
-        return answered(schema, rows, version, at_us)
 
     def _reader(self, project: str, view: str) -> OnlineReader:
         with self._lock:

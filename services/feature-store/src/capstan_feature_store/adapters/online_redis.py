@@ -1,13 +1,13 @@
 """The online store in Redis: a generation is loaded beside the one in use, then the pointer is switched.
 
-Nothing moves back in time: rows of the old generation are carried over, and of two rows of an entity the newer stays.
-The switch happens only if nobody else switched since; else the work begins again on what is there by then.
+A generation is all that one version of the dataset says, and replaces the one before as a whole, unless that one is of
+a later version. The switch happens only if nobody else switched since; else the work begins again.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -20,6 +20,8 @@ from capstan_formats.online import (
     GenerationFile,
     KeyValueClient,
     Meta,
+    NewerOnlineError,
+    OnlineServerAway,
     OnlineServerReader,
     OnlineStoreError,
     ViewKeys,
@@ -70,13 +72,17 @@ class OnlineRedis:
         return await anyio.to_thread.run_sync(self._read, project, view, version, keys, at_us)
 
     async def holds(self, project: str, view: str, version: str) -> bool:
-        """Whether this version of the view is online; a server that was emptied holds nothing."""
+        """Whether this version of the view is online; a server that was emptied holds nothing, nor does one whose
+        generation is of an older format.
+        """
 
         def look() -> bool:
             with speaking(self._url):
                 try:
                     return self._reader.meta(project, view).schema.version == version
-                except ViewNotMaterializedError:
+                except OnlineServerAway:
+                    raise
+                except OnlineStoreError:
                     return False
 
         return await anyio.to_thread.run_sync(look)
@@ -102,13 +108,14 @@ class OnlineRedis:
     ) -> list[OnlineValue]:
         with speaking(self._url):
             (answer,) = self._reader.get(project, [(view, keys)])
-        if isinstance(answer, ViewNotMaterializedError):
+        try:
+            if isinstance(answer, Exception):
+                raise answer
+            return answered(answer.schema, answer.rows, version, at_us)
+        except ViewNotMaterializedError:
             return [OnlineValue("missing", None, {})] * len(keys)
-        if isinstance(answer, OnlineStoreError):
-            raise NotReady(f"the online store of view {view!r} cannot be read now") from answer
-        if isinstance(answer, Exception):
-            raise answer
-        return answered(answer.schema, answer.rows, version, at_us)
+        except OnlineStoreError as error:
+            raise NotReady(f"the online store of view {view!r} cannot be read now") from error
 
     def _take_in(self, project: str, view: str, folder: Path) -> Loaded:
         names = ViewKeys(project, view)
@@ -122,45 +129,33 @@ class OnlineRedis:
     def _attempt(self, names: ViewKeys, written: GenerationFile) -> Loaded | None:
         """One generation, beside the one in use; None when somebody else switched meanwhile."""
         before, old = self._in_use(names)
+        if old is not None:
+            try:
+                written.meta.check_follows(old)
+            except NewerOnlineError as error:
+                return Loaded(old.rows, newer=str(error))
         fresh = uuid.uuid4().hex
         rows, meta = names.rows(fresh), names.meta(fresh)
-        watermark = written.meta.watermark
-        if before and old is not None and old.schema == written.meta.schema:
-            for batch in self._scan(names.rows(before)):
-                self._put(rows, batch)
-            watermark = max((mark for mark in (watermark, old.watermark) if mark is not None), default=None)
         for batch in written.batches(BATCH):
-            known = cast("list[bytes | None]", self._client.hmget(rows, cast("list[str]", list(batch))))
-            # Packed rows of one entity sort by event time, created time, dataset version and content.
-            newer = {
-                key: row for (key, row), there in zip(batch.items(), known, strict=True) if there is None or row > there
-            }
-            self._put(rows, newer)
-        count = int(self._client.hlen(rows))
-        self._client.set(meta, Meta(written.meta.schema, watermark, count).to_bytes(), ex=UNFINISHED_S)
+            self._put(rows, batch)
+        self._client.set(meta, written.meta.to_bytes(), ex=UNFINISHED_S)
         keys = (names.current, rows, meta, names.rows(before), names.meta(before))
         if not self._client.eval(_SWITCH, len(keys), *keys, before, fresh, OLD_S):
             self._client.unlink(rows, meta)
             return None
-        return Loaded(count, watermark)
+        return Loaded(written.meta.rows)
 
     def _in_use(self, names: ViewKeys) -> tuple[str, Meta | None]:
+        """The generation in use ("" for none), and what it says of itself if that can be read."""
         pointer = cast("bytes | None", self._client.get(names.current))
         if pointer is None:
             return "", None
         try:
             return pointer.decode(), self._reader.meta(names.project, names.view)
-        except (ViewNotMaterializedError, UnicodeDecodeError):
+        except OnlineServerAway:
+            raise
+        except (OnlineStoreError, UnicodeDecodeError):
             return pointer.decode("ascii", "replace"), None
-
-    def _scan(self, name: str) -> Iterator[dict[bytes, bytes]]:
-        cursor = 0
-        while True:
-            found = cast("tuple[int, dict[bytes, bytes]]", self._client.hscan(name, cursor, count=BATCH))
-            cursor = found[0]
-            yield found[1]
-            if cursor == 0:
-                return
 
     def _put(self, name: str, batch: dict[bytes, bytes]) -> None:
         if not batch:

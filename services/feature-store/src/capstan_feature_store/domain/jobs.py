@@ -26,7 +26,11 @@ class CheckedViews:
 
 @dataclass(frozen=True)
 class ViewToWrite:
-    """A view's rows are written into `folder`; `sequence` is that of the dataset version."""
+    """A view's rows are written into `folder`; `sequence` is that of the dataset version.
+
+    Of each entity `older_rows` are kept beside the one that answers at `now_us` (by this machine's clock, where it is
+    not given) and those that are ahead of it.
+    """
 
     view: Plan
     files: list[str]
@@ -34,19 +38,24 @@ class ViewToWrite:
     folder: str
     memory_mb: int
     threads: int
+    now_us: int | None = None
+    older_rows: int = 3
 
 
 @dataclass(frozen=True)
 class WrittenView:
-    """Rows that the store holds and that changed, rows of the source that could (not) be used, and clocks."""
+    """Entities that the store holds, rows of the source that could (not) be used, and clocks.
+
+    `newer` is why nothing was written: a later version of the dataset is online.
+    """
 
     rows: int
-    changed: int
     source_rows: int
     unusable: int
     watermark: int | None
     event_min: int | None
     event_max: int | None
+    newer: str = ""
 
 
 @dataclass(frozen=True)

@@ -53,3 +53,28 @@ def join(
     )
     for part in ("ranked", "keys", "steps", "best"):
         con.execute(f"DROP TABLE {hits}_{part}")
+
+
+def answers(con: Connection, view: str, kept: str, keys: list[str], *, now_us: int, older: int) -> None:
+    """Make `kept`: the rows of each entity that the join (as_known) would give, with `known` and `older`.
+
+    `view` is a table of `view_rows.build`. A row answers from `known` on, if no row that is known by then has a larger
+    (event, created, hash), and until the next such row is known. All answers from `now_us` on are kept, and `older` of
+    those before; the column `older` says that there were still older ones.
+    """
+    entity = ", ".join(keys)
+    con.execute(
+        f"""CREATE TABLE {kept} AS
+        WITH ranked AS (
+            SELECT *, greatest(e, c) AS known, row_number() OVER (PARTITION BY {entity} ORDER BY e, c, h) AS r
+            FROM {view} WHERE c IS NOT NULL
+        ), best AS (
+            SELECT * FROM ranked QUALIFY r = max(r) OVER (PARTITION BY {entity} ORDER BY known)
+        ), numbered AS (
+            SELECT *, row_number() OVER (PARTITION BY {entity} ORDER BY known) AS n,
+                count(*) FILTER (known <= {int(now_us)}) OVER (PARTITION BY {entity}) AS past
+            FROM best
+        )
+        SELECT * EXCLUDE (r, n, past, h), past > {int(older) + 1} AS older
+        FROM numbered WHERE n >= past - {int(older)}"""
+    )

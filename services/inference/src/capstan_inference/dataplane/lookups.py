@@ -9,12 +9,12 @@ from typing import Any
 
 from capstan_formats.instants import datetime_of
 from capstan_formats.online import (
+    MISSING,
     Answer,
     Lookup,
     OnlineCodecError,
     OnlineSchema,
     OnlineStoreError,
-    Status,
     ViewNotMaterializedError,
     ViewRows,
     look_up,
@@ -24,8 +24,6 @@ from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.online import Views
 from capstan_inference.dataplane.request_errors import RequestError, wrong
 from capstan_packages.fields import EntityLookup
-
-_MISSING = Lookup(Status.MISSING, None, None)
 
 
 @dataclass(slots=True)
@@ -47,7 +45,7 @@ class _Plan:
     schema: OnlineSchema
     keys: tuple[str, ...]
     times: tuple[bool, ...]  # whether a key is a timestamp
-    stored: tuple[tuple[str, str, bool], ...]  # column of the model, column of the store, whether a bool is a number
+    stored: tuple[tuple[str, str], ...]  # column of the model, column of the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +80,8 @@ class Lookups:
             rows, stored = self._judge(lookup, ask, answer, event_times)
             found.times[lookup.view] = [row.event_ts for row in rows]
             found.status[lookup.view] = [row.status.value for row in rows]
-            for column, name, as_number in stored:
-                cells = [None if row.values is None else row.values.get(name) for row in rows]
-                found.columns[column] = [_number(cell) for cell in cells] if as_number else cells
+            for column, name in stored:
+                found.columns[column] = [None if row.values is None else row.values.get(name) for row in rows]
         return found
 
     def _ask(self, lookup: EntityLookup, values: Mapping[str, list[Any]], found: Found) -> _Ask | None:
@@ -131,16 +128,21 @@ class Lookups:
 
     def _judge(
         self, lookup: EntityLookup, ask: _Ask | None, answer: Answer | None, event_times: list[int]
-    ) -> tuple[list[Lookup], tuple[tuple[str, str, bool], ...]]:
+    ) -> tuple[list[Lookup], tuple[tuple[str, str], ...]]:
         """Each row at its event time."""
         if isinstance(answer, OnlineCodecError):
             raise wrong(f"keys of view {lookup.view}", str(answer))
         if isinstance(answer, OnlineStoreError) and not isinstance(answer, ViewNotMaterializedError):
             self._counters.lookup_errors += 1
-        if ask is None or not isinstance(answer, ViewRows):
-            return [_MISSING] * len(event_times), _by_name(lookup)
-        ttl = lookup.ttl_s
-        return [look_up(row, at, ttl) for row, at in zip(answer.rows, event_times, strict=True)], ask.plan.stored
+        if ask is not None and isinstance(answer, ViewRows):
+            ttl = lookup.ttl_s
+            try:
+                rows = [look_up(row, at, ttl) for row, at in zip(answer.rows, event_times, strict=True)]
+            except OnlineStoreError:
+                self._counters.lookup_errors += 1
+            else:
+                return rows, ask.plan.stored
+        return [MISSING] * len(event_times), _by_name(lookup)
 
     def _plan(self, lookup: EntityLookup, schema: OnlineSchema) -> _Plan:
         plan = self._plans.get(lookup.view)
@@ -149,11 +151,11 @@ class Lookups:
         keys = tuple(key.name for key in schema.keys)
         if set(keys) != set(lookup.keys):
             raise OnlineStoreError(f"view {lookup.view!r} is stored by {keys}, the model reads by {tuple(lookup.keys)}")
-        dtypes = {column.name: column.dtype for column in schema.columns}
+        names = {column.name for column in schema.columns}
         stored = []
         for column in lookup.columns:
-            name = column if column in dtypes else column.removeprefix(f"{lookup.view}__")
-            stored.append((column, name, dtypes.get(name) == "bool"))
+            name = column if column in names else column.removeprefix(f"{lookup.view}__")
+            stored.append((column, name))
         if lookup.version is not None and schema.version != lookup.version:
             self._counters.foreign_views += 1
         plan = self._plans[lookup.view] = _Plan(
@@ -184,9 +186,5 @@ def _refused(error: PreprocessError) -> RequestError:
     return wrong(place if error.row is None else f"instances[{error.row}].{place}", error.rule)
 
 
-def _by_name(lookup: EntityLookup) -> tuple[tuple[str, str, bool], ...]:
-    return tuple((column, column, False) for column in lookup.columns)
-
-
-def _number(cell: Any) -> Any:
-    return None if cell is None else int(cell)
+def _by_name(lookup: EntityLookup) -> tuple[tuple[str, str], ...]:
+    return tuple((column, column) for column in lookup.columns)

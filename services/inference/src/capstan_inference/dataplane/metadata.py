@@ -9,7 +9,7 @@ from capstan_inference.dataplane.served import Served
 from capstan_packages.signature import REQUEST, OutputField
 
 #: Types of model.json as V2 datatypes; timestamps travel as ISO-8601 text.
-DATATYPES: Final = {"float64": "FP64", "int64": "INT64", "string": "BYTES", "timestamp": "BYTES"}
+DATATYPES: Final = {"float64": "FP64", "int64": "INT64", "string": "BYTES", "bool": "BOOL", "timestamp": "BYTES"}
 _VERSION: Final = version("capstan-inference")
 
 

@@ -22,12 +22,14 @@ _TYPES: Final[dict[str, frozenset[type]]] = {
     "float64": frozenset({int, float, _NONE}),
     "int64": frozenset({int, _NONE}),
     "string": frozenset({str, _NONE}),
+    "bool": frozenset({bool, _NONE}),
     "timestamp": frozenset({str, _NONE}),
 }
 _WORDS: Final = {
     "float64": "a number or null",
     "int64": "a 64-bit integer or null",
     "string": "a string or null",
+    "bool": "true, false or null",
     "timestamp": "an ISO-8601 string with an offset or null",
 }
 #: Nobody can tell seconds, milliseconds and microseconds apart for certain, and a wrong guess is a wrong prediction.
