@@ -107,7 +107,7 @@ def _unseen(rival: Rival) -> str:
         return f"(what {' and '.join(unknown)} learned from is not known: no training set was kept)"
     out, others = f"{rival.left_out:,} rows of the candidate's holdout are left out for that", f"{rival.from_others:,}"
     left_out = f"; {out}, {others} come from the champions'" if rival.left_out or rival.from_others else ""
-    until = [f"version {one.version} up to {_day(one.until)}" for one in rival.seen if one.until is not None]
+    until = [f"version {side.version} up to {_day(side.until)}" for side in rival.seen if side.until is not None]
     return "that neither has learned" + (f" ({', '.join(until)}{left_out})" if until else left_out)
 
 
