@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from capstan_contracts.kinds.family import BrokenKind, UnknownKind
+from capstan_contracts.kinds.least_rows import least_rows
 from capstan_contracts.loop import DriftSpec
-from capstan_formats.sketches import Baseline, SketchError
+from capstan_formats.sketches import Baseline, ClusterSketch, SketchError
 from capstan_monitoring.jobs.baselines import baseline_of
+from capstan_monitoring.jobs.lookups import CLUSTERS, views_of
 from capstan_monitoring.jobs.measure import measure
 from capstan_monitoring.statistics.installed import STATISTICS
+from capstan_monitoring.statistics.port import AnySketch
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 
@@ -19,26 +22,49 @@ def run(job: Job) -> dict[str, Any]:
     """Input: package (path), partials (path of JSON lines, a baseline each), drift (the loop's DriftSpec).
 
     Output: statistics [{column, role, statistic, unit, effect, floor, p_value}], and columns that could not be judged:
-    those that the log does not hold, and those whose values the statistic cannot compare.
+    `absent`, which the log does not hold or whose values the statistic cannot compare, and `shared` {column: rows}:
+    looked up from so few rows of their view that the window is worth no more rows than these, under `least`.
     """
     baseline, drift = baseline_of(job.input["package"]), DriftSpec.model_validate(job.input["drift"])
-    window = baseline.empty_window()
     try:
-        with Path(job.input["partials"]).open(encoding="utf-8") as lines:
-            for line in lines:
-                window = window.merge(Baseline.from_json(json.loads(line)))
+        window, clusters = _merged(baseline, Path(job.input["partials"]))
     except SketchError as error:
         raise JobRefused(f"the sketches do not fit the package: {error}", errors=[("partials", str(error))]) from error
-    statistics, absent = [], []
+    views, least = views_of(job.input["package"]), least_rows(drift.alpha, max(1, len(baseline.columns)))
+    statistics: list[dict[str, Any]] = []
+    absent: list[str] = []
+    shared: dict[str, int] = {}
     for name, column in baseline.columns.items():
-        try:
-            measured = measure(column.sketch, window[name], drift)
-        except (UnknownKind, BrokenKind) as error:
-            raise JobRefused(str(error), errors=[("monitoring.drift.statistic", str(error))]) from error
+        design_effect = clusters.get(views.get(name, ""), ClusterSketch()).design_effect
+        worth = round(window[name].total / design_effect)
+        if design_effect > 1 and 0 < worth < least:
+            shared[name] = worth
+            continue
+        measured = _measured(column.sketch, window[name], drift, design_effect)
         if not measured:
             absent.append(name)
         statistics += [{"column": name, "role": column.role.value, **one} for one in measured]
-    return {"statistics": statistics, "absent": absent}
+    return {"statistics": statistics, "absent": absent, "shared": shared, "least": least}
+
+
+def _merged(baseline: Baseline, partials: Path) -> tuple[Baseline, dict[str, ClusterSketch]]:
+    """The window's sketches, and by view how its rows share looked-up rows. SketchError."""
+    window = baseline.empty_window()
+    clusters: dict[str, ClusterSketch] = {}
+    with partials.open(encoding="utf-8") as lines:
+        for line in lines:
+            partial = json.loads(line)
+            window = window.merge(Baseline.from_json(partial))
+            for view, sketch in partial.get(CLUSTERS, {}).items():
+                clusters[view] = clusters.get(view, ClusterSketch()).merge(ClusterSketch.from_json(sketch))
+    return window, clusters
+
+
+def _measured(baseline: AnySketch, window: AnySketch, drift: DriftSpec, design_effect: float) -> list[dict[str, Any]]:
+    try:
+        return measure(baseline, window, drift, design_effect=design_effect)
+    except (UnknownKind, BrokenKind) as error:
+        raise JobRefused(str(error), errors=[("monitoring.drift.statistic", str(error))]) from error
 
 
 def broken_kinds(job: Job) -> dict[str, Any]:
