@@ -134,7 +134,8 @@ async def test_who_was_champion_follows_the_ledger_when_the_clock_was_set_back(h
     for hour in (3.0, 3.25, 3.5, 3.75, 4.0, 4.5, 5.0, 6.0):
         then = await champion(h, at=(night + timedelta(hours=hour)).isoformat())
         found[hour] = (then["version"], then["since"][11:16], then["until"] and then["until"][11:16])
+    third = (3, "03:30", "05:00")
     assert found == {
-        3.0: (1, "03:00", "03:30"), 3.25: (1, "03:00", "03:30"), 3.5: (3, "03:30", "05:00"),
-        3.75: (3, "03:30", "05:00"), 4.0: (3, "03:30", "05:00"), 4.5: (3, "03:30", "05:00"), 5.0: (4, "05:00", None), 6.0: (4, "05:00", None),
+        3.0: (1, "03:00", "03:30"), 3.25: (1, "03:00", "03:30"), 3.5: third, 3.75: third, 4.0: third, 4.5: third,
+        5.0: (4, "05:00", None), 6.0: (4, "05:00", None),
     }  # fmt: skip

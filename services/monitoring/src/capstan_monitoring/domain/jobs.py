@@ -116,7 +116,9 @@ class PartialSketches(TypedDict):
 
 @dataclass(frozen=True)
 class ReadSegment:
-    """Rows, those of unknown packages among them, and the newest event time that closes windows.
+    """Rows, those that are in no window among them, and the newest event time that closes windows.
+
+    `waiting` counts the predictions of packages that are not known, by package: they are among the unknown, too.
 
     `scored.jsonl` in scratch gets [prediction id, window start, version, join key, value, outputs] per row: the
     monitored output's value where it is a number, and all outputs where they are more than that number.
@@ -126,6 +128,7 @@ class ReadSegment:
     unknown: int
     newest_us: int | None
     partials: list[PartialSketches]
+    waiting: dict[str, int]
 
 
 @dataclass(frozen=True)
