@@ -81,13 +81,13 @@ class ReportToRender:
 
 @dataclass(frozen=True)
 class RenderedReport:
-    """`report.html` lies in scratch. Columns are left out that are empty or unknown on a side.
+    """`report.html` lies in scratch. `left_out` has the columns that it cannot draw: it shows them with the reason.
 
     `shown_as_psi`: statistics of the loop that Evidently does not have, for which the page shows PSI.
     """
 
     shown: list[str]
-    left_out: list[str]
+    left_out: dict[str, str]
     shown_as_psi: list[str]
 
 
