@@ -56,6 +56,11 @@ faults: ## kill processes at random moments and check that nothing is lost or do
 	$(call bootstrap,all)
 	@$(PY) -m pytest tests/faults --seeds 12 $(FAULTS_ARGS)
 
+.PHONY: calibrate
+calibrate: ## simulate what the statistics claim, and write tables and pictures into docs/statistics (CALIBRATE_ARGS, hours)
+	$(call bootstrap,all)
+	@PYTHONPATH=tools $(PY) -m calibration --whole --write $(CALIBRATE_ARGS)
+
 .PHONY: images
 images: ## build the six container images with Docker, and print their sizes (IMAGES_ARGS)
 	$(call bootstrap,platform)

@@ -105,10 +105,10 @@ VALUES: dict[str, Reference] = {
 @given(rows=value_rows)
 def test_values(name: str, rows: list[tuple[float, float]]) -> None:
     labels, said = (np.array(column) for column in zip(*rows, strict=True))
+    if name == "mape":  # scikit-learn divides by its epsilon at least
+        labels = np.where(np.abs(labels) > 1e-9, labels, 1.0)
     metric = find(name)
     found = metric.value(regression.sample(labels, said, quantile=0.9))
-    if name == "mape":
-        assume(np.abs(labels).min() > 1e-9)  # scikit-learn divides by its epsilon at least
     if name == "r2":
         assume(float(labels.std()) > 1e-3 * float(np.abs(labels).max()))
     assert found == pytest.approx(VALUES[name](labels, said), rel=1e-9)

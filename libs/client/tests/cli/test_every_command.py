@@ -64,6 +64,10 @@ dataset = {
     "latest": DIGEST, "rows": 1234, "partitions": 2,
 }  # fmt: skip
 
+types = {"id": "int64", "at": "timestamp", "fare": "float64"}
+spec = {"name": "flights", "contract": {}, "keys": ["id"], "eventTime": "at", "columns": {"fare": "float64"}}
+declared = {**dataset, "columns": types, "spec": spec}
+
 
 def page(*items: Any) -> dict[str, Any]:
     return {"items": list(items)}
@@ -88,6 +92,11 @@ class Command:
 
 
 COMMANDS = [
+    Command(
+        "data schema flights",
+        {"GET ingestion /datasets/flights": declared},
+        ("id", "key", "from the files", "event time", "fare", "declared"), "fare",
+    ),
     Command("data list", {"GET ingestion /datasets": page(dataset)}, ("flights", "3f9a1c0b2d4e", "1,234"), "latest"),
     Command(
         "data upload flights FILE", {"POST ingestion /datasets/flights/batches": batch},

@@ -286,7 +286,7 @@ class DriftCleared(Event):
 
 
 class QualityDegraded(Event):
-    """Live quality fell below its bound with confidence."""
+    """Live quality misses its bound with confidence: `low` to `high` holds at all looks together."""
 
     TYPE = "quality.degraded.v1"
     SERVICE = "monitoring"

@@ -17,12 +17,13 @@ from capstan_contracts.base import Instant, Spec
 from capstan_contracts.ids import Digest, Identifier, Name
 from capstan_contracts.kinds.columns import Column, ColumnType
 from capstan_contracts.kinds.gates import ChampionGate, Gate, MetricGate, SliceGate
+from capstan_contracts.kinds.least_rows import COLUMNS, least_rows
 from capstan_contracts.kinds.media import MediaSpec
 from capstan_contracts.kinds.metrics import Task, misfit
 from capstan_contracts.kinds.modalities import ModalitySpec, TableModality
 from capstan_contracts.kinds.sources import SourceSpec, UploadSource
 from capstan_contracts.kinds.spec import mistake
-from capstan_contracts.kinds.statistics import Sort, StatisticChoice
+from capstan_contracts.kinds.statistics import MissingSpec, NewCategorySpec, Sort, Statistic, StatisticChoice
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_US = 999_999_999 * 86_400 * 1_000_000
@@ -70,6 +71,11 @@ class DatasetSpec(Spec):
         description="path of a GX suite JSON in the recipe; its content once resolved"
     )
     keys: list[Column] = Field(min_length=1)
+    on_repeated_keys: Literal["quarantine", "replace"] = Field(
+        default="quarantine",
+        description="what becomes of a file with keys that rows of another partition have: it is set aside, or its "
+        "rows take their place",
+    )
     event_time: Column
     known_at: Column | None = Field(default=None, description="column that says when a row became known")
     columns: dict[Column, ColumnType] = Field(
@@ -159,10 +165,16 @@ class DriftSpec(Spec):
     floor: float | None = Field(
         default=None, gt=0, description="effect under which nothing is called drift; by default the statistic's own"
     )
+    also: list[Statistic] = Field(
+        default_factory=lambda: [MissingSpec(), NewCategorySpec()],
+        description="what each column is watched for besides, each with a floor of its own, where it fits the column",
+    )
     alpha: float = Field(
         default=0.01, gt=0, lt=1, description="false discovery rate over the columns (Benjamini-Hochberg)"
     )
-    min_rows: int = Field(default=500, ge=1)
+    min_rows: int = Field(
+        default=500, ge=1, description="fewer rows get no verdict; never less than the test needs to tell anything"
+    )
     persistence: tuple[int, int] = Field(default=(1, 1), description="k of the last n windows")
     seasonal: list[Column] = Field(
         default_factory=list, description="columns that the calendar moves: reported, never alarmed"
@@ -186,6 +198,17 @@ class DriftSpec(Spec):
             )
         return self
 
+    def too_few_rows(self) -> list[tuple[str, str]]:
+        """(place below monitoring, rule) where windows would get no verdict although they hold `min_rows`."""
+        least = least_rows(self.alpha)
+        if self.min_rows >= least:
+            return []
+        rule = (
+            f"{least} or more: with fewer rows, a column of {COLUMNS} that moves by one standard deviation "
+            f"is not told at alpha {self.alpha:g}"
+        )
+        return [("drift.minRows", rule)]
+
     def floor_of(self, sort: Sort) -> float | None:
         """The floor that the loop gives a sort of columns; None leaves it to the statistic."""
         own = self.statistic.of(sort).floor
@@ -205,6 +228,15 @@ class RetrainSpec(Spec):
     budget_per_day: int = Field(default=3, ge=1)
 
 
+class QualityBound(MetricGate):
+    """What live quality must keep to. It is looked at after every batch of labels, and told once when it is missed.
+
+    The interval that decides holds at all looks together (`capstan_evaluation.anytime`), from `minLabels` on.
+    """
+
+    min_labels: int = Field(default=100, ge=30, description="so many labels of a window before anything is told of it")
+
+
 class MonitoringSpec(Spec):
     """Windows of event time, drift, labels, retrain guard."""
 
@@ -215,7 +247,7 @@ class MonitoringSpec(Spec):
     )
     drift: DriftSpec = DriftSpec()
     labels: LabelsSpec = LabelsSpec()
-    quality: MetricGate | None = None
+    quality: QualityBound | None = None
     retrain: RetrainSpec = RetrainSpec()
     schedule: str | None = None
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Final
 
 import numpy as np
 
 from capstan_evaluation.arrays import Floats
+from capstan_evaluation.quantiles import t_quantile
+
+_HALVINGS: Final = 60
+_STRAIGHT: Final = 1e-6
+"""A skewness under which Hall's transformation is the identity, to the last digits of a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +35,52 @@ def z_of(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def around(value: float, deviation: float, confidence: float, limits: tuple[float, float], method: str) -> Interval:
-    """Normal interval of a value with this standard error, cut at the limits of what the value can be."""
-    half = z_of(confidence) * deviation
-    return Interval(max(value - half, limits[0]), min(value + half, limits[1]), confidence, method)
-
-
 def of_mean(values: Floats, confidence: float, limits: tuple[float, float]) -> Interval | None:
-    """Of the mean of independent values by the central limit theorem; None for under two or with one not finite."""
-    if len(values) < 2 or not np.isfinite(values).all():
+    """Of the mean of independent values; None for under two, for equal ones, or with one not finite.
+
+    Errors are skewed, and the normal interval of a skewed mean misses the truth on one side: of 50 squared errors in
+    8 % of the cases instead of 2.5. Hall (1992), "On the Removal of Skewness by Transformation", J. R. Statist. Soc. B
+    54, the cubic transformation, with Student's quantiles.
+    """
+    count = len(values)
+    if count < 2 or not np.isfinite(values).all():
         return None
-    deviation = float(values.std(ddof=1)) / math.sqrt(len(values))
-    return around(float(values.mean()), deviation, confidence, limits, "normal")
+    mean, spread = float(values.mean()), float(values.std(ddof=1))
+    if spread == 0 or not math.isfinite(spread):
+        return None
+    skewness = float((((values - mean) / spread) ** 3).mean())
+    quantile = t_quantile((1 + confidence) / 2, count - 1) / math.sqrt(count)
+    low, high = (mean - spread * _unskewed(side * quantile, skewness, count) for side in (1, -1))
+    return Interval(max(low, limits[0]), min(high, limits[1]), confidence, "Hall")
+
+
+def _unskewed(quantile: float, skewness: float, count: int) -> float:
+    """The inverse of Hall's transformation: which studentized mean (by 1, not by the root of n) has this quantile."""
+    if abs(skewness) < _STRAIGHT:
+        return quantile
+    return 3 / skewness * (math.cbrt(1 + skewness * (quantile - skewness / (6 * count))) - 1)
+
+
+def by_score(
+    value: float, variance: Callable[[float], float], confidence: float, limits: tuple[float, float], method: str
+) -> Interval:
+    """All truths from which `value` lies no further than so many of *their* standard errors: never of no width.
+
+    `variance` gives that of the estimate where the truth is its argument.
+    """
+    square = z_of(confidence) ** 2
+
+    def end(outside: float) -> float:
+        inside = value
+        for _ in range(_HALVINGS):
+            middle = (inside + outside) / 2
+            if (middle - value) ** 2 > square * variance(middle):
+                outside = middle
+            else:
+                inside = middle
+        return inside
+
+    return Interval(end(limits[0]), end(limits[1]), confidence, method)
 
 
 def of_share(share: float, trials: float, confidence: float) -> Interval | None:

@@ -150,13 +150,23 @@ class MeanMetric(Metric):
             return self.per_item(sample)
 
     def interval(self, sample: Sample, confidence: float = CONFIDENCE) -> Interval | None:
-        """Normal interval of a mean, cut at the limits; None for fewer than two items. Unsuitable."""
+        """Hall's interval of a mean, cut at the limits; None for fewer than two items, or equal ones. Unsuitable."""
         return intervals.of_mean(self.item_values(sample), confidence, self.limits)
 
     def statistic(self, sample: Sample) -> Statistic:
         """The means of the drawn items."""
         values = self.item_values(sample)
         return lambda drawn: np.asarray(values[drawn].mean(axis=1), dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HitsMetric(MeanMetric):
+    """The share of all items that are hits: 1 or 0 per item."""
+
+    def interval(self, sample: Sample, confidence: float = CONFIDENCE) -> Interval | None:
+        """Wilson's interval; None without items. Unsuitable."""
+        value = self.value(sample)
+        return None if value is None else intervals.of_share(value, sample.rows, confidence)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

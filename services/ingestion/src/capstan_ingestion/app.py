@@ -6,6 +6,7 @@ from capstan_ingestion.actions.apply_part import DatasetParts
 from capstan_ingestion.actions.check_batch import CheckBatch
 from capstan_ingestion.actions.clear_incoming import ClearIncoming
 from capstan_ingestion.actions.commit_batch import CommitBatch
+from capstan_ingestion.actions.compare_keys import CompareKeys
 from capstan_ingestion.actions.describe_batch import DescribeBatch
 from capstan_ingestion.actions.describe_dataset import DescribeDataset
 from capstan_ingestion.actions.ports import Checker, VersionStore
@@ -18,6 +19,7 @@ from capstan_ingestion.actions.receive_batch import ReceiveBatch
 from capstan_ingestion.actions.register_dataset import RegisterDataset
 from capstan_ingestion.actions.replay_batch import ReplayBatch
 from capstan_ingestion.actions.start_check import StartCheck
+from capstan_ingestion.actions.widen_files import WidenFiles
 from capstan_ingestion.adapters.dvc_store import DvcFolderStore
 from capstan_ingestion.adapters.job_checker import JobChecker
 from capstan_ingestion.routes.batches import batches_router
@@ -49,8 +51,17 @@ def compose(
     start_check, describe_batch = StartCheck(work), DescribeBatch(work)
     receive = ReceiveBatch(database, clock, objects, start_check, describe_batch, incoming)
     egress = Egress(allow_hosts=settings.allow_pull_hosts, max_bytes=settings.max_upload_bytes)
-    commit = CommitBatch(database, clock, outbox, objects, store or _version_store(kit, settings))
-    check = CheckBatch(clock, outbox, kit.jobs, objects, checker or JobChecker(kit.jobs, settings), commit)
+    checker = checker or JobChecker(kit.jobs, settings)
+    commit = CommitBatch(
+        database,
+        clock,
+        outbox,
+        objects,
+        store or _version_store(kit, settings),
+        WidenFiles(checker, objects),
+        CompareKeys(checker, objects),
+    )
+    check = CheckBatch(clock, outbox, kit.jobs, objects, checker, commit)
     return Service(
         kit=kit,
         routers=(

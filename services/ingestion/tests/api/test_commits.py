@@ -15,7 +15,7 @@ import pytest
 from capstan_contracts.events import BatchQuarantined, DatasetCommitted
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import CheckResult, ManifestFile, Verdict
-from capstan_ingestion.actions.ports import Checked, Progress
+from capstan_ingestion.actions.ports import Checked, LeftRows, Progress, RepeatedKeys
 from capstan_ingestion.app import compose
 from capstan_ingestion.domain.files import Form
 from capstan_ingestion.domain.jobs import PlacedFile
@@ -70,6 +70,31 @@ class LineChecker:
         verdict = Verdict(passed=not bad, rows=len(lines), engine="lines", checks=[result])
         at = datetime(2013, 1, 1, tzinfo=UTC)
         return Checked(verdict, dict(self.columns), at, at, None if bad else canonical, failing if bad else None, bad)
+
+    async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:
+        """A line says its type."""
+        made = {name: folder / f"widened-{name}" for name in files}
+        for name, file in files.items():
+            made[name].write_text("\n".join(f"{line} {columns['id']}" for line in _text(file).splitlines()))
+        return made
+
+    async def compare_keys(
+        self, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
+    ) -> RepeatedKeys:
+        """A line is its own key."""
+        own = set(_text(path).splitlines())
+        by_partition = {name: len(own & set(_text(file).splitlines())) for name, file in others.items()}
+        by_partition = {name: count for name, count in by_partition.items() if count}
+        left: dict[str, LeftRows] = {}
+        for name in by_partition if dataset.on_repeated_keys == "replace" else ():
+            rows = [line for line in _text(others[name]).splitlines() if line not in own]
+            file = folder / f"left-{name}"
+            file.write_text("\n".join(rows))
+            left[name] = LeftRows(file if rows else None, len(rows), None, None)
+        failing = folder / "repeated.json"
+        failing.write_text('[{"_row": 0, "_checks": ["keys:unique-in-version"]}]')
+        repeated = len([line for line in own if any(line in _text(file).splitlines() for file in others.values())])
+        return RepeatedKeys(repeated, by_partition, failing if repeated else None, left)
 
 
 @dataclass
@@ -305,3 +330,93 @@ async def test_a_version_is_found_by_its_first_characters(h: Harness) -> None:
     assert whole == short and whole["version"] == batch["version"]
     text = (await h.viewer.get(f"{BASE}/datasets/trips/versions/{batch['version'][:12]}/dvc")).text
     assert whole["dvc_md5"] in text
+
+
+async def test_keys_of_another_partition_are_quarantined(h: Harness) -> None:
+    first = await send(h, "1\n2\n3", "a")
+    flipped = await send(h, "3\n4", "b")
+    assert flipped["state"] == "quarantined" and flipped["version"] is None
+    check = flipped["verdict"]["checks"][-1]
+    assert (check["key"], check["severity"], check["failing_rows"]) == ("keys:unique-in-version", "critical", 1)
+    assert check["sentence"].startswith("id: 1 of 2 rows have a key that another partition has already: 'a' (1); send")
+    rows = (await h.viewer.get(f"{BASE}/batches/{flipped['id']}/failing-rows")).json()
+    assert rows["total"] == 1 and rows["rows"][0]["_checks"] == ["keys:unique-in-version"]
+    assert [version["version"] for version in await versions(h)] == [first["version"]]
+    assert (await send(h, "4\n5", "b"))["state"] == "committed"
+    assert (await send(h, "1\n3", "a"))["state"] == "committed", "a partition may always be sent again"
+
+
+async def test_keys_of_another_partition_are_found_whoever_commits_first(h: Harness, store: NamedStore) -> None:
+    await send(h, "1", "a")
+    posted = await asyncio.gather(*(post(h, f"7\n{number}", f"p{number}") for number in range(20, 24)))
+    states = [(await ended(h, batch["id"]))["state"] for batch in posted]
+    assert sorted(states) == ["committed", "quarantined", "quarantined", "quarantined"]
+    assert (await versions(h))[0]["rows"] == 3
+
+
+async def test_rows_take_the_place_of_those_with_their_key_where_the_dataset_says_so(
+    h: Harness, make_spec: Make
+) -> None:
+    answer = await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(onRepeatedKeys="replace"))
+    assert answer.status_code == 200, answer.text
+    await send(h, "1\n2\n3", "a")
+    await send(h, "8", "c")
+    moved = await send(h, "3\n4\n8", "b")
+    assert moved["state"] == "committed"
+    (info,) = [check for check in moved["verdict"]["checks"] if check["key"] == "keys:unique-in-version"]
+    assert info["severity"] == "info"
+    assert info["sentence"] == "id: 2 of 3 rows take the place of rows with the same key in partition 'a' (1), 'c' (1)"
+    newest, before = (await versions(h))[:2]
+    assert [(file["partition"], file["rows"]) for file in newest["files"]] == [("a", 2), ("b", 3)]
+    assert newest["rows"] == 5 and [file["rows"] for file in before["files"]] == [3, 1], "a version never changes"
+    left = await h.kit.objects.read("default", newest["files"][0]["sha256"])
+    assert left == b"1\n2"
+
+
+async def test_the_same_bytes_under_another_partition_name_are_an_error_that_names_the_first(h: Harness) -> None:
+    first = await send(h, "1\n2", "2013-01")
+    up = f"{BASE}/datasets/trips/batches?partition=2013-01-copy"
+    refused = await h.operator.post(up, content=b"1\n2", headers=CSV)
+    assert refused.status_code == 409, refused.text
+    assert refused.json()["detail"] == ("The same bytes are partition '2013-01' of dataset 'trips' already (committed)")
+    assert "--allow-duplicate" in refused.json()["hint"]
+    assert (await versions(h))[0]["rows"] == 2
+    allowed = await h.operator.post(f"{up}&allow_duplicate=true", content=b"1\n2", headers=CSV)
+    assert allowed.status_code == 202
+    assert (await ended(h, first["id"]))["state"] == "quarantined", "its keys are still there once only"
+    assert (await versions(h))[0]["rows"] == 2
+
+
+async def test_bytes_that_are_in_no_row_any_more_may_come_under_another_name(h: Harness) -> None:
+    await send(h, "1\n2", "a")
+    await send(h, "3", "a")
+    assert (await send(h, "1\n2", "b"))["state"] == "committed"
+
+
+async def test_a_declared_wider_type_is_given_to_the_files_that_are_there(
+    h: Harness, make_spec: Make, checker: LineChecker
+) -> None:
+    first = await send(h, "1\n2", "a")
+    await send(h, "3", "b")
+    wrong = await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(columns={"id": "date"}))
+    assert wrong.status_code == 400 and wrong.json()["errors"][0]["place"] == "columns.id", wrong.text
+    assert "is declared date, and the dataset's files have int64" in wrong.json()["detail"]
+    assert (await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(columns={"id": "string"}))).status_code == 200
+    dataset = (await h.viewer.get(f"{BASE}/datasets/trips")).json()
+    assert dataset["columns"] == {"id": "string"}
+    checker.columns = {"id": "string", "more": "bool"}
+    assert (await send(h, "4", "c"))["state"] == "committed"
+    newest = (await versions(h))[0]
+    assert newest["columns"] == {"id": "string", "more": "bool"}
+    texts = [await h.kit.objects.read("default", file["sha256"]) for file in newest["files"]]
+    assert texts == [b"1 string\n2 string", b"3 string", b"4"]
+    unchanged = (await h.viewer.get(f"{BASE}/datasets/trips/versions/{first['version']}")).json()
+    assert unchanged["columns"] == {"id": "int64"}
+
+
+async def test_a_lone_file_may_be_sent_again_as_another_type(h: Harness, make_spec: Make, checker: LineChecker) -> None:
+    await send(h, "1", "a")
+    assert (await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(columns={"id": "date"}))).status_code == 200
+    checker.columns = {"id": "date"}
+    assert (await send(h, "2", "a"))["state"] == "committed"
+    assert (await versions(h))[0]["columns"] == {"id": "date"}

@@ -389,4 +389,66 @@ async def test_contracts_speak_of_instants_in_iso_and_an_error_says_what_to_writ
     said = checks["fare:values-to-be-between"]["sentence"]
     assert checks["fare:values-to-be-between"]["outcome"] == "error"
     assert "since '1,234.5' is no number: set `thousands: \",\"` under `media`" in said
-    assert (await found(service, batch["dataset"]))[0].warnings == []
+    assert (await found(service, batch["dataset"]))[0].warnings == ["fare:looks-like"]
+
+
+async def test_a_flipped_file_under_another_name_adds_no_row(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make
+) -> None:
+    name = await dataset()
+    first = await send(service, name, make_parquet(make_columns(20)), "2013-01")
+    flipped = make_columns(8, start=15, distance=[500.0] * 8)
+    batch = await send(service, name, make_parquet(flipped), "2013-01-again")
+    assert batch["state"] == "quarantined"
+    assert sentences(batch)["keys:unique-in-version"].startswith(
+        "id: 5 of 8 rows have a key that another partition has already: '2013-01' (5); send corrected rows"
+    )
+    rows = (await service.viewer.get(f"{BASE}/batches/{batch['id']}/failing-rows")).json()
+    assert rows["total"] == 5 and [row["id"] for row in rows["rows"]] == [15, 16, 17, 18, 19]
+    await dataset(onRepeatedKeys="replace")
+    assert (await service.operator.post(f"{BASE}/batches/{batch['id']}/replay")).status_code == 202
+    moved = await ended(service, batch["id"])
+    assert moved["state"] == "committed", moved
+    manifest = (await service.viewer.get(f"{BASE}/datasets/{name}/versions/{moved['version']}")).json()
+    assert [(file["partition"], file["rows"]) for file in manifest["files"]] == [("2013-01", 15), ("2013-01-again", 8)]
+    assert manifest["files"][0]["event_time_max"] == "2013-01-01T00:14:00Z"
+    before = (await service.viewer.get(f"{BASE}/datasets/{name}/versions/{first['version']}")).json()
+    assert [file["rows"] for file in before["files"]] == [20]
+
+
+async def test_a_type_is_widened_in_every_file_or_nowhere(
+    service: Harness, dataset: Make, make_parquet: Make, make_columns: Make
+) -> None:
+    name = await dataset()
+    await send(service, name, make_parquet(make_columns(3), code=[1, 2, None]), "a")
+    await send(service, name, make_parquet(make_columns(3, start=5), code=[2**60 + 1, 2, 3]), "b")
+    later = make_parquet(make_columns(2, start=9), code=[1.5, None])
+    batch = await send(service, name, later, "c")
+    assert batch["state"] == "quarantined" and "cannot be held as int64" in sentences(batch)["wrong-type:code"]
+    await dataset(columns={"code": "float64"})
+    await service.operator.post(f"{BASE}/batches/{batch['id']}/replay")
+    failed = await ended(service, batch["id"])
+    assert failed["state"] == "failed" and "partition 'b' cannot take the declared types" in failed["problem"]["detail"]
+    await dataset(columns={"code": "decimal(30,2)"})
+    await service.operator.post(f"{BASE}/batches/{batch['id']}/replay")
+    assert (await ended(service, batch["id"]))["state"] == "committed"
+    manifest = (await service.viewer.get(f"{BASE}/datasets/{name}/versions")).json()["items"][0]
+    assert manifest["columns"]["code"] == "decimal(30,2)"
+    stored = [pq.read_table(await service.kit.objects.local_path("default", f["sha256"])) for f in manifest["files"]]
+    assert [table["code"].to_pylist() for table in stored] == [
+        [Decimal("1.00"), Decimal("2.00"), None], [Decimal(f"{2**60 + 1}.00"), Decimal(2), Decimal(3)],
+        [Decimal("1.50"), None],
+    ]  # fmt: skip
+
+
+async def test_columns_come_and_go(service: Harness, dataset: Make, make_parquet: Make, make_columns: Make) -> None:
+    name = await dataset()
+    await send(service, name, make_parquet(make_columns(3)), "a")
+    with_more = await send(service, name, make_parquet(make_columns(3, start=5), more=["x", None, "y"]), "b")
+    assert with_more["state"] == "committed" and "more:new-column" in sentences(with_more)
+    without = await send(service, name, make_parquet(make_columns(3, start=9)), "c")
+    assert without["state"] == "committed" and "more:missing-column" in sentences(without)
+    event = next(e for _, e in await service.relayed(DatasetCommitted) if e.partition == "c" and e.dataset == name)
+    assert event.warnings == ["more:missing-column"]
+    shown = (await service.viewer.get(f"{BASE}/datasets/{name}")).json()["columns"]
+    assert shown == {"id": "int64", "at": "timestamp", "distance": "float64", "note": "string", "more": "string"}

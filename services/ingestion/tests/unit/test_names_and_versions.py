@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,12 +13,11 @@ from hypothesis import strategies as st
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Manifest, ManifestFile
 from capstan_ingestion.domain.files import PARTITION_PATTERN, Form, filename_of, form_of, is_filename
+from capstan_ingestion.domain.keys import may_share_keys
 from capstan_ingestion.domain.versions import (
     dvc_file,
     earlier_columns,
-    files_after,
     identity,
-    keeps,
     path_in_dataset,
     version_of,
 )
@@ -68,12 +68,6 @@ def test_the_last_part_of_an_address_is_a_name_or_nothing() -> None:
     assert filename_of("https://example.org") is None
 
 
-def test_a_column_without_a_value_may_get_its_type_and_no_other_changes() -> None:
-    assert keeps({"a": "int64", "b": "null"}, {"a": "int64", "b": "string"})
-    assert not keeps({"a": "int64", "b": "string"}, {"a": "int64", "b": "null"})
-    assert not keeps({"a": "int64"}, {"a": "int64", "b": "null"})
-
-
 @given(st.text(max_size=80))
 def test_a_partition_is_one_plain_folder_entry(text: str) -> None:
     if re.fullmatch(PARTITION_PATTERN, text):
@@ -104,11 +98,22 @@ def manifest(*files: ManifestFile) -> Manifest:
 SPEC = DatasetSpec(name="trips", contract={}, keys=["id"], event_time="at")
 
 
-def test_a_partition_is_replaced_and_the_others_stay() -> None:
-    parent = manifest(file("b"), file("a"))
-    after = files_after(parent, file("b", rows=9))
-    assert [(one.partition, one.rows) for one in after] == [("a", 2), ("b", 9)]
-    assert [one.partition for one in files_after(None, file("b"))] == ["b"]
+def test_files_of_other_times_cannot_share_a_key_that_has_the_time_in_it(
+    make_dataset: Callable[..., DatasetSpec],
+) -> None:
+    day = [datetime(2013, 1, number, tzinfo=UTC) for number in range(1, 8)]
+    files = [file(str(number), event_time_min=day[number], event_time_max=day[number + 1]) for number in (0, 2)]
+    files.append(file("no time"))
+    by_time = make_dataset(keys=["id", "at"])
+
+    def near(spec: DatasetSpec, first: int, last: int) -> list[str]:
+        return [each.partition for each in may_share_keys(spec, day[first], day[last], files)]
+
+    assert near(by_time, 5, 6) == ["no time"]
+    assert near(by_time, 3, 6) == ["2", "no time"]
+    assert near(by_time, 0, 6) == ["0", "2", "no time"]
+    assert near(make_dataset(), 5, 6) == ["0", "2", "no time"]
+    assert [each.partition for each in may_share_keys(by_time, None, None, files)] == ["0", "2", "no time"]
 
 
 def test_a_version_is_its_content_and_not_where_that_came_from() -> None:

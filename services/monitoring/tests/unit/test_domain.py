@@ -15,7 +15,15 @@ from scipy.stats import false_discovery_control
 from capstan_contracts.loop import DriftSpec, LoopPart, MonitoringSpec, RetrainSpec
 from capstan_monitoring.actions.consider_retrain import labels_until
 from capstan_monitoring.domain.columns import find
-from capstan_monitoring.domain.drift import ColumnStatistic, adjusted, evidence, judge_columns, verdict
+from capstan_monitoring.domain.drift import (
+    ColumnStatistic,
+    adjusted,
+    evidence,
+    judge_columns,
+    rows_needed,
+    strongest,
+    verdict,
+)
 from capstan_monitoring.domain.guard import PastRetrain, refusal
 from capstan_monitoring.domain.instants import instant, micros
 from capstan_monitoring.domain.join import join_key, key_of, prediction_key
@@ -52,7 +60,7 @@ def test_drift_needs_significance_and_effect() -> None:
         policy,
     )  # fmt: skip
     assert {one.column for one in figures if one.drifted} == {"a", "prediction"}
-    assert [one.column for one in figures][0] in {"temp", "late"}
+    assert [one.column for one in figures if not one.drifted][0] in {"temp", "late"}
     assert {one.column for one in figures if one.seasonal} == {"temp"}
     assert "id" not in {one.column for one in figures}
     # Columns that can raise no alarm take no part in the correction.
@@ -87,6 +95,39 @@ def test_few_rows_are_never_judged_and_quiet_is_quiet() -> None:
     assert verdict(figures, 99, [], policy) == ("too-few-rows", [])
     assert verdict(judge_columns([column("a", 0.1, 0.5)], policy), 100, [], policy) == ("quiet", [])
     assert evidence(figures, ["a"]) == {"a": 0.9}
+
+
+def test_the_strongest_is_one_that_alarmed() -> None:
+    few_rows = column("loud", 5.0, 0.3)
+    figures = judge_columns([few_rows, column("temp", 9.0, 0.0), column("a", 0.5, 0.0)], DriftSpec(seasonal=["temp"]))
+    assert [figure.column for figure in figures] == ["a", "temp", "loud"]
+    assert strongest(figures, 1) == "a 0.50 (psi)"
+
+
+def test_a_column_is_judged_for_each_thing_that_it_is_watched_for() -> None:
+    nulls = ColumnStatistic("a", "feature", "missing", "share", effect=0.05, floor=0.03, p_value=1e-9)
+    figures = judge_columns([column("a", 0.06, 1e-9), nulls], DriftSpec())
+    assert [(one.statistic, one.drifted) for one in figures] == [("missing", True), ("psi", False)]
+    assert verdict(figures, 1000, [], DriftSpec()) == ("drifted", ["a"])
+    assert evidence(figures, ["a"]) == {"a": 0.05}
+
+
+@pytest.mark.parametrize(("columns", "least"), [(1, 43), (50, 60), (500, 72)])
+def test_a_window_that_is_too_small_for_its_test_has_too_few_rows(columns: int, least: int) -> None:
+    policy = DriftSpec(min_rows=20)
+    figures = judge_columns([column(f"c{n}", 0.0, 1.0) for n in range(columns)], policy)
+    assert rows_needed(figures, policy) == least
+    assert verdict(figures, least - 1, [], policy) == ("too-few-rows", [])
+    assert verdict(figures, least, [], policy) == ("quiet", [])
+
+
+def test_so_few_rows_that_nothing_could_be_told_are_refused_with_the_number(make_part: Callable[..., LoopPart]) -> None:
+    ((place, rule),) = broken_rules(MonitorPart.of(make_part(drift={"minRows": 20}).resolved))
+    assert place == "spec.monitoring.drift.minRows"
+    assert rule.startswith("60 or more: ") and "one standard deviation" in rule
+    assert broken_rules(MonitorPart.of(make_part(drift={"minRows": 60}).resolved)) == []
+    ((_, stricter),) = broken_rules(MonitorPart.of(make_part(drift={"minRows": 60, "alpha": 0.001}).resolved))
+    assert stricter.startswith("72 or more: ")
 
 
 POLICY = RetrainSpec(cool_down=DAY, budget_per_day=2)

@@ -31,6 +31,22 @@ def measure(
     return quality.run(Job(fields_of(given), folder))
 
 
+def test_nothing_is_told_of_few_labels_and_later_by_an_interval_for_all_looks(tmp_path: Path) -> None:
+    """Two wrong labels of two are no evidence; the interval that decides holds at each look, so it is the wider one."""
+
+    def looked(rows: int) -> MeasuredQuality:
+        label, said = np.ones(rows), np.where(np.arange(rows) % 3 == 0, 0.9, 0.1)
+        np.column_stack([label, said]).tofile(tmp_path / "rows")
+        given = QualityToMeasure(str(tmp_path / "rows"), "binary", None, "accuracy", first_look=100)
+        return quality.run(Job(fields_of(given), tmp_path))
+
+    few, many = looked(99), looked(100)
+    assert few.low is not None and few.anytime_low is few.anytime_high is None
+    assert many.low is not None and many.high is not None
+    assert many.anytime_low is not None and many.anytime_high is not None
+    assert many.anytime_low < many.low < many.high < many.anytime_high < 0.52
+
+
 def expected(name: str, sample: Sample) -> MeasuredQuality:
     interval = find(name).interval(sample)
     assert interval is not None

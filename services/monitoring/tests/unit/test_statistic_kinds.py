@@ -13,17 +13,18 @@ from capstan_contracts.loop import DriftSpec, MonitoringSpec
 from capstan_formats.sketches import Baseline, BaselineColumn, CategorySketch, NumericSketch, Role
 from capstan_monitoring.actions.check_statistics import not_installed
 from capstan_monitoring.jobs import judge
+from capstan_monitoring.jobs.measure import measure
 from capstan_monitoring.statistics.installed import STATISTICS
 from capstan_servicekit.jobs.api import Job
 from capstan_testkit.distributions import install_distribution
 from capstan_testkit.suites.statistics import StatisticBehaviour
 
-OURS = ("chi-square", "jensen-shannon", "new-category", "psi", "wasserstein")
+OURS = ("chi-square", "jensen-shannon", "missing", "new-category", "psi", "wasserstein")
 
 FOREIGN = """
 from typing import ClassVar, Literal
 from capstan_contracts.kinds.statistics import StatisticSpec
-from capstan_formats.sketches import chi_square
+from capstan_formats.sketches import homogeneity
 from capstan_monitoring.statistics.port import Measured
 
 
@@ -38,7 +39,7 @@ class MeanShift:
 
     def measure(self, baseline, window, spec):
         shift = abs(window.mean - baseline.mean) / max(baseline.std, 1e-3)
-        return Measured(shift, chi_square(baseline, window).p_value)
+        return Measured(shift, homogeneity(baseline, window).p_value)
 
     def in_report(self, floor):
         return None
@@ -84,7 +85,10 @@ def test_what_a_loop_may_write_is_what_the_service_measures() -> None:
 
 
 def judged(folder: Path, drift: DriftSpec, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
-    """The job on a window whose number moved by a deviation and whose word is new in a third of the rows."""
+    """The job on a window whose number moved by a deviation and whose word is new in a third of the rows.
+
+    The first figure of each column: that of the loop's statistic.
+    """
     baseline = Baseline({
         "delay": BaselineColumn(Role.FEATURE, NumericSketch.build([float(n % 100) for n in range(2000)])),
         "carrier": BaselineColumn(Role.FEATURE, CategorySketch.build(["AA", "B6"] * 1000)),
@@ -100,7 +104,7 @@ def judged(folder: Path, drift: DriftSpec, monkeypatch: pytest.MonkeyPatch) -> d
     }  # fmt: skip
     measured = judge.run(Job(given, folder))
     assert measured.absent == []
-    return {column["column"]: dict(column) for column in measured.statistics}
+    return {column["column"]: dict(column) for column in reversed(measured.statistics)}
 
 
 def test_each_value_comes_under_the_name_of_what_measured_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +135,30 @@ def test_a_statistic_from_outside_is_parsed_and_measured(
     assert STATISTICS.from_outside == ("mean-shift", "other")
 
 
+def test_what_is_watched_besides_has_a_name_and_a_floor_of_its_own() -> None:
+    baseline, window = CategorySketch.build(["AA", "B6"] * 1000), CategorySketch.over(("AA", "B6"))
+    window.update(["AA", "B6", None, "ZZ"] * 100)
+    found = {one["statistic"]: one for one in measure(baseline, window, DriftSpec(floor=0.9))}
+    assert {name: one["floor"] for name, one in found.items()} == {"psi": 0.9, "missing": 0.03, "new-category": 0.05}
+    assert found["missing"]["effect"] == 0.25 and found["new-category"]["effect"] == pytest.approx(1 / 3)
+    own = DriftSpec.model_validate({"also": [{"kind": "missing", "floor": 0.3}]})
+    assert [(one["statistic"], one["floor"]) for one in measure(baseline, window, own)] == [
+        ("psi", 0.2),
+        ("missing", 0.3),
+    ]
+    assert [one["statistic"] for one in measure(baseline, window, DriftSpec(also=[]))] == ["psi"]
+    chosen = DriftSpec.model_validate({"statistic": {"categorical": "new-category"}})
+    assert [one["statistic"] for one in measure(baseline, window, chosen)] == ["new-category", "missing"]
+
+
+def test_nothing_besides_is_said_where_there_is_nothing_to_say() -> None:
+    baseline = CategorySketch.build(["AA", "B6"] * 1000)
+    window = baseline.empty_like()
+    assert measure(baseline, window, DriftSpec()) == []
+    window.update(["AA", "B6"] * 100)
+    assert [one["statistic"] for one in measure(baseline, window, DriftSpec())] == ["psi"]
+
+
 def test_one_that_is_known_and_not_in_code_is_refused_with_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,7 +167,8 @@ def test_one_that_is_known_and_not_in_code_is_refused_with_a_sentence(
         entry_points={"capstan.specs.statistics": {"mean-shift": "half_statistic:MeanShiftSpec"}},
         families=(STATISTIC_SPECS, STATISTICS),
     )  # fmt: skip
-    drift = DriftSpec.model_validate({"statistic": {"numeric": "mean-shift"}})
-    ((place, rule),) = not_installed(drift)
+    drift = DriftSpec.model_validate({"statistic": {"numeric": "mean-shift"}, "also": ["missing", "mean-shift"]})
+    (place, rule), (besides, _) = not_installed(drift)
+    assert besides == "spec.monitoring.drift.also[1]"
     assert place == "spec.monitoring.drift.statistic.numeric"
     assert rule == "one that is installed here: 'mean-shift' is known, and nothing measures it"

@@ -15,10 +15,10 @@ from capstan_contracts.kinds.statistics import (
     PsiSpec,
     WassersteinSpec,
 )
-from capstan_formats.sketches import CategorySketch, NumericSketch, SketchError
+from capstan_formats.sketches import CategorySketch, NumericSketch, SketchError, at_least
 from capstan_monitoring.statistics.chi_square import CHI_SQUARE
 from capstan_monitoring.statistics.jensen_shannon import JENSEN_SHANNON
-from capstan_monitoring.statistics.new_category import NEW_CATEGORY, at_least
+from capstan_monitoring.statistics.new_category import NEW_CATEGORY
 from capstan_monitoring.statistics.psi import PSI
 from capstan_monitoring.statistics.wasserstein import WASSERSTEIN
 

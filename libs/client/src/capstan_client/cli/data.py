@@ -26,12 +26,32 @@ def datasets(as_json: AsJson = False, project: Project = "default") -> None:
 
 
 @app.command()
+def schema(dataset: str, as_json: AsJson = False, project: Project = "default") -> None:
+    """The columns that the next file is read as; a `columns:` of the dataset changes them."""
+    shown = run(lambda capstan: capstan.ingestion.dataset(dataset), project)
+    spec = shown.spec
+    roles = dict.fromkeys(spec.keys, "key") | {spec.event_time: "event time"}
+    lines = [
+        (name, type_, "declared" if name in spec.columns else "from the files", roles.get(name))
+        for name, type_ in shown.columns.items()
+    ]
+    show(
+        shown.columns,
+        as_json,
+        lambda: rows(dataset, ("column", "type", "said by", "role"), lines, empty="No file yet."),
+    )
+
+
+@app.command()
 def upload(
     dataset: str,
     file: Annotated[Path, typer.Argument(exists=True, help="Parquet, CSV, JSON lines, Arrow; .gz; a folder of them")],
     partition: Annotated[str, typer.Option(help="which part of the dataset this is (default: the file's stem)")] = "",
     media: Annotated[str, typer.Option(help="the medium, where the file's name does not tell it")] = "",
     replaces: Annotated[str, typer.Option(help="the quarantined batch that this one mends")] = "",
+    allow_duplicate: Annotated[
+        bool, typer.Option("--allow-duplicate", help="take bytes that another partition holds already")
+    ] = False,
     as_json: AsJson = False,
     project: Project = "default",
 ) -> None:
@@ -49,6 +69,7 @@ def upload(
             filename=name,
             media=media or None,
             replaces=batch_id(replaces) if replaces else None,
+            allow_duplicate=allow_duplicate,
         )
         with waiting(f"checking {name} against the contract of {dataset}"):
             return await capstan.ingestion.wait_for_batch(batch.id)

@@ -106,12 +106,16 @@ class Ingestion(ServiceClient):
 
     async def upload(
         self, dataset: str, content: bytes, *, partition: str, filename: str, media: str | None = None,
-        replaces: str | None = None,
+        replaces: str | None = None, allow_duplicate: bool = False,
     ) -> Batch:  # fmt: skip
-        """Send a file; its name, or `media`, tells its form. It is checked afterwards (`wait_for_batch`)."""
+        """Send a file; its name, or `media`, tells its form. It is checked afterwards (`wait_for_batch`).
+
+        Conflict where another partition holds the same bytes, unless `allow_duplicate`.
+        """
         response = await self.http.call(
             "POST", f"/datasets/{dataset}/batches", body=content, media="application/octet-stream",
-            params={"partition": partition, "filename": filename, "media": media, "replaces": replaces},
+            params={"partition": partition, "filename": filename, "media": media, "replaces": replaces,
+                    "allow_duplicate": "true" if allow_duplicate else None},
         )  # fmt: skip
         return parsed(response, TypeAdapter(Batch))
 

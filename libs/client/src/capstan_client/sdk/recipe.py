@@ -68,6 +68,8 @@ class _Reading:
             for place, sentence in loop.not_built_yet():
                 self._wrong(place, sentence)
             self._pipeline(loop.spec.training.pipeline)
+            for place, rule in loop.spec.monitoring.drift.too_few_rows():
+                self._wrong(f"spec.monitoring.{place}", rule)
         return loop
 
     def definitions(self, loop: Loop) -> FeatureDefinitions | None:

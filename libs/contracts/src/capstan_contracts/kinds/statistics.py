@@ -54,6 +54,12 @@ class ChiSquareSpec(StatisticSpec):
     kind: Literal["chi-square"] = "chi-square"
 
 
+class MissingSpec(StatisticSpec):
+    """Change of the share of values that are missing."""
+
+    kind: Literal["missing"] = "missing"
+
+
 class NewCategorySpec(StatisticSpec):
     """Share of values that the training data does not name."""
 

@@ -2,7 +2,8 @@
 
 PUT  /datasets/{dataset}                        DatasetSpec -> Dataset             admin
 GET  /datasets, /datasets/{dataset}                                                viewer
-POST /datasets/{dataset}/batches?partition=&filename=&media=&replaces=   raw bytes -> 202 Batch   operator
+POST /datasets/{dataset}/batches?partition=&filename=&media=&replaces=&allow_duplicate=
+                                                raw bytes -> 202 Batch             operator
                                                 (Idempotency-Key; Content-Encoding: gzip; a folder of files as a tar)
 POST /datasets/{dataset}/pulls                  PullRequest -> 202 Batch           operator
 GET  /datasets/{dataset}/batches, /batches/{batch}                                 viewer
@@ -32,6 +33,11 @@ class Dataset(Lenient):
 
     name: str
     spec: DatasetSpec
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="the schema that the next file is read as: inferred from the first one, changed by what the spec "
+        "declares under `columns`",
+    )
     latest: Digest | None = None
     rows: int = 0
     partitions: int = 0
@@ -103,6 +109,7 @@ class PullRequest(Wire):
 
     url: str
     partition: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    allow_duplicate: bool = Field(default=False, description="another partition may hold the same bytes")
 
 
 class ManifestFile(Lenient):

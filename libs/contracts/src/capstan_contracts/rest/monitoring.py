@@ -80,7 +80,7 @@ class LabelsResult(Lenient):
 
 
 class QualityWindow(Lenient):
-    """Live quality of one window with a 95 % confidence interval (DeLong et al. 1988 for auc, normal otherwise)."""
+    """Live quality of one window with the metric's 95 % confidence interval of one look."""
 
     start: Instant
     end: Instant

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from capstan_evaluation.arrays import Floats
-from capstan_evaluation.metric import ANY_PROBABILITIES, ONE_POINT, SHARE, MeanMetric
+from capstan_evaluation.metric import ANY_PROBABILITIES, ONE_POINT, SHARE, HitsMetric
 from capstan_evaluation.sample import Sample
 
 
@@ -16,7 +16,7 @@ def hits(sample: Sample) -> Floats:
     return np.asarray(sample.decisions() == sample.label_codes(), dtype=np.float64)
 
 
-ACCURACY: Final = MeanMetric(
+ACCURACY: Final = HitsMetric(
     name="accuracy",
     needs=ANY_PROBABILITIES,
     unit="share",

@@ -29,21 +29,24 @@ class Auc(Metric):
         return (rank_sum - positive * (positive + 1) / 2) / (positive * negative)
 
     def interval(self, sample: Sample, confidence: float = CONFIDENCE) -> Interval | None:
-        """By DeLong's variance, cut at 0 and 1; None with fewer than two items of either class. Unsuitable.
+        """By Newcombe's score method, widened where DeLong's variance is greater; None without two of either class.
 
-        DeLong, DeLong and Clarke-Pearson (1988) in O(n log n): algorithm 2 of Sun and Xu, IEEE Signal Processing
-        Letters 21 (2014).
+        Newcombe (2006), "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2",
+        Statistics in Medicine 25, method 5, covers where the AUC is near 1 and where no pair is out of order: DeLong's
+        own interval has no width then. Its variance supposes classes of the same spread; where DeLong's (1988, in
+        O(n log n) by Sun and Xu, IEEE Signal Processing Letters 21, 2014) says more, that factor widens it. Unsuitable.
         """
         self.require(sample)
         positive, negative = sample.predictions[sample.labels == 1], sample.predictions[sample.labels != 1]
         m, n = len(positive), len(negative)
         if m < 2 or n < 2:
             return None
-        ranks = midranks(np.concatenate([positive, negative]))
-        above = (ranks[:m] - midranks(positive)) / n
-        below = 1 - (ranks[m:] - midranks(negative)) / m
-        deviation = math.sqrt(float(above.var(ddof=1)) / m + float(below.var(ddof=1)) / n)
-        return intervals.around(float(above.mean()), deviation, confidence, self.limits, "DeLong")
+        auc, delong = delongs_variance(positive, negative)
+        at_auc = newcombes_variance(auc, m, n)
+        factor = max(1.0, delong / at_auc) if at_auc > 0 else 1.0
+        return intervals.by_score(
+            auc, lambda truth: factor * newcombes_variance(truth, m, n), confidence, self.limits, "Newcombe"
+        )
 
     def statistic(self, sample: Sample) -> Statistic:
         """From counts per distinct score: pairs won by the positive, ties as one half, over all pairs."""
@@ -59,6 +62,21 @@ class Auc(Metric):
             return found
 
         return shares
+
+
+def delongs_variance(positive: Floats, negative: Floats) -> tuple[float, float]:
+    """AUC, and the variance of its estimate from how much each item's share of pairs won differs from the others'."""
+    m, n = len(positive), len(negative)
+    ranks = midranks(np.concatenate([positive, negative]))
+    above = (ranks[:m] - midranks(positive)) / n
+    below = 1 - (ranks[m:] - midranks(negative)) / m
+    return float(above.mean()), float(above.var(ddof=1)) / m + float(below.var(ddof=1)) / n
+
+
+def newcombes_variance(truth: float, m: int, n: int) -> float:
+    """Of the AUC's estimate from m positive and n negative items, where the AUC is `truth`: his equation 5."""
+    others = (m + n) / 2 - 1
+    return truth * (1 - truth) * (1 + others * ((1 - truth) / (2 - truth) + truth / (1 + truth))) / (m * n)
 
 
 AUC: Final = Auc(

@@ -29,13 +29,13 @@ class Rmse(MeansMetric):
     """A monotone function of one mean, so that the interval of the mean gives that of the root."""
 
     def interval(self, sample: Sample, confidence: float = CONFIDENCE) -> Interval | None:
-        """Roots of the ends of the normal interval of the mean squared error; None under two items. Unsuitable."""
+        """Roots of the ends of the interval of the mean squared error; None where that has none. Unsuitable."""
         self.require(sample)
         with quiet():
             found = intervals.of_mean(squared_errors(sample)[0], confidence, self.limits)
         if found is None:
             return None
-        return Interval(math.sqrt(found.low), math.sqrt(found.high), confidence, "normal, of the square")
+        return Interval(math.sqrt(found.low), math.sqrt(found.high), confidence, f"{found.method}, of the square")
 
 
 RMSE: Final = Rmse(

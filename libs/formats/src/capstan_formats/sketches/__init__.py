@@ -10,6 +10,8 @@ from capstan_formats.sketches.distances import (
     psi,
     wasserstein,
 )
+from capstan_formats.sketches.homogeneity import Homogeneity, homogeneity
+from capstan_formats.sketches.hypergeometric import at_least, at_most
 from capstan_formats.sketches.numeric import NumericSketch
 from capstan_formats.sketches.rules import Sketch, SketchError
 
@@ -18,12 +20,16 @@ __all__ = [
     "BaselineColumn",
     "CategorySketch",
     "ChiSquare",
+    "Homogeneity",
     "NumericSketch",
     "Role",
     "Sketch",
     "SketchError",
+    "at_least",
+    "at_most",
     "chi_square",
     "chi_square_p_value",
+    "homogeneity",
     "jensen_shannon",
     "psi",
     "wasserstein",

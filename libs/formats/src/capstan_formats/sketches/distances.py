@@ -70,10 +70,11 @@ def wasserstein(baseline: NumericSketch, window: NumericSketch) -> float:
 def chi_square(baseline: AnySketch, window: AnySketch) -> ChiSquare:
     """Chi-square test of two binned samples with unequal totals (Numerical Recipes 14.3.2), nulls being a cell.
 
-    Cells with fewer than LEAST_EXPECTED expected on either side are pooled into one.
+    Cells with fewer than LEAST_EXPECTED expected on either side are pooled into one, which takes part where it is large
+    enough: it says nothing of a cell that was never seen. `homogeneity` does.
     """
-    left, right = _pooled(*_cells(baseline, window))
-    if len(left) < 2:
+    left, right = _large(*_cells(baseline, window))
+    if len(left) < 2 or not left.sum() or not right.sum():
         return ChiSquare(0.0, 0, 1.0)
     ratio = math.sqrt(right.sum() / left.sum())
     statistic = float((np.square(ratio * left - right / ratio) / (left + right)).sum())
@@ -126,12 +127,17 @@ def _not_zero(value: float, tiny: float) -> float:
     return value if abs(value) > tiny else tiny
 
 
-def _cells(baseline: AnySketch, window: AnySketch) -> tuple[Floats, Floats]:
-    """Counts of both, without the cells that are empty on both sides. SketchError where a side saw nothing."""
+def counts_of(baseline: AnySketch, window: AnySketch) -> tuple[Counts, Counts]:
+    """Counts of both per cell. SketchError where the cells differ or a side saw nothing."""
     _same_cells(baseline, window)
     if not baseline.total or not window.total:
         raise SketchError("a distance needs values on both sides")
-    left, right = baseline.cell_counts(), window.cell_counts()
+    return baseline.cell_counts(), window.cell_counts()
+
+
+def _cells(baseline: AnySketch, window: AnySketch) -> tuple[Floats, Floats]:
+    """The same without the cells that are empty on both sides."""
+    left, right = counts_of(baseline, window)
     seen = (left + right) > 0
     return left[seen].astype(np.float64), right[seen].astype(np.float64)
 
@@ -174,16 +180,11 @@ def _area(points: Floats, gap: Floats) -> float:
     return float((width * heights).sum())
 
 
-def _pooled(left: Floats, right: Floats) -> tuple[Floats, Floats]:
+def _large(left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """The cells that are large enough for a chi-square test, and the others together where these are."""
     both = left + right
     expected = both * (min(left.sum(), right.sum()) / both.sum())
     small = expected < LEAST_EXPECTED
-    if not small.any():
-        return left, right
-    order = np.argsort(expected, kind="stable")
-    count = int(small.sum())
-    # The pool itself must be large enough; it takes the next larger cell until it is.
-    while count < len(order) and expected[order[:count]].sum() < LEAST_EXPECTED:
-        count += 1
-    pool, rest = order[:count], np.sort(order[count:])
-    return np.append(left[rest], left[pool].sum()), np.append(right[rest], right[pool].sum())
+    if expected[small].sum() < LEAST_EXPECTED:
+        return left[~small], right[~small]
+    return np.append(left[~small], left[small].sum()), np.append(right[~small], right[small].sum())

@@ -57,12 +57,13 @@ class MeasuresDrift(Protocol):
 
 
 def column(sort: Sort, shift: float, seed: int, rows: int) -> list[Any]:
-    """Values that move with `shift`: a mean in deviations, or that share of words nobody has seen."""
+    """Values that move with `shift`: a mean in deviations, or that share of new words; and a third as many nulls."""
     random = np.random.default_rng(seed)
-    if sort == "numeric":
-        return list(random.normal(shift, 1, rows))
-    words = random.choice(["AA", "B6", "UA"], rows, p=[0.5, 0.3, 0.2])
-    return [f"new-{n % 7}" if random.random() < shift else word for n, word in enumerate(words)]
+    values: list[Any] = list(random.normal(shift, 1, rows))
+    if sort == "categorical":
+        words = random.choice(["AA", "B6", "UA"], rows, p=[0.5, 0.3, 0.2])
+        values = [f"new-{n % 7}" if random.random() < shift else word for n, word in enumerate(words)]
+    return [None if missing else value for value, missing in zip(values, random.random(rows) < shift / 3, strict=True)]
 
 
 def sketches(sort: Sort, shift: float, seed: int = 1, rows: int = ROWS) -> tuple[AnySketch, AnySketch]:

@@ -9,6 +9,7 @@ from capstan_contracts.events import BatchQuarantined
 from capstan_contracts.ids import Urn
 from capstan_contracts.rest.ingestion import BatchState, Verdict
 from capstan_ingestion.actions.commit_batch import Commit, CommitBatch
+from capstan_ingestion.actions.compare_keys import KeysRepeated
 from capstan_ingestion.actions.ports import Checked, Checker
 from capstan_ingestion.domain.batch import BATCH
 from capstan_ingestion.domain.files import Form
@@ -60,7 +61,11 @@ class CheckBatch(Work[BatchToCheck]):
                 await self._set_aside(lease, batch, checked, failing)
                 return
             sha256 = await self._objects.put_file(batch.project, checked.canonical)
-            await self._commit(lease, Commit(batch, spec, checked, sha256, failing), folder)
+            try:
+                await self._commit(lease, Commit(batch, spec, checked, sha256, failing), folder)
+            except KeysRepeated as repeated:
+                failing = await self._keep(batch.project, repeated.checked.failing_rows)
+                await self._set_aside(lease, batch, repeated.checked, failing)
 
     async def failed(self, session: WriteSession, item: WorkItem[BatchToCheck], problem: Problem) -> None:
         """The check itself could not be carried out: the bytes stay, a replay tries again."""

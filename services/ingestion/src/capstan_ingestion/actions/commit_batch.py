@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import CursorResult, func, select, update
@@ -11,10 +11,15 @@ from capstan_contracts.events import DatasetCommitted
 from capstan_contracts.ids import Urn, short
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import BatchState, Manifest, ManifestFile
+from capstan_ingestion.actions.compare_keys import CompareKeys
 from capstan_ingestion.actions.ports import Checked, VersionStore
+from capstan_ingestion.actions.widen_files import WidenFiles
 from capstan_ingestion.domain.batch import BATCH
+from capstan_ingestion.domain.columns import required_columns
+from capstan_ingestion.domain.contract import read_contract
 from capstan_ingestion.domain.jobs import PlacedFile
-from capstan_ingestion.domain.versions import earlier_columns, files_after, identity, keeps, path_in_dataset, version_of
+from capstan_ingestion.domain.schema import joined
+from capstan_ingestion.domain.versions import earlier_columns, identity, path_in_dataset, version_of
 from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow, dataset_row, head_of, mark_replaced
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.clock import Clock
@@ -48,23 +53,40 @@ class CommitBatch:
     """Commits of one dataset form a chain: the guard is the parent that a version was built upon."""
 
     def __init__(
-        self, database: Database, clock: Clock, outbox: Outbox, objects: ObjectStore, store: VersionStore
+        self,
+        database: Database,
+        clock: Clock,
+        outbox: Outbox,
+        objects: ObjectStore,
+        store: VersionStore,
+        widen_files: WidenFiles,
+        compare_keys: CompareKeys,
     ) -> None:
         self._database, self._clock, self._outbox, self._objects = database, clock, outbox, objects
-        self._store = store
+        self._store, self._widen_files, self._compare_keys = store, widen_files, compare_keys
 
     async def __call__(self, lease: Lease, commit: Commit, folder: Path) -> Manifest:
-        """Place the files, then move the dataset's head in the transaction that ends the work."""
-        source = await self._objects.local_path(commit.batch.project, commit.sha256)
+        """Place the files, then move the dataset's head in the transaction that ends the work.
+
+        KeysRepeated; InvalidData where a file cannot take a type that is declared by now.
+        """
+        batch, checked = commit.batch, commit.checked
+        required = required_columns(commit.spec, read_contract(commit.spec.contract))
+        source = await self._objects.local_path(batch.project, commit.sha256)
         for _ in range(_ATTEMPTS):
-            head = await self._head(commit.batch)
-            earlier = earlier_columns(head, commit.batch.partition)
-            if earlier and not keeps(earlier, commit.checked.columns):
-                raise SchemaMoved(f"the columns of {commit.batch.dataset} changed during the check")
-            path = path_in_dataset(commit.batch.partition)
-            kept = [file for file in (head.files if head else []) if file.path != path]
-            placed = await self._store.place(commit.batch.project, path=path, source=source, kept=kept, folder=folder)
-            manifest, content = self._manifest(commit, placed, head, source.stat().st_size)
+            head = await self._head(batch)
+            earlier = earlier_columns(head, batch.partition)
+            columns = joined(earlier, checked.columns, optional=lambda name: name not in required)
+            if columns is None:
+                raise SchemaMoved(f"the columns of {batch.dataset} changed during the check")
+            others = [file for file in (head.files if head else []) if file.partition != batch.partition]
+            others = await self._widen_files(batch.project, others, earlier, columns, folder)
+            compared = await self._compare_keys(batch.project, commit.spec, checked, source, others, folder)
+            commit = replace(commit, checked=replace(compared.checked, columns=columns))
+            kept = await self._placed(batch.project, head, compared.others, folder)
+            path = path_in_dataset(batch.partition)
+            placed = await self._store.place(batch.project, path=path, source=source, kept=kept, folder=folder)
+            manifest, content = self._manifest(commit, placed, head, kept, source.stat().st_size)
             await self._objects.put_bytes(commit.batch.project, content)
             try:
                 async with lease.finish() as session:
@@ -73,11 +95,25 @@ class CommitBatch:
                 continue
         raise HeadMoved(f"{commit.batch.dataset} moved on {_ATTEMPTS} times in a row")
 
+    async def _placed(
+        self, project: str, head: Manifest | None, files: list[ManifestFile], folder: Path
+    ) -> list[ManifestFile]:
+        """The files of the other partitions, those that were written again placed one after the other."""
+        before = {file.sha256 for file in (head.files if head else [])}
+        kept = [file for file in files if file.sha256 in before]
+        for file in (file for file in files if file.sha256 not in before):
+            source = await self._objects.local_path(project, file.sha256)
+            placed = await self._store.place(project, path=file.path, source=source, kept=kept, folder=folder)
+            kept.append(file.model_copy(update={"md5": placed.md5}))
+        return kept
+
     async def _head(self, batch: BatchRow) -> Manifest | None:
         async with self._database.read() as session:
             return await head_of(session, await dataset_row(session, batch.project, batch.dataset))
 
-    def _manifest(self, commit: Commit, placed: PlacedFile, head: Manifest | None, size: int) -> tuple[Manifest, bytes]:
+    def _manifest(
+        self, commit: Commit, placed: PlacedFile, head: Manifest | None, kept: list[ManifestFile], size: int
+    ) -> tuple[Manifest, bytes]:
         batch, checked, spec = commit.batch, commit.checked, commit.spec
         new = ManifestFile(
             partition=batch.partition,
@@ -91,7 +127,7 @@ class CommitBatch:
             event_time_max=checked.event_time_max,
             source=batch.filename,
         )
-        files = files_after(head, new)
+        files = sorted([*kept, new], key=lambda file: file.partition)
         content = identity(spec, checked.columns, files)
         manifest = Manifest(
             dataset=batch.dataset,

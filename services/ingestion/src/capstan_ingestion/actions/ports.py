@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -29,8 +29,28 @@ class Checked:
     failing_total: int
 
 
+@dataclass(frozen=True)
+class LeftRows:
+    """What is left of another partition's file; no file where no row is."""
+
+    file: Path | None
+    rows: int
+    event_time_min: datetime | None
+    event_time_max: datetime | None
+
+
+@dataclass(frozen=True)
+class RepeatedKeys:
+    """`rows` of a file have a key that other partitions have, in each so many. `left`: of those, without these rows."""
+
+    rows: int = 0
+    by_partition: Mapping[str, int] = field(default_factory=dict)
+    failing_rows: Path | None = None
+    left: Mapping[str, LeftRows] = field(default_factory=dict)
+
+
 class Checker(Protocol):
-    """Reads a batch once and holds it against its dataset's contract."""
+    """Holds a batch, read once, against its dataset's contract, and its keys against those of other partitions."""
 
     async def check(
         self,
@@ -43,6 +63,16 @@ class Checker(Protocol):
         progress: Progress,
     ) -> Checked:
         """Check the file; outputs lie in `folder`. `earlier` is the schema that it has to keep. May be repeated."""
+        ...
+
+    async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:
+        """Canonical files, by partition, again with these types of columns; InvalidData where a value does not fit."""
+        ...
+
+    async def compare_keys(
+        self, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
+    ) -> RepeatedKeys:
+        """Look for the keys of a canonical file in the canonical files of other partitions. May be repeated."""
         ...
 
 

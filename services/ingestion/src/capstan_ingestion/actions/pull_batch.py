@@ -25,6 +25,6 @@ class PullBatch:
                 hint=f"Its path has to end with one of {endings()}.",
                 errors=broken("url", "ends with .parquet, .csv, .jsonl, .arrow or .tar, or one of them and .gz"),
             )
-        upload = Upload(project, dataset, pull.partition, filename, form, key=key)
+        upload = Upload(project, dataset, pull.partition, filename, form, key=key, allow_duplicate=pull.allow_duplicate)
         async with self._egress.fetch(pull.url) as chunks:
             return await self._receive(upload, chunks)

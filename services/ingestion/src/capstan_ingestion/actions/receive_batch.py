@@ -16,7 +16,7 @@ from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Batch, BatchState
 from capstan_ingestion.actions.describe_batch import DescribeBatch
 from capstan_ingestion.actions.start_check import StartCheck
-from capstan_ingestion.domain.batch import BATCH
+from capstan_ingestion.domain.batch import BATCH, OPEN
 from capstan_ingestion.domain.files import Form
 from capstan_ingestion.sources.port import SOURCES
 from capstan_ingestion.tables import BatchRow, dataset_row, head_of, mark_replaced, spec_of
@@ -30,7 +30,10 @@ from capstan_servicekit.objects.port import ObjectStore
 
 @dataclass(frozen=True)
 class Upload:
-    """Where a file belongs and what it calls itself. `replaces`: the digest of the batch that it corrects."""
+    """Where a file belongs and what it calls itself. `replaces`: the digest of the batch that it corrects.
+
+    `allow_duplicate`: another partition of the dataset may hold the same bytes.
+    """
 
     project: str
     dataset: str
@@ -39,6 +42,7 @@ class Upload:
     form: Form
     replaces: str | None = None
     key: str | None = None
+    allow_duplicate: bool = False
 
 
 class ReceiveBatch:
@@ -106,6 +110,8 @@ class ReceiveBatch:
                     BatchRow.digest == digest,
                 )
             )
+            if row is None and not upload.allow_duplicate:
+                await _check_elsewhere(session, upload, digest)
             if row is None:
                 row = self._new(upload, digest, size)
                 session.add(row)
@@ -151,6 +157,27 @@ class ReceiveBatch:
                 await self._start_check(session, row)
             elif row.replaces is not None:
                 await mark_replaced(session, row)
+
+
+async def _check_elsewhere(session: ReadSession, upload: Upload, digest: str) -> None:
+    """Conflict where another partition holds these bytes, or will: its rows would stand twice in the dataset.
+
+    Bytes that were set aside there, or that others have replaced since, are in no row: they may come under their own
+    name.
+    """
+    query = select(BatchRow).where(
+        BatchRow.project == upload.project, BatchRow.dataset == upload.dataset, BatchRow.digest == digest
+    )
+    head = await head_of(session, await dataset_row(session, upload.project, upload.dataset))
+    held = {file.partition for file in (head.files if head else []) if file.batch == digest}
+    for row in await session.scalars(query.order_by(BatchRow.id)):
+        if row.state in OPEN or row.partition in held:
+            raise Conflict(
+                f"The same bytes are partition {row.partition!r} of dataset {row.dataset!r} already ({row.state})",
+                hint="Send each partition its own file; to have these rows in both, say --allow-duplicate "
+                "(?allow_duplicate=true).",
+                errors=broken("query.partition", f"{row.partition!r}, where these bytes are"),
+            )
 
 
 def _check_source(spec: DatasetSpec) -> None:

@@ -8,12 +8,16 @@ from capstan_contracts.kinds.modalities import GROUP as MODALITIES_GROUP
 from capstan_contracts.loop import DatasetSpec
 from capstan_ingestion.domain.contract import ContractBroken, read_contract
 from capstan_ingestion.domain.files import installed_media
+from capstan_ingestion.domain.schema import contradictions
 from capstan_ingestion.sources.port import SOURCES
-from capstan_ingestion.tables import DatasetRow, spec_of
+from capstan_ingestion.tables import DatasetRow, head_of, spec_of
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import ReadSession, WriteSession
 from capstan_servicekit.errors import InvalidSpec, NotBuiltYet, broken
 
+_FIELDS = (
+    "source", "media", "columns", "rename", "ignore", "keys", "on_repeated_keys", "event_time", "known_at", "modality",
+)  # fmt: skip
 _MODALITIES: Family[object] = Family(MODALITIES_GROUP)
 """By name only: their modules are for the job workers."""
 
@@ -44,17 +48,18 @@ class RegisterDataset:
             ) from error
 
     async def changes(self, session: ReadSession, project: str, spec: DatasetSpec) -> list[str]:
-        """One sentence per thing that registering would change."""
+        """One sentence per thing that registering would change. InvalidSpec for types that the files cannot take."""
         row = await session.get(DatasetRow, (project, spec.name))
         count = len(read_contract(spec.contract))
         if row is None:
             return [f"dataset {spec.name}: registered, its contract has {count} expectations"]
+        await _check_types(session, row, spec)
         before = spec_of(row)
         changes = []
         if before.contract != spec.contract:
             changes.append(f"dataset {spec.name}: contract changed, it has {count} expectations now")
         before_json, spec_json = before.model_dump(mode="json"), spec.model_dump(mode="json")
-        for name in ("source", "media", "columns", "rename", "ignore", "keys", "event_time", "known_at", "modality"):
+        for name in _FIELDS:
             old, new = before_json[name], spec_json[name]
             if old != new:
                 changes.append(f"dataset {spec.name}: {name} changed from {old} to {new}")
@@ -72,6 +77,21 @@ class RegisterDataset:
             row.spec, row.updated_at = spec.model_dump(mode="json"), now
         await session.flush()
         return row
+
+
+async def _check_types(session: ReadSession, row: DatasetRow, spec: DatasetSpec) -> None:
+    """Refuse here what every later file would be quarantined for. A lone file may still be sent again as another."""
+    head = await head_of(session, row)
+    if head is None or len(head.files) < 2:
+        return
+    clocks = dict.fromkeys((name for name in (spec.event_time, spec.known_at) if name is not None), "timestamp")
+    refused = contradictions(head.columns, {**spec.columns, **clocks})
+    if refused:
+        raise InvalidSpec(
+            f"dataset {spec.name}: " + "; ".join(refused.values()),
+            hint=f"GET /datasets/{spec.name} shows the columns that its files have.",
+            errors=[FieldError(place=f"columns.{name}", rule=text) for name, text in refused.items()],
+        )
 
 
 def _check_kinds(spec: DatasetSpec) -> None:

@@ -8,15 +8,24 @@ from pathlib import Path
 
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Verdict
-from capstan_ingestion.actions.ports import Checked, Progress
+from capstan_ingestion.actions.ports import Checked, LeftRows, Progress, RepeatedKeys
 from capstan_ingestion.domain.files import Form
-from capstan_ingestion.domain.jobs import CheckedFile, FileToCheck
+from capstan_ingestion.domain.jobs import (
+    CheckedFile,
+    ComparedKeys,
+    FilesToWiden,
+    FileToCheck,
+    KeysToCompare,
+    WidenedFiles,
+)
 from capstan_ingestion.settings import Settings
 from capstan_servicekit.errors import InvalidData
 from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
 
 CHECK = JobKind("ingestion", "capstan_ingestion.jobs.check:run", FileToCheck, CheckedFile)
+WIDEN = JobKind("ingestion", "capstan_ingestion.jobs.widen_files:run", FilesToWiden, WidenedFiles)
+COMPARE = JobKind("ingestion", "capstan_ingestion.jobs.compare_keys:run", KeysToCompare, ComparedKeys)
 
 
 class JobChecker:
@@ -61,6 +70,38 @@ class JobChecker:
                 hint="Send the rows in smaller batches, or raise CAPSTAN_INGESTION_CHECK_TIMEOUT_S.",
             ) from error
         return _in_folder(checked, folder)
+
+    async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:
+        """Write them again in the worker."""
+        given = FilesToWiden({partition: str(file) for partition, file in files.items()}, dict(columns))
+        timeout_s = self._settings.check_timeout_s
+        widened = await self._jobs.call(WIDEN, given, scratch=folder, timeout_s=timeout_s)
+        return {partition: folder / name for partition, name in widened.files.items()}
+
+    async def compare_keys(
+        self, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
+    ) -> RepeatedKeys:
+        """Compare in the worker: a file of a large dataset may have millions of keys."""
+        given = KeysToCompare(
+            path=str(path),
+            keys=dataset.keys,
+            event_time=dataset.event_time,
+            others={partition: str(file) for partition, file in others.items()},
+            replace=dataset.on_repeated_keys == "replace",
+            max_failing_rows=self._settings.max_failing_rows,
+        )
+        compared = await self._jobs.call(COMPARE, given, scratch=folder, timeout_s=self._settings.check_timeout_s)
+        left = {
+            partition: LeftRows(
+                file=folder / compared.left[partition] if partition in compared.left else None,
+                rows=rows,
+                event_time_min=_instant(compared.first.get(partition)),
+                event_time_max=_instant(compared.last.get(partition)),
+            )
+            for partition, rows in compared.left_rows.items()
+        }
+        failing = folder / compared.failing_rows if compared.failing_rows else None
+        return RepeatedKeys(compared.rows, compared.by_partition, failing, left)
 
 
 def _in_folder(checked: CheckedFile, folder: Path) -> Checked:

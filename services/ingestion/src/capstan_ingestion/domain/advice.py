@@ -42,17 +42,25 @@ def advice_for(text: str, wanted: str) -> str:
     if plain.lower() in NULL_MARKERS:
         return f"if {plain!r} means null, set `nulls: [{plain!r}]` under `media` (of text files)"
     if wanted in {"timestamp", "date"}:
-        form = _time_format(plain)
+        form = time_format_of(plain)
         if form:
             return f"set `timeFormat: {form!r}` under `media` (of text files)"
         return "write instants as 2013-01-31T05:15:00Z, or set `timeFormat` under `media` (of text files)"
-    for pattern, setting in _GROUPED:
-        if pattern.fullmatch(plain):
-            return f"set `{setting}` under `media` (of text files)"
+    if wanted == "int64" and is_number(plain):
+        return "declare float64 or a decimal for the column under `columns`: the files that are there follow"
+    setting = grouping_of(plain)
+    if setting is not None:
+        return f"set `{setting}` under `media` (of text files)"
     return "mend it, or declare the column as string under `columns`, or leave it out with `ignore`"
 
 
-def _time_format(text: str) -> str | None:
+def grouping_of(text: str) -> str | None:
+    """The settings by which a text is a number with groups of digits or a decimal comma; None where it is none."""
+    return next((setting for pattern, setting in _GROUPED if pattern.fullmatch(text)), None)
+
+
+def time_format_of(text: str) -> str | None:
+    """The strptime format of a text that is a time and not ISO 8601; None where it is none."""
     for date, form in _DATES:
         day = date.match(text)
         if day is None:

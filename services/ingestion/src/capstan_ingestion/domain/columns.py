@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from capstan_contracts.loop import DatasetSpec
 from capstan_ingestion.domain.advice import advice_for
 from capstan_ingestion.domain.contract import Expectation
+from capstan_ingestion.domain.schema import contradictions
 
 
 @dataclass(frozen=True)
@@ -18,37 +20,29 @@ class Refusal:
     column: str | None = None
 
 
-def missing_columns(
-    present: Sequence[str], needed: Mapping[str, str], contract: Sequence[Expectation], earlier: Mapping[str, str]
-) -> list[Refusal]:
-    """Columns that are not there although something reads them. `needed` maps a column to what reads it."""
+def required_columns(dataset: DatasetSpec, contract: Sequence[Expectation]) -> dict[str, str]:
+    """Columns that every file has to have, with what needs each: keys, clocks, declarations, critical expectations.
+
+    Any other column is optional: a file without it has null there.
+    """
+    clocks = [name for name in (dataset.event_time, dataset.known_at) if name is not None]
     asked: dict[str, str] = {}
     for expectation in contract:
         if expectation.severity == "critical" and expectation.type != "expect_column_to_exist":
             asked |= {
                 column: f"the contract ({expectation.key})" for column in expectation.columns if column not in asked
             }
-    wanted = {column: "the dataset's other files" for column in earlier} | asked | dict(needed)
+    needed = {key: "the dataset (a key)" for key in dataset.keys} | dict.fromkeys(clocks, "the dataset (a clock)")
+    needed |= {name: "the dataset (it is declared)" for name in dataset.columns if name not in needed}
+    return asked | needed
+
+
+def missing_columns(present: Collection[str], required: Mapping[str, str]) -> list[Refusal]:
+    """Columns that are not there although something reads them."""
     return [
         Refusal("missing-columns", f"{column}: there is no such column, and {reader} needs it", column)
-        for column, reader in wanted.items()
+        for column, reader in required.items()
         if column not in present
-    ]
-
-
-def new_columns(present: Sequence[str], earlier: Mapping[str, str]) -> list[Refusal]:
-    """Columns that the dataset's other files do not have; none where there are no other files."""
-    if not earlier:
-        return []
-    return [
-        Refusal(
-            "new-columns",
-            f"{column}: the dataset's other files have no such column; name it under `ignore` of the dataset, "
-            "leave it out of the file, or start a new dataset",
-            column,
-        )
-        for column in present
-        if column not in earlier
     ]
 
 
@@ -67,18 +61,9 @@ def _remedy(column: str, *, declared: bool) -> str:
     return f"{change}, or leave it out with `ignore: [{column}]`"
 
 
-def changed_declarations(declared: Mapping[str, str], earlier: Mapping[str, str]) -> list[Refusal]:
-    """Columns that are declared otherwise than the dataset's other files have them: versions hold one type each."""
-    return [
-        Refusal(
-            "declared-type",
-            f"{column}: is declared {wanted}, and the dataset's other files have {earlier[column]}; a version has one "
-            "type for all its files: declare the one they have, or start a new dataset",
-            column,
-        )
-        for column, wanted in declared.items()
-        if earlier.get(column, "null") not in ("null", wanted)
-    ]
+def changed_declarations(declared: Mapping[str, str], held: Mapping[str, str]) -> list[Refusal]:
+    """Columns that are declared as what the dataset's other files cannot become."""
+    return [Refusal("declared-type", text, name) for name, text in contradictions(held, declared).items()]
 
 
 def same_but_for_case(names: Sequence[str]) -> list[Refusal]:

@@ -53,3 +53,50 @@ class PlacedFile:
 
     md5: str
     dvc_md5: str
+
+
+@dataclass(frozen=True)
+class FilesToWiden:
+    """Canonical files by partition, and the types that columns of theirs get."""
+
+    files: dict[str, str]
+    columns: dict[str, str]
+
+
+@dataclass(frozen=True)
+class WidenedFiles:
+    """The files in scratch, by partition."""
+
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class KeysToCompare:
+    """A canonical file that is to be committed, and the files of other partitions (name to file).
+
+    With `replace`, the others are written again without the rows whose key this file has.
+    """
+
+    path: str
+    keys: list[str]
+    event_time: str
+    others: dict[str, str]
+    replace: bool
+    max_failing_rows: int
+
+
+@dataclass(frozen=True)
+class ComparedKeys:
+    """`rows` of the file have a key of another partition, in each so many; `failing_rows` is a file in scratch.
+
+    `left`, `left_rows`, `first` and `last` are of the partitions that lose rows: the file in scratch with those that
+    are left, how many, and their event times; without a row there is no file.
+    """
+
+    rows: int
+    by_partition: dict[str, int]
+    failing_rows: str | None
+    left: dict[str, str]
+    left_rows: dict[str, int]
+    first: dict[str, str]
+    last: dict[str, str]

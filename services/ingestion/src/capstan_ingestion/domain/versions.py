@@ -15,22 +15,11 @@ def path_in_dataset(partition: str) -> str:
     return f"{partition}.parquet"
 
 
-def files_after(parent: Manifest | None, new: ManifestFile) -> list[ManifestFile]:
-    """The parent's files with the new one in the place of its partition, by partition."""
-    kept = [file for file in (parent.files if parent else []) if file.partition != new.partition]
-    return sorted([*kept, new], key=lambda file: file.partition)
-
-
 def earlier_columns(head: Manifest | None, partition: str) -> dict[str, str]:
     """The schema that a batch has to keep: that of the files which stay when its partition is (re)placed."""
     if head is None or all(file.partition == partition for file in head.files):
         return {}
     return dict(head.columns)
-
-
-def keeps(earlier: Mapping[str, str], columns: Mapping[str, str]) -> bool:
-    """Whether columns are those of the earlier files; one without any value so far (`null`) may get its type now."""
-    return list(earlier) == list(columns) and all(type_ in ("null", columns[name]) for name, type_ in earlier.items())
 
 
 def identity(spec: DatasetSpec, columns: Mapping[str, str], files: Sequence[ManifestFile]) -> bytes:

@@ -15,6 +15,7 @@ import pyarrow.csv as pacsv
 from capstan_contracts.kinds.media import CsvMedium
 from capstan_ingestion.domain.columns import Refusal
 from capstan_ingestion.domain.file_refused import FileRefused, check_header, named, too_large
+from capstan_ingestion.media.csv_remarks import remark
 from capstan_ingestion.media.foreign_bytes import check_begin
 from capstan_ingestion.media.port import Reading
 from capstan_ingestion.media.text import decoded
@@ -30,11 +31,12 @@ from capstan_ingestion.media.values import (
     too_big,
 )
 
-NULLS: Final = ("", "NA", "NaN", "nan", "null", "NULL")
+NULLS: Final = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None")
 """Unquoted fields that stand for null, unless the dataset names others."""
 
 _HEADER_BYTES: Final = 1 << 20
 _DELIMITERS: Final = (",", ";", "\t", "|")
+_TRUTH: Final = re.compile(r"row [\d,]+ has '(true|false)'", re.IGNORECASE)
 _WIDTH: Final = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): ?(.*)", re.DOTALL)
 _BAD_VALUE: Final = re.compile(r"Row #(\d+): CSV conversion error to ([^:]+): invalid value '(.*)'", re.DOTALL)
 
@@ -57,7 +59,7 @@ class Csv:
         names = named(header)
         check_header(names, how.limits, how.ignored)
         kept = [name for name in names if name not in how.ignored]
-        table = _parse(path, _Header(names, lines), kept, spec, how)
+        table = _read(path, _Header(names, lines), kept, spec, how)
         if table.num_rows == 0 and not how.may_be_empty:
             raise FileRefused(Refusal("no-rows", "the file has a header but no rows"))
         if quotes % 2:
@@ -66,6 +68,18 @@ class Csv:
             if name not in how.types and too_big(table[name]):
                 texts = _parse(path, _Header(names, lines), [name], spec, replace(how, types={name: "string"}))
                 check_digits(name, texts[name])
+        remark(
+            table,
+            list(how.types),
+            lambda columns: _parse(
+                path,
+                _Header(names, lines),
+                columns,
+                spec.model_copy(update={"nulls": []}),
+                replace(how, types=dict.fromkeys(columns, "string")),
+            ),
+            how.remarks,
+        )
         return pa.table([_finished(name, table[name], how.types.get(name), spec) for name in kept], names=kept)
 
 
@@ -75,6 +89,20 @@ class _Header:
 
     names: list[str]
     lines: int
+
+
+def _read(path: Path, header: _Header, kept: list[str], spec: CsvMedium, how: Reading) -> pa.Table:
+    """As `_parse`; columns of numbers that hold true and false in this file come as truth values."""
+    types = dict(how.types)
+    while True:
+        try:
+            return _parse(path, header, kept, spec, replace(how, types=types))
+        except FileRefused as refused:
+            column = refused.refusals[0].column
+            word = _TRUTH.search(refused.refusals[0].sentence)
+            if word is None or column is None or not types.get(column, "").startswith(NUMBERS):
+                raise
+            types[column] = "bool"
 
 
 def _parse(path: Path, header: _Header, kept: list[str], spec: CsvMedium, how: Reading) -> pa.Table:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json as pajson
 
 from capstan_contracts.kinds.media import JsonLinesMedium
 from capstan_ingestion.domain.columns import Refusal
 from capstan_ingestion.domain.file_refused import FileRefused, check_header, named, too_large
 from capstan_ingestion.media.foreign_bytes import check_begin, short
-from capstan_ingestion.media.port import Reading
+from capstan_ingestion.media.port import Reading, Remarks
 from capstan_ingestion.media.text import as_utf8
 from capstan_ingestion.media.types import plain_type
 from capstan_ingestion.media.values import NUMBERS, check_digits, instants, is_text, numbers, too_big, without_nulls
@@ -24,7 +25,7 @@ from capstan_ingestion.media.values import NUMBERS, check_digits, instants, is_t
 _ROW: Final = re.compile(r"in row (\d+)")
 _CHANGED: Final = re.compile(r"Column\(/(.*)\) changed from (\S+) to (\S+)")
 _HEAD: Final = 1 << 20
-_TEXT_FIRST: Final = ("timestamp", "date", "time", *NUMBERS)
+_TEXT_FIRST: Final = ("timestamp", "date", "time", "bool", *NUMBERS)
 """Types that are read as whatever the file has, text or number, and made afterwards."""
 
 
@@ -50,7 +51,7 @@ class JsonLines:
                 if name not in how.types and name not in how.ignored and too_big(table[name]):
                     check_digits(name, _texts(utf8, name))
         kept = [name for name in table.column_names if name not in how.ignored]
-        columns = [_finished(name, table[name], how.types.get(name), spec) for name in kept]
+        columns = [_finished(name, table[name], how.types.get(name), spec, how.remarks) for name in kept]
         return pa.table(columns, names=named(kept))
 
 
@@ -118,9 +119,15 @@ def _names(path: Path) -> set[str]:
         return {name for line in lines if line.strip() for name in json.loads(line)}
 
 
-def _finished(name: str, column: pa.ChunkedArray, wanted: str | None, spec: JsonLinesMedium) -> pa.ChunkedArray:
+def _finished(
+    name: str, column: pa.ChunkedArray, wanted: str | None, spec: JsonLinesMedium, remarks: Remarks
+) -> pa.ChunkedArray:
     if is_text(column) and spec.nulls:
-        column = without_nulls(column, spec.nulls)
+        filled = without_nulls(column, spec.nulls)
+        for counted in pc.value_counts(column.filter(pc.is_null(filled))).to_pylist():
+            if counted["values"]:
+                remarks.nulls[name][counted["values"]] += counted["counts"]
+        column = filled
     if not is_text(column) or wanted is None:
         return column
     if wanted == "timestamp":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -16,12 +17,24 @@ from capstan_ingestion.domain.file_refused import FileRefused, Limits
 
 
 @dataclass(frozen=True)
+class Remarks:
+    """What a reader remarks beside the values, by the file's names of the columns; it adds to what is there.
+
+    `nulls`: texts that were read as null, and how many (empty fields are not told). `leading_zeros`: a number of a
+    column without a known type that was written with zeros in front.
+    """
+
+    nulls: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    leading_zeros: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Reading:
     """How a file is to be read. All names of columns are the file's.
 
     `types`: what a column has to be (`timestamp`, `decimal(18,2)`, ...), where the dataset knows; a medium whose values
     are text reads them as that, another may leave it to the modality. `ignored`: columns that are not read at all.
-    `may_be_empty`: the file is a part of several, so it may hold no rows.
+    `may_be_empty`: the file is a part of several, so it may hold no rows. `remarks`: where the reader adds its own.
     """
 
     spec: Medium
@@ -29,6 +42,7 @@ class Reading:
     types: Mapping[str, str]
     ignored: Collection[str] = ()
     may_be_empty: bool = False
+    remarks: Remarks = field(default_factory=Remarks)
 
 
 class MediumReader(Protocol):

@@ -47,13 +47,18 @@ def stored_type(of: pa.DataType) -> pa.DataType | None:
     if pa.types.is_dictionary(of):
         return stored_type(of.value_type)
     if isinstance(of, pa.BaseExtensionType):
-        return stored_type(of.storage_type)
+        return pa.string() if is_uuid(of) else stored_type(of.storage_type)
     if pa.types.is_decimal(of):
         return pa.decimal128(of.precision, of.scale) if of.precision <= MAX_DIGITS and of.scale >= 0 else None
     for plain, test in _TESTS:
         if test(of):
             return plain
     return _nested(of)
+
+
+def is_uuid(of: pa.DataType) -> bool:
+    """Whether values are UUIDs; a dataset keeps them as the text that people write."""
+    return isinstance(of, pa.BaseExtensionType) and of.extension_name == "arrow.uuid"
 
 
 def type_name(stored: pa.DataType) -> str:

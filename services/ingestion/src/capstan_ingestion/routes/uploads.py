@@ -51,12 +51,17 @@ def uploads_router(receive: ReceiveBatch, pull_batch: PullBatch) -> Router:
         filename: Annotated[str | None, Query(max_length=255)] = None,
         media: Annotated[str | None, Query(max_length=63, description="the medium, where no name tells it")] = None,
         replaces: Annotated[Digest | None, Query()] = None,
+        allow_duplicate: Annotated[
+            bool, Query(description="another partition may hold the same bytes; keys stay unique all the same")
+        ] = False,
         key: Key = None,
     ) -> Batch:
         """Send a file as the body, or a folder of files as a tar. 202 while it is checked; 200 when it is known."""
         form = _form(request, filename, media)
         name = filename or f"{partition}.{form.medium}{'.gz' if form.gzip else ''}"
-        batch = Upload(project, dataset, partition, name, form, replaces=replaces, key=key)
+        batch = Upload(
+            project, dataset, partition, name, form, replaces=replaces, key=key, allow_duplicate=allow_duplicate
+        )
         return _answer(await receive(batch, _body(request)), response)
 
     @router.post("/datasets/{dataset}/pulls", response_model=Batch, status_code=202)

@@ -20,13 +20,14 @@ BROKEN_KINDS: Final = JobKind("platform", "capstan_monitoring.jobs.judge:broken_
 
 def not_installed(drift: DriftSpec) -> list[tuple[str, str]]:
     """(place, rule) for each chosen statistic without an implementation. Imports none: a worker does that."""
-    chosen = {"numeric": drift.statistic.numeric.kind, "categorical": drift.statistic.categorical.kind}
+    chosen = {
+        "statistic.numeric": drift.statistic.numeric.kind,
+        "statistic.categorical": drift.statistic.categorical.kind,
+    }
+    chosen |= {f"also[{number}]": spec.kind for number, spec in enumerate(drift.also)}
     return [
-        (
-            f"spec.monitoring.drift.statistic.{sort}",
-            f"one that is installed here: {kind!r} is known, and nothing measures it",
-        )
-        for sort, kind in chosen.items()
+        (f"spec.monitoring.drift.{place}", f"one that is installed here: {kind!r} is known, and nothing measures it")
+        for place, kind in chosen.items()
         if kind not in STATISTICS
     ]
 

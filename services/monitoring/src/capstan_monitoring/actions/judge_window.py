@@ -13,7 +13,7 @@ from capstan_contracts.events import DriftCleared, DriftDetected, DriftFigure
 from capstan_contracts.ids import Urn
 from capstan_monitoring.actions.close_windows import CloseWindows
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
-from capstan_monitoring.domain.drift import ColumnStatistic, evidence, judge_columns, strongest, verdict
+from capstan_monitoring.domain.drift import ColumnStatistic, evidence, judge_columns, rows_needed, strongest, verdict
 from capstan_monitoring.domain.jobs import DriftToMeasure, MeasuredDrift
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.window import JUDGED, WINDOW, WindowState
@@ -106,7 +106,7 @@ class JudgeWindow(Work[WindowToJudge]):
         if measured.absent:
             notes.append(f"nothing to compare in the log, hence not judged: {', '.join(sorted(measured.absent))}")
         if state is WindowState.TOO_FEW_ROWS:
-            notes.append(f"{rows} rows, {policy.min_rows} are needed for a verdict")
+            notes.append(f"too few rows: {rows}, and {rows_needed(figures, policy)} are needed for a verdict")
         else:
             report = WindowToReport(window.loop, window.start, window.version)
             await self._work.add(session, report, project=window.project)
@@ -114,7 +114,11 @@ class JudgeWindow(Work[WindowToJudge]):
             notes.append(f"no alarm: version {window.version} is not the champion any more")
         elif state is WindowState.DRIFTED:
             await self._alarm(
-                session, monitor, window, part, [figure for figure in figures if figure.column in columns]
+                session,
+                monitor,
+                window,
+                part,
+                [figure for figure in figures if figure.drifted and figure.column in columns],
             )
         elif state is WindowState.QUIET and monitor.alarm and window.version == monitor.model_version:
             monitor.alarm = False
@@ -158,7 +162,7 @@ class JudgeWindow(Work[WindowToJudge]):
         effects = dict(evidence(figures, [figure.column for figure in figures]))
         await self._retrain.after_drift(
             session, window.project, window.loop, part, window.end,
-            f"drift in {len(figures)} column(s): {strongest(figures)}",
+            f"drift in {len(effects)} column(s): {strongest(figures)}",
             {
                 "window_start": window.start.isoformat(), "window_end": window.end.isoformat(),
                 "model_version": window.version, "effects": effects, "report": report,

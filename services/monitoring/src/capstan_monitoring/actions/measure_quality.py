@@ -11,7 +11,7 @@ from sqlalchemy import func, null, select
 from capstan_contracts.errors import Problem
 from capstan_contracts.events import QualityDegraded
 from capstan_contracts.ids import Urn
-from capstan_contracts.kinds.gates import MetricGate
+from capstan_contracts.loop import QualityBound
 from capstan_monitoring.actions.know_task import KnowTask
 from capstan_monitoring.domain.jobs import MeasuredQuality, QualityToMeasure
 from capstan_monitoring.domain.labels import LabelRule
@@ -49,7 +49,8 @@ class MeasureQuality(Work[WindowToMeasure]):
             file = folder / "rows.f64"
             monitor_part, rows, labelled = await self._read(project, item.payload, rule, file)
             bound = monitor_part.monitoring.quality
-            given = QualityToMeasure(str(file), rule.task or "", rule.classes, bound.metric if bound else None)
+            metric, first_look = (bound.metric, bound.min_labels) if bound else (None, None)
+            given = QualityToMeasure(str(file), rule.task or "", rule.classes, metric, first_look)
             measured = await self._jobs.call(MEASURE, given, scratch=folder)
         async with lease.finish() as session:
             window = await window_of(session, project, item.payload)
@@ -59,7 +60,7 @@ class MeasureQuality(Work[WindowToMeasure]):
                 session.add(row)
             row.end, row.metric, row.rows, row.labelled = window.end, measured.metric, rows, labelled
             row.value, row.low, row.high = measured.value, measured.low, measured.high
-            self._degrade(session, row, bound)
+            self._degrade(session, row, bound, measured)
 
     async def failed(self, session: WriteSession, item: WorkItem[WindowToMeasure], problem: Problem) -> None:
         """The figures of before stay; the next labels measure again."""
@@ -91,19 +92,22 @@ class MeasureQuality(Work[WindowToMeasure]):
         await asyncio.to_thread(target.write_bytes, values.tobytes())
         return part, rows, labelled
 
-    def _degrade(self, session: WriteSession, row: QualityRow, bound: MetricGate | None) -> None:
-        """Tell once per window that the bound is missed with confidence."""
-        if bound is None or row.degraded or row.value is None or row.low is None or row.high is None:
+    def _degrade(
+        self, session: WriteSession, row: QualityRow, bound: QualityBound | None, measured: MeasuredQuality
+    ) -> None:
+        """Tell once per window that the bound is missed with confidence, at all looks together."""
+        value, low, high = measured.value, measured.anytime_low, measured.anytime_high
+        if bound is None or row.degraded or value is None or low is None or high is None:
             return
-        below = bound.min is not None and row.high < bound.min
-        above = bound.max is not None and row.low > bound.max
+        below = bound.min is not None and high < bound.min
+        above = bound.max is not None and low > bound.max
         if not (below or above):
             return
         row.degraded = True
         limit = bound.bound
         event = QualityDegraded(
             loop=row.loop, model_version=row.version, window_start=row.start, window_end=row.end,
-            metric=row.metric, value=row.value, low=row.low, high=row.high, bound=limit,
+            metric=row.metric, value=value, low=low, high=high, bound=limit,
         )  # fmt: skip
         self._outbox.add(session, event, project=row.project, subject=Urn(row.project, "loop", row.loop))
 

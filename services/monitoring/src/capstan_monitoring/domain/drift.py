@@ -2,7 +2,8 @@
 
 A column has drifted when its p-value, corrected over all judged columns by Benjamini and Hochberg (1995), is under the
 false discovery rate AND its effect reaches the floor: with many rows everything is significant, with few rows
-every effect is large. An alarm needs the same column to have drifted in k of the last n windows.
+every effect is large. A column has a figure for each thing that it is watched for. An alarm needs the same column to
+have drifted in k of the last n windows.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from capstan_contracts.events import DriftFigure
+from capstan_contracts.kinds.least_rows import least_rows
 from capstan_contracts.loop import DriftSpec
 from capstan_monitoring.domain.window import WindowState
 
@@ -44,23 +46,35 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
 
 
 def judge_columns(statistics: Sequence[ColumnStatistic], policy: DriftSpec) -> list[DriftFigure]:
-    """A figure per column that is not ignored, the most floors first. Labels and seasonal columns are never drifted.
+    """The figures of columns that are not ignored: drifted ones first, then the others, each by its effect in floors.
 
-    Seasonal columns are reported, and left out of the correction: they are not tests that could raise an alarm.
+    Labels and seasonal columns are never drifted. Seasonal ones are reported, and left out of the correction: they are
+    not tests that could raise an alarm.
     """
     shown = [stat for stat in statistics if stat.column not in policy.ignore]
     judged = [stat for stat in shown if stat.column not in policy.seasonal and stat.role != "label"]
-    corrected = dict(zip((stat.column for stat in judged), adjusted([stat.p_value for stat in judged]), strict=True))
+    corrected = dict(zip(map(_name, judged), adjusted([stat.p_value for stat in judged]), strict=True))
     figures = [
         DriftFigure(
             column=stat.column, role=stat.role, statistic=stat.statistic, unit=stat.unit, effect=stat.effect,
             floor=stat.floor, p_value=stat.p_value,
-            adjusted_p=corrected.get(stat.column, stat.p_value), seasonal=stat.column in policy.seasonal,
-            drifted=stat.column in corrected and corrected[stat.column] < policy.alpha and stat.effect >= stat.floor,
+            adjusted_p=corrected.get(_name(stat), stat.p_value), seasonal=stat.column in policy.seasonal,
+            drifted=corrected.get(_name(stat), 1.0) < policy.alpha and stat.effect >= stat.floor,
         )
         for stat in shown
     ]  # fmt: skip
-    return sorted(figures, key=lambda figure: -figure.strength)
+    return sorted(figures, key=lambda figure: (not figure.drifted, -figure.strength))
+
+
+def _name(stat: ColumnStatistic) -> tuple[str, str]:
+    """What tells figures of a window apart."""
+    return stat.column, stat.statistic
+
+
+def rows_needed(figures: Sequence[DriftFigure], policy: DriftSpec) -> int:
+    """The fewest rows that get a verdict: what the loop asks for, and what the test needs for so many figures."""
+    judged = sum(not figure.seasonal and figure.role != "label" for figure in figures)
+    return max(policy.min_rows, least_rows(policy.alpha, max(1, judged)))
 
 
 def verdict(
@@ -70,10 +84,10 @@ def verdict(
 
     `earlier` are the figures of the windows before this one, newest first, same model version.
     """
-    if rows < policy.min_rows:
+    if rows < rows_needed(figures, policy):
         return WindowState.TOO_FEW_ROWS, []
     k, n = policy.persistence
-    drifted = [figure.column for figure in figures if figure.drifted]
+    drifted = list(dict.fromkeys(figure.column for figure in figures if figure.drifted))
     recent = [{figure.column for figure in window if figure.drifted} for window in earlier[: n - 1]]
     persistent = [column for column in drifted if 1 + sum(column in window for window in recent) >= k]
     if persistent:
@@ -87,5 +101,9 @@ def strongest(figures: Sequence[DriftFigure], count: int = 3) -> str:
 
 
 def evidence(figures: Sequence[DriftFigure], columns: Sequence[str]) -> Mapping[str, float]:
-    """Effects of the columns that made the alarm."""
-    return {figure.column: round(figure.effect, 4) for figure in figures if figure.column in columns}
+    """Effects of the columns that made the alarm; of one with several figures the first."""
+    found: dict[str, float] = {}
+    for figure in figures:
+        if figure.column in columns:
+            found.setdefault(figure.column, round(figure.effect, 4))
+    return found

@@ -36,23 +36,29 @@ class QualityToMeasure:
     """Live quality of one window. `task`, `classes`: of its package, as in a LabelRule.
 
     `file` has float64, per row the label and then what the model said: one number, or a probability per class.
-    `metric`: None for the usual one of the task.
+    `metric`: None for the usual one of the task. `first_look`: labels that it takes before anything is told.
     """
 
     file: str
     task: str
     classes: int | None
     metric: str | None
+    first_look: int | None = None
 
 
 @dataclass(frozen=True)
 class MeasuredQuality:
-    """Figures in the metric's unit; null where they are undefined for these rows."""
+    """Figures in the metric's unit; null where they are undefined for these rows.
+
+    `low` to `high` is the interval of one look at 95 %, `anytime_low` to `anytime_high` that of all looks together.
+    """
 
     metric: str
     value: float | None
     low: float | None
     high: float | None
+    anytime_low: float | None = None
+    anytime_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -141,19 +147,24 @@ class DriftToMeasure:
     """The DriftSpec."""
 
 
-class MeasuredColumn(TypedDict):
-    """What was measured of one column, under the name that the statistic gives itself.
+class MeasuredStatistic(TypedDict):
+    """What a statistic says of a window, under the name that it gives itself.
 
     `effect` and `floor` are in `unit`; `p_value` is that of the statistic's test.
     """
 
-    column: str
-    role: Literal["feature", "prediction", "label"]
     statistic: str
     unit: str
     effect: float
     floor: float
     p_value: float
+
+
+class MeasuredColumn(MeasuredStatistic):
+    """What was measured of one column; it may have several figures."""
+
+    column: str
+    role: Literal["feature", "prediction", "label"]
 
 
 @dataclass(frozen=True)

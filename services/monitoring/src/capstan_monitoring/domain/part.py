@@ -44,6 +44,7 @@ def broken_rules(part: MonitorPart) -> list[tuple[str, str]]:
     broken = []
     if not SHORTEST <= part.monitoring.window <= LONGEST:
         broken.append(("spec.monitoring.window", "from 1m to 365d"))
+    broken += [(f"spec.monitoring.{place}", rule) for place, rule in part.monitoring.drift.too_few_rows()]
     if part.monitoring.drift.persistence[1] > MOST_WINDOWS:
         broken.append(("spec.monitoring.drift.persistence", f"k of the last {MOST_WINDOWS} windows at most"))
     return broken

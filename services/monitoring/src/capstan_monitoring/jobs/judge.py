@@ -8,12 +8,11 @@ from pathlib import Path
 from capstan_contracts.kinds.family import BrokenKind, UnknownKind
 from capstan_contracts.loop import DriftSpec
 from capstan_evaluation.kinds import METRICS
-from capstan_formats.sketches import Baseline, BaselineColumn, SketchError
+from capstan_formats.sketches import Baseline, SketchError
 from capstan_monitoring.domain.jobs import BrokenKinds, DriftToMeasure, MeasuredColumn, MeasuredDrift
 from capstan_monitoring.jobs.baselines import baseline_of
+from capstan_monitoring.jobs.measure import measure
 from capstan_monitoring.statistics.installed import STATISTICS
-from capstan_monitoring.statistics.port import AnySketch
-from capstan_monitoring.statistics.sorts import sort_of
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 
@@ -30,39 +29,16 @@ def run(job: Job) -> MeasuredDrift:
         raise JobRefused(f"the sketches do not fit the package: {error}", errors=[("partials", str(error))]) from error
     statistics, absent = [], []
     for name, column in baseline.columns.items():
-        measured = _measure(name, column, window[name], drift)
-        if measured is None:
+        try:
+            measured = measure(column.sketch, window[name], drift)
+        except (UnknownKind, BrokenKind) as error:
+            raise JobRefused(str(error), errors=[("monitoring.drift.statistic", str(error))]) from error
+        if not measured:
             absent.append(name)
-        else:
-            statistics.append(measured)
+        statistics += [MeasuredColumn(column=name, role=column.role.value, **figure) for figure in measured]
     return MeasuredDrift(statistics, absent)
 
 
 def broken_kinds(job: Job) -> BrokenKinds:
     """Of the statistics and metrics that are installed. Here, since importing them all costs memory."""
     return BrokenKinds([str(error) for error in (*STATISTICS.broken(), *METRICS.broken())])
-
-
-def _measure(name: str, column: BaselineColumn, window: AnySketch, drift: DriftSpec) -> MeasuredColumn | None:
-    """Name, unit, value, floor and p-value as the statistic gives them; None where there is nothing to compare."""
-    if not column.sketch.total or not window.total:
-        return None
-    sort = sort_of(column.sketch)
-    spec = drift.statistic.of(sort)
-    try:
-        kind = STATISTICS.get(spec.kind)
-        measured = kind.measure(column.sketch, window, spec)
-    except (UnknownKind, BrokenKind) as error:
-        raise JobRefused(str(error), errors=[("monitoring.drift.statistic", str(error))]) from error
-    except SketchError:
-        return None
-    floor = drift.floor_of(sort)
-    return {
-        "column": name,
-        "role": column.role.value,
-        "statistic": spec.kind,
-        "unit": kind.unit,
-        "effect": measured.effect,
-        "floor": kind.floor if floor is None else floor,
-        "p_value": measured.p_value,
-    }

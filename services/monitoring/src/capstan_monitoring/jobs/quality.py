@@ -8,9 +8,12 @@ from typing import Final
 import numpy as np
 
 from capstan_contracts.kinds.metrics import DEFAULT_METRIC
+from capstan_evaluation.anytime import confidence_at
 from capstan_evaluation.arrays import Floats
 from capstan_evaluation.errors import EvaluationError
+from capstan_evaluation.intervals import Interval
 from capstan_evaluation.kinds import find
+from capstan_evaluation.metric import CONFIDENCE
 from capstan_evaluation.sample import Need, Sample
 from capstan_evaluation.tasks import binary, multiclass, regression
 from capstan_monitoring.domain.jobs import MeasuredQuality, QualityToMeasure
@@ -31,10 +34,16 @@ def run(job: Job) -> MeasuredQuality:
         ranks_only = Need.PROBABILITY not in metric.needs.get("binary", frozenset())
         sample = _sample(given, probabilities=not ranks_only)
         value, interval = metric.value(sample), metric.interval(sample)
+        anytime = None
+        if given.first_look is not None and sample.rows >= given.first_look:
+            anytime = metric.interval(sample, confidence_at(sample.rows, given.first_look, CONFIDENCE))
     except EvaluationError as error:
         raise JobRefused(f"quality cannot be measured: {error}") from error
-    low, high = (None, None) if interval is None else (interval.low, interval.high)
-    return MeasuredQuality(name, value, low, high)
+    return MeasuredQuality(name, value, *_ends(interval), *_ends(anytime))
+
+
+def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
+    return (None, None) if interval is None else (interval.low, interval.high)
 
 
 def _sample(given: QualityToMeasure, *, probabilities: bool) -> Sample:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from capstan_contracts.kinds.statistics import ChiSquareSpec
-from capstan_formats.sketches import chi_square
+from capstan_formats.sketches import homogeneity
 from capstan_monitoring.statistics.port import AnySketch, Measured
 
 
@@ -17,7 +17,7 @@ class ChiSquareDistance:
     The chi-square statistic itself grows with the rows, and V of unequal samples shrinks with their inequality; with
     equal weights it is 0 for the same and 1 for disjoint shares, whatever the window's size (Cramér 1946; the sum is
     the triangular discrimination of Vincze and Le Cam). For small shifts V squared is PSI / 4, so the floor of 0.22 is
-    the shift that PSI calls 0.2. The p-value is that of the two-sample chi-square test on the real counts.
+    the shift that PSI calls 0.2. The p-value is that of `homogeneity` on the real counts.
     """
 
     spec = ChiSquareSpec
@@ -26,7 +26,7 @@ class ChiSquareDistance:
 
     def measure(self, baseline: AnySketch, window: AnySketch, spec: ChiSquareSpec) -> Measured:
         """Both sorts of sketches; nulls are a cell."""
-        tested = chi_square(baseline, window)  # first: it refuses sketches that cannot be compared
+        tested = homogeneity(baseline, window)  # first: it refuses sketches that cannot be compared
         p = baseline.cell_counts() / baseline.total
         q = window.cell_counts() / window.total
         both = p + q

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from capstan_contracts.kinds.statistics import JensenShannonSpec
-from capstan_formats.sketches import chi_square, jensen_shannon
+from capstan_formats.sketches import homogeneity, jensen_shannon
 from capstan_monitoring.statistics.port import AnySketch, Measured
 
 
@@ -13,8 +13,8 @@ class JensenShannon:
     """Root of the Jensen-Shannon divergence in bits: 0 the same, 1 disjoint (Lin 1991; Endres and Schindelin 2003).
 
     Bounded, so one cell that was empty before cannot carry it away as it can PSI. For small shifts its square is
-    PSI / (8 ln 2), so the floor of 0.19 is the shift that PSI calls 0.2. The p-value is that of the two-sample
-    chi-square test on the same cells.
+    PSI / (8 ln 2), so the floor of 0.19 is the shift that PSI calls 0.2. The p-value is that of
+    `homogeneity` on the same cells.
     """
 
     spec = JensenShannonSpec
@@ -23,7 +23,7 @@ class JensenShannon:
 
     def measure(self, baseline: AnySketch, window: AnySketch, spec: JensenShannonSpec) -> Measured:
         """Both sorts of sketches; nulls are a cell."""
-        return Measured(jensen_shannon(baseline, window), chi_square(baseline, window).p_value)
+        return Measured(jensen_shannon(baseline, window), homogeneity(baseline, window).p_value)
 
     def in_report(self, floor: float) -> tuple[str, float] | None:
         """Evidently's is the same distance in nats."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,18 +12,13 @@ import pyarrow.parquet as pq
 
 from capstan_ingestion.domain.columns import Refusal, wrong_type
 from capstan_ingestion.domain.file_refused import FileRefused
-from capstan_ingestion.media.types import is_nested, plain_type, stored_type, type_name
+from capstan_ingestion.domain.schema import meets
+from capstan_ingestion.media.types import is_nested, is_uuid, plain_type, stored_type, type_name
 from capstan_ingestion.media.values import utc
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = int((datetime(1, 1, 2, tzinfo=UTC) - _EPOCH).total_seconds()) * 1_000_000
 _LAST = int((datetime(9999, 12, 30, tzinfo=UTC) - _EPOCH).total_seconds()) * 1_000_000
-_WIDENED: Final = {
-    ("int64", "float64"), ("float64", "int64"), ("date", "timestamp"), ("int64", "decimal"), ("float64", "decimal"),
-    ("decimal", "float64"), ("decimal", "int64"), ("decimal", "decimal"),
-}  # fmt: skip
-"""Changes of type that are made when no value changes with it (pandas turns integers with nulls into floats; a decimal
-becomes the nearest float)."""
 
 
 def canonical(
@@ -91,7 +85,7 @@ def _may_become(type_in_file: str, wanted: str, *, declared: bool) -> bool:
     if "<" in type_in_file or is_nested(wanted):
         return False
     # A column that is declared may be read as any plain type that takes all its values.
-    return declared or (type_in_file.partition("(")[0], wanted.partition("(")[0]) in _WIDENED
+    return declared or meets(type_in_file, wanted)
 
 
 def _no_clock(name: str, values: pa.ChunkedArray, type_in_file: str) -> Refusal:
@@ -112,6 +106,10 @@ def _cast(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> pa.Chunked
     try:
         if pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
+        if is_uuid(values.type):
+            values = pa.chunked_array(
+                [pa.array([None if v is None else str(v) for v in values.to_pylist()], pa.string())]
+            )
         if isinstance(values.type, pa.BaseExtensionType):
             values = values.cast(values.type.storage_type)
         if pa.types.is_timestamp(values.type):
@@ -121,6 +119,7 @@ def _cast(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> pa.Chunked
         if pa.types.is_floating(values.type):
             values = values.cast(pa.float64())
             values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
+        values = _halfway(name, values, wanted)
         if pa.types.is_decimal(wanted) and pa.types.is_integer(values.type):
             values = values.cast(pa.decimal128(20, 0))
         _check_whole(name, values, wanted)
@@ -133,14 +132,37 @@ def _cast(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> pa.Chunked
         raise FileRefused(Refusal("wrong-type", f"{text}; declare another type under `columns`", name)) from error
 
 
+def _halfway(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """What lies between two types that have no direct way: whole floats as text, 0 and 1 as truth values."""
+    if pa.types.is_floating(values.type) and (pa.types.is_string(wanted) or pa.types.is_boolean(wanted)):
+        whole = pc.all(pc.equal(pc.floor(values), values), skip_nulls=True).as_py()
+        if whole and not _beyond(values):
+            values = values.cast(pa.int64())
+    if pa.types.is_boolean(wanted) and (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        other = values.filter(pc.invert(pc.fill_null(pc.is_in(values, pa.array([0, 1], values.type)), True)))
+        other = other.drop_null()
+        if len(other):
+            text = f"{name}: {other[0].as_py()} is no truth value; 0 and 1 are, beside true and false"
+            raise FileRefused(Refusal("wrong-type", text, name))
+    if pa.types.is_boolean(values.type) and (pa.types.is_floating(wanted) or pa.types.is_decimal(wanted)):
+        values = values.cast(pa.int64())
+    return values
+
+
+def _beyond(values: pa.ChunkedArray) -> bool:
+    """Whether some float is one of those that stand for several integers."""
+    largest = pc.max(pc.abs(values)).as_py()
+    return largest is not None and largest >= 2.0**53
+
+
 def _check_whole(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> None:
     """FileRefused where an integer is or would be a float that stands for several: from 2^53 on."""
-    if pa.types.is_floating(values.type) and (pa.types.is_integer(wanted) or pa.types.is_decimal(wanted)):
+    exact = pa.types.is_integer(wanted) or pa.types.is_decimal(wanted)
+    if exact and pa.types.is_floating(values.type) and _beyond(values):
         largest = pc.max(pc.abs(values)).as_py()
-        if largest is not None and largest >= 2.0**53:
-            text = f"{name}: {largest:.0f} is a float in the file, which stands for several integers: the last digits"
-            remedy = "are lost; write the column as integers or text (in pandas: `Int64` keeps integers beside nulls)"
-            raise FileRefused(Refusal("wrong-type", f"{text} {remedy}", name))
+        text = f"{name}: {largest:.0f} is a float in the file, which stands for several integers: the last digits"
+        remedy = "are lost; write the column as integers or text (in pandas: `Int64` keeps integers beside nulls)"
+        raise FileRefused(Refusal("wrong-type", f"{text} {remedy}", name))
     if pa.types.is_decimal(values.type) and values.type.scale == 0 and pa.types.is_floating(wanted):
         largest = max((abs(value) for value in values.drop_null().to_pylist()), default=0)
         if largest >= 2**53:

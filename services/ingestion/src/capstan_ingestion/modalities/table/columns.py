@@ -14,11 +14,11 @@ from capstan_ingestion.domain.columns import (
     Refusal,
     changed_declarations,
     missing_columns,
-    new_columns,
     same_but_for_case,
 )
-from capstan_ingestion.domain.contract import Expectation
+from capstan_ingestion.domain.contract import Severity
 from capstan_ingestion.domain.file_refused import UNNAMED, FileRefused
+from capstan_ingestion.domain.schema import wanted_types
 from capstan_ingestion.media.port import unreadable
 from capstan_ingestion.modalities.port import Finding
 
@@ -41,8 +41,8 @@ def clocks_of(dataset: DatasetSpec) -> set[str]:
 
 def types_in_file(dataset: DatasetSpec, earlier: Mapping[str, str]) -> dict[str, str]:
     """The types that the dataset knows, by the file's names of the columns."""
-    known = {name: type_ for name, type_ in earlier.items() if type_ != "null"}
-    known |= dataset.columns | dict.fromkeys(clocks_of(dataset), "timestamp")
+    known = {name: type_ for name, type_ in wanted_types(earlier, dataset.columns).items() if type_ != "null"}
+    known |= dict.fromkeys(clocks_of(dataset), "timestamp")
     file_name = {ours: theirs for theirs, ours in dataset.rename.items()}
     return {file_name.get(name, name): type_ for name, type_ in known.items()}
 
@@ -67,18 +67,21 @@ def without_index(table: pa.Table, dataset: DatasetSpec, earlier: Mapping[str, s
         what = "is empty" if empty else "is the row index that data frames write (`index=False` leaves it out)"
         left_out.append(name)
         text = f"{name}: this column has no name and {what}; it is not stored; `rename: {{{name!r}: ...}}` keeps it"
-        notes.append(Finding(_note(name, text)))
+        notes.append(note("index-column", name, text, "info"))
     return table.drop_columns(left_out) if left_out else table, notes
 
 
-def _note(column: str, text: str) -> CheckResult:
-    return CheckResult(
-        key=f"{column}:index-column",
-        expectation="capstan:index-column",
-        column=column,
-        severity="info",
-        outcome="failed",
-        sentence=text,
+def note(rule: str, column: str, text: str, severity: Severity) -> Finding:
+    """What is said of a column and blocks nothing."""
+    return Finding(
+        CheckResult(
+            key=f"{column}:{rule}",
+            expectation=f"capstan:{rule}",
+            column=column,
+            severity=severity,
+            outcome="failed",
+            sentence=text,
+        )
     )
 
 
@@ -93,14 +96,29 @@ def renamed(table: pa.Table, rename: Mapping[str, str]) -> pa.Table:
     return table.rename_columns(names)
 
 
-def with_unread(table: pa.Table, dataset: DatasetSpec, earlier: Mapping[str, str]) -> pa.Table:
-    """The table with nulls for columns of the earlier files that are ignored by now, or that never had a value."""
+def in_order(
+    table: pa.Table, dataset: DatasetSpec, required: Collection[str], earlier: Mapping[str, str]
+) -> tuple[pa.Table, list[Finding]]:
+    """The table with the columns of the earlier files in their order, then its new ones, and a note for each change.
+
+    A column that the file does not have is null, unless something needs it: that is said by `check_columns`.
+    """
+    if not earlier:
+        return table, []
+    notes = []
     file_name = {ours: theirs for theirs, ours in dataset.rename.items()}
+    new = [name for name in table.column_names if name not in earlier]
     for name, type_ in earlier.items():
-        ignored = file_name.get(name, name) in dataset.ignore
-        if name not in table.column_names and (ignored or type_ == "null"):
-            table = table.append_column(name, pa.nulls(table.num_rows))
-    return table
+        if name in table.column_names or name in required:
+            continue
+        table = table.append_column(name, pa.nulls(table.num_rows))
+        if file_name.get(name, name) not in dataset.ignore and type_ != "null":
+            text = f"{name}: the file has no such column, other files do; its rows have null there; declare it under"
+            notes.append(note("missing-column", name, f"{text} `columns` to make it required", "warning"))
+    for name in new:
+        text = f"{name}: the dataset's other files have no such column; their rows have null there; `ignore` leaves it"
+        notes.append(note("new-column", name, f"{text} out", "warning"))
+    return table.select([name for name in (*earlier, *new) if name in table.column_names]), notes
 
 
 def columns_kept(columns: Mapping[str, str], earlier: Mapping[str, str]) -> dict[str, str]:
@@ -109,18 +127,13 @@ def columns_kept(columns: Mapping[str, str], earlier: Mapping[str, str]) -> dict
 
 
 def check_columns(
-    names: Collection[str], dataset: DatasetSpec, contract: Sequence[Expectation], earlier: Mapping[str, str]
+    names: Sequence[str], dataset: DatasetSpec, required: Mapping[str, str], earlier: Mapping[str, str]
 ) -> None:
-    """FileRefused with every column that is missing, new, or not to be told from another."""
-    needed = {key: "the dataset (a key)" for key in dataset.keys}
-    needed |= dict.fromkeys(clocks_of(dataset), "the dataset (a clock)")
-    needed |= {name: "the dataset (it is declared)" for name in dataset.columns if name not in needed}
-    present = list(names)
+    """FileRefused with every column that is needed and missing, declared as another type, or not to be told apart."""
     refusals = [
-        *missing_columns(present, needed, contract, earlier),
-        *new_columns(present, earlier),
+        *missing_columns(names, required),
         *changed_declarations(dataset.columns, earlier),
-        *same_but_for_case(present),
+        *same_but_for_case(list(dict.fromkeys([*earlier, *names]))),
     ]
     if refusals:
         raise FileRefused(*refusals)

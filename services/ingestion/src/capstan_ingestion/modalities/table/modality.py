@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capstan_contracts.rest.ingestion import CheckResult, Verdict
-from capstan_ingestion.domain.columns import Refusal
+from capstan_ingestion.domain.columns import Refusal, required_columns
 from capstan_ingestion.domain.contract import Expectation, read_contract
 from capstan_ingestion.domain.file_refused import FileRefused
+from capstan_ingestion.domain.schema import wanted_types
 from capstan_ingestion.media.packed import read_file
-from capstan_ingestion.media.port import Reading
+from capstan_ingestion.media.port import Reading, Remarks
 from capstan_ingestion.modalities.port import STEPS, Arrived, Engine, Finding, Outcome, Progress
 from capstan_ingestion.modalities.table.canonical import canonical, columns_of, write
 from capstan_ingestion.modalities.table.columns import (
@@ -21,12 +22,13 @@ from capstan_ingestion.modalities.table.columns import (
     check_keys,
     clocks_of,
     columns_kept,
+    in_order,
     medium_spec,
     renamed,
     types_in_file,
-    with_unread,
     without_index,
 )
+from capstan_ingestion.modalities.table.doubts import doubts, remarks_of
 from capstan_ingestion.modalities.table.failing_rows import write_failing_rows
 from capstan_ingestion.modalities.table.row_rules import check_rows
 
@@ -46,9 +48,11 @@ class Table:
         progress(0, STEPS, "reading")
         rows = 0
         try:
-            read = _read(arrived)
+            remarks = Remarks()
+            read = _read(arrived, remarks)
             rows = read.num_rows
             table, notes = _fit(read, arrived, contract)
+            notes += remarks_of(remarks, dataset)
         except FileRefused as refused:
             return _refused(refused.refusals, rows)
         progress(1, STEPS, "checking the contract")
@@ -58,12 +62,12 @@ class Table:
         return _outcome(arrived, table, findings, engine.name())
 
 
-def _read(arrived: Arrived) -> pa.Table:
+def _read(arrived: Arrived, remarks: Remarks) -> pa.Table:
     types = types_in_file(arrived.dataset, arrived.earlier)
 
     def how(medium: str) -> Reading:
         spec = medium_spec(arrived.dataset, medium)
-        return Reading(spec, arrived.limits, types, frozenset(arrived.dataset.ignore))
+        return Reading(spec, arrived.limits, types, frozenset(arrived.dataset.ignore), remarks=remarks)
 
     return read_file(arrived.path, arrived.form, how, arrived.scratch)
 
@@ -72,13 +76,14 @@ def _fit(table: pa.Table, arrived: Arrived, contract: Sequence[Expectation]) -> 
     """The table in canonical form, with every column that something reads, in the order of the earlier files."""
     dataset, earlier = arrived.dataset, arrived.earlier
     table, notes = without_index(table, dataset, earlier)
-    table = with_unread(renamed(table, dataset.rename), dataset, earlier)
-    check_columns(table.column_names, dataset, contract, earlier)
-    if earlier:
-        table = table.select(list(earlier))
-    made = canonical(table, earlier, clocks_of(dataset), declared=dataset.columns)
+    required = required_columns(dataset, contract)
+    table = renamed(table, dataset.rename)
+    check_columns(table.column_names, dataset, required, earlier)
+    table, changes = in_order(table, dataset, required, earlier)
+    notes += changes
+    made = canonical(table, wanted_types(earlier, dataset.columns), clocks_of(dataset), declared=dataset.columns)
     check_keys(columns_of(made), dataset.keys)
-    return made, notes
+    return made, [*notes, *doubts(table, made, dataset, earlier)]
 
 
 def _outcome(arrived: Arrived, table: pa.Table, findings: Sequence[Finding], engine: str) -> Outcome:
@@ -90,7 +95,7 @@ def _outcome(arrived: Arrived, table: pa.Table, findings: Sequence[Finding], eng
     times = pc.min_max(table[arrived.dataset.event_time]).as_py()
     return Outcome(
         verdict=Verdict(passed=passed, rows=table.num_rows, engine=engine, checks=results),
-        columns=columns_kept(columns_of(table), arrived.earlier),
+        columns=columns_kept(columns_of(table), wanted_types(arrived.earlier, arrived.dataset.columns)),
         event_time_min=times["min"],
         event_time_max=times["max"],
         canonical=CANONICAL if passed else None,

@@ -1,0 +1,82 @@
+"""Rows are found by their keys across files, whatever the keys are."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capstan_ingestion.domain.jobs import ComparedKeys, KeysToCompare
+from capstan_ingestion.jobs.compare_keys import run
+from capstan_ingestion.modalities.table.key_index import KeyIndex
+from capstan_servicekit.jobs.api import Job, fields_of
+
+Key = tuple[Any, ...]
+KEY = st.tuples(st.integers(0, 3), st.sampled_from(["", "a", "b"]), st.sampled_from([2**53, 2**53 + 1]))
+
+
+def table(keys: list[Key]) -> pa.Table:
+    names = ("n", "s", "big")
+    types = (pa.int64(), pa.string(), pa.int64())
+    return pa.table({name: pa.array([key[i] for key in keys], types[i]) for i, name in enumerate(names)})
+
+
+@given(st.lists(KEY, min_size=1, max_size=12), st.lists(KEY, max_size=12))
+def test_a_row_is_found_exactly_when_a_row_has_its_key(
+    own: list[tuple[Any, ...]], others: list[tuple[Any, ...]]
+) -> None:
+    index = KeyIndex(table(own), ("n", "s", "big"))
+    codes = index.find(table(others))
+    for key, code in zip(others, codes, strict=True):
+        assert (code >= 0) == (key in own)
+        assert code < 0 or own[index.codes.tolist().index(code)] == key
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([1, 2**60 + 1]), pa.array(["é", "e\u0301"]), pa.array([True, False]),
+        pa.array([Decimal("1.10"), Decimal("1.1000000000000000001")], pa.decimal128(38, 19)),
+        pa.array([datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC)], pa.timestamp("us", "UTC")),
+        pa.array([date(2013, 1, 1), date(2013, 1, 2)]), pa.array([0.5, 0.25]), pa.array([b"\x00", b"\x00\x00"]),
+    ],
+    ids=lambda values: str(values.type),
+)  # fmt: skip
+def test_every_type_that_a_key_may_have(values: pa.Array, tmp_path: Path) -> None:
+    own = pa.table({"k": values.take(pa.array([0, 0]))})
+    index = KeyIndex(own, ["k"])
+    assert index.find(pa.table({"k": values})).tolist() == [0, -1]
+    nulls = pa.table({"k": pa.array([None, values[0].as_py()], values.type)})
+    assert KeyIndex(nulls, ["k"]).find(nulls).tolist()[0] == -1, "a null is equal to no other"
+    pq.write_table(pa.table({"k": values}), tmp_path / "other.parquet")
+    within = index.within(own.schema)
+    assert pq.read_table(tmp_path / "other.parquet", filters=within)["k"].to_pylist()[:1] == [values[0].as_py()]
+
+
+def test_the_job_counts_by_partition_and_writes_what_is_left(tmp_path: Path) -> None:
+    at = [datetime(2013, 1, day, tzinfo=UTC) for day in range(1, 10)]
+
+    def file(name: str, ids: list[int]) -> str:
+        rows = {"id": ids, "at": pa.array([at[id_] for id_ in ids], pa.timestamp("us", "UTC"))}
+        pq.write_table(pa.table(rows), tmp_path / name)
+        return str(tmp_path / name)
+
+    others = {"a": file("a", [1, 2, 3]), "b": file("b", [4, 5]), "c": file("c", [8])}
+    asked = KeysToCompare(file("new", [3, 4, 5, 6]), ["id"], "at", others, replace=True, max_failing_rows=2)
+    assert run(Job(fields_of(asked), tmp_path)) == ComparedKeys(
+        rows=3,
+        by_partition={"a": 1, "b": 2},
+        failing_rows="repeated-rows.json",
+        left={"a": "left-0.parquet"},
+        left_rows={"a": 2, "b": 0},
+        first={"a": "2013-01-02T00:00:00+00:00"},
+        last={"a": "2013-01-03T00:00:00+00:00"},
+    )
+    assert pq.read_table(tmp_path / "left-0.parquet")["id"].to_pylist() == [1, 2]

@@ -1,0 +1,34 @@
+"""The simulations of drift, small: what the documentation says of the alarm holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from calibration import drift
+from capstan_formats.sketches import NumericSketch
+
+SIZES = [(3_000, 300), (3_000, 3_000), (3_000, 50_000), (50_000, 300), (300_000, 300), (300_000, 50_000)]
+
+
+@pytest.mark.parametrize(("baseline_rows", "window_rows"), SIZES)
+def test_false_alarms_over_fifty_columns_stay_at_alpha(baseline_rows: int, window_rows: int) -> None:
+    windows = 60
+    rate = drift.false_alarms(np.random.default_rng(window_rows), baseline_rows, window_rows, windows)
+    assert len(drift.TABLE) == 50
+    assert rate.by_test <= binom.ppf(0.999, windows, 0.01)
+    assert rate.with_floors <= binom.ppf(0.999, windows, 0.01)
+
+
+def test_counts_between_quantiles_are_drawn_as_rows_would_be() -> None:
+    """Mean and spread of the window's cells, against sketches that are made of rows."""
+    random, rows = np.random.default_rng(5), []
+    for _ in range(400):
+        baseline = NumericSketch.build(random.exponential(size=100))
+        window = baseline.empty_like()
+        window.update(random.exponential(size=1_000))
+        rows.append(window.counts)
+    drawn = [drift.continuous(random, 100, 1_000)[1].counts for _ in range(400)]
+    np.testing.assert_allclose(np.mean(drawn, axis=0), np.mean(rows, axis=0), rtol=0.25, atol=2)
+    np.testing.assert_allclose(np.std(drawn, axis=0), np.std(rows, axis=0), rtol=0.25, atol=2)
