@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -85,6 +85,7 @@ class Ingester:
         self._partials: dict[tuple[int, int], Partial] = {}
         self._newest: int | None = None
         self._rows = self._unknown = 0
+        self._waiting = Counter[str]()
 
     def run(self, segment: Path, target: Path) -> ReadSegment:
         """Read the segment, write a line per known prediction."""
@@ -102,6 +103,7 @@ class Ingester:
                  "sketches": partial.to_json()}
                 for (start, version), partial in sorted(self._partials.items())
             ],
+            waiting=dict(self._waiting),
         )  # fmt: skip
 
     def _take(self, record: PredictionRecord) -> Iterator[list[object]]:
@@ -109,6 +111,9 @@ class Ingester:
         times, version = record.head.event_times, record.schema.version
         sane = (times >= MIN_US) & (times < MAX_US)  # an event time that can be a time at all
         chosen = np.flatnonzero(sane & self._predicted(record))
+        if record.schema.package not in self._given.packages:
+            self._waiting[record.schema.package] += len(chosen)
+            chosen = chosen[:0]
         self._rows += int(sane.sum())
         self._unknown += int(sane.sum()) - len(chosen)
         origin, length = self._given.origin_us, self._given.length_us
@@ -124,9 +129,9 @@ class Ingester:
             yield from self._lines(record, rows.tolist(), start)
 
     def _predicted(self, record: PredictionRecord) -> Bools:
-        """Which rows hold a prediction of a package that is known."""
+        """Which rows hold a prediction of a version."""
         schema, value = record.schema, record.columns.get(("outputs", MONITORED))
-        if value is None or not 0 < schema.version < 2**31 or schema.package not in self._given.packages:
+        if value is None or not 0 < schema.version < 2**31:
             return np.zeros(record.rows, dtype=np.bool_)
         numbers = value.numbers()
         if numbers is not None:
