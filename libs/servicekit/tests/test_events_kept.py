@@ -1,4 +1,4 @@
-"""Outbox and inbox below the bus: what was acknowledged is marked, what fails is set aside, and a letter is replayed."""
+"""Outbox and inbox below the bus: what was acknowledged is marked, what fails is set aside, letters are replayed."""
 
 from __future__ import annotations
 
