@@ -68,7 +68,7 @@ class SecuredRoute(APIRoute):
             try:
                 return await inner(StrictRequest(request.scope, request.receive))
             except HTTPException as error:
-                # FastAPI calls whatever happens while a body is read a 400; a body that is too large has its own status.
+                # FastAPI makes a 400 of whatever happens while a body is read; one that is too large is a 413.
                 if isinstance(error.__cause__, CapstanError):
                     raise error.__cause__ from None
                 raise

@@ -13,7 +13,7 @@ _MASK = "[redacted]"
 
 
 def redact_text(text: str) -> str:
-    """Mask bearer tokens, user:password (and :password, as Redis has it) in addresses and our own tokens inside a text."""
+    """Mask bearer tokens, our own tokens, and user:password in addresses (Redis: no user) inside of a text."""
     return _INLINE.sub(_MASK, text)
 
 
