@@ -131,6 +131,7 @@ def evaluate_booster(
     import pyarrow.parquet as pq
 
     from capstan_engines.family import load
+    from capstan_evaluation.calibration import calibration
     from capstan_evaluation.figures import figures
     from capstan_evaluation.items import ALL, ItemTable
     from capstan_evaluation.kinds import find
@@ -145,9 +146,10 @@ def evaluate_booster(
     columns = {n: table[n].to_pylist() if n in words else table[n].to_numpy() for n in preprocessor.inputs}
     scores = model.predict(preprocessor.transform(columns, table.num_rows))["prediction"]
     wanted = [find(name) for name in ("auc", "logloss", "brier")]
+    sample = binary.sample(table[label].to_numpy(), scores)
     judged = ItemTable.of(
         table["item_id"].to_pylist(),
-        binary.sample(table[label].to_numpy(), scores),
+        sample,
         metrics=wanted,
         slices={"carrier": columns["carrier"]},
     )
@@ -158,7 +160,7 @@ def evaluate_booster(
             by_slice.setdefault(name, {"rows": figure.rows})[metric.name] = figure.value
     overall = by_slice.pop(ALL)
     by_carrier = {name.removeprefix("carrier="): values for name, values in by_slice.items()}
-    for name, value in overall.items():
+    for name, value in {**overall, "calibration_error": calibration(sample).error}.items():
         if value is not None:
             metrics.log_metric(name, value)
     Path(slices.path).write_text(json.dumps({"overall": overall, "slices": {"carrier": by_carrier}}))

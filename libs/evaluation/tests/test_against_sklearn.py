@@ -20,7 +20,9 @@ from capstan_evaluation.tasks import binary, forecast, multiclass, regression
 Reference = Callable[[Any, Any], float]
 CLASSES = ("a", "b", "c", "d")
 
-scores = st.sampled_from([0.001, 0.1, 0.1000001, 0.3, 0.5, 0.7, 0.9, 0.999]) | st.floats(1e-6, 1 - 1e-6)
+scores = st.sampled_from(
+    [0.0, 1.0, 1e-300, 1e-16, 1 - 2**-53, 0.001, 0.1, 0.1000001, 0.3, 0.5, 0.7, 0.9, 0.999]
+) | st.floats(1e-6, 1 - 1e-6)
 binary_rows = st.lists(st.tuples(st.integers(0, 1), scores), min_size=1, max_size=60)
 value = st.floats(-1e6, 1e6, allow_nan=False, allow_subnormal=False)
 value_rows = st.lists(st.tuples(value, value), min_size=2, max_size=60)
@@ -62,6 +64,15 @@ def test_binary(name: str, rows: list[tuple[int, float]]) -> None:
         assert found == pytest.approx(BINARY[name](labels, said), abs=1e-12)
 
 
+def test_sure_and_wrong_costs_what_it_costs_in_scikit_learn() -> None:
+    labels, said = [0, 1, 1, 0], [1.0, 0.0, 1.0, 0.3]
+    found = find("logloss").value(binary.sample(labels, said))
+    assert found == pytest.approx(reference.log_loss(labels, said), abs=1e-12) and found is not None and found > 18
+    probabilities = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    found = find("logloss").value(multiclass.sample(["a", "a", "a"], probabilities, ["a", "b", "c"]))
+    assert found == pytest.approx(reference.log_loss([0, 0, 0], probabilities, labels=[0, 1, 2]), abs=1e-12)
+
+
 MULTICLASS: dict[str, Reference] = {
     "accuracy": lambda codes, said: reference.accuracy_score(codes, said.argmax(axis=1)),
     "logloss": lambda codes, said: reference.log_loss(codes, said, labels=range(len(CLASSES))),
@@ -71,10 +82,10 @@ MULTICLASS: dict[str, Reference] = {
 
 @pytest.mark.parametrize("name", MULTICLASS)
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), *[st.floats(0.01, 1)] * 4), min_size=1, max_size=40))
+@given(st.lists(st.tuples(st.integers(0, 3), *[st.just(0.0) | st.floats(0.01, 1)] * 4), min_size=1, max_size=40))
 def test_multiclass(name: str, rows: list[tuple[Any, ...]]) -> None:
     codes = [row[0] for row in rows]
-    weights = np.array([row[1:] for row in rows])
+    weights = np.array([row[1:] for row in rows]) + 1e-9 * np.array([not any(row[1:]) for row in rows])[:, None]
     said = weights / weights.sum(axis=1, keepdims=True)
     found = find(name).value(multiclass.sample([CLASSES[code] for code in codes], said, CLASSES))
     assert found == pytest.approx(MULTICLASS[name](codes, said), abs=1e-12)

@@ -53,7 +53,7 @@ def compose(kit: Kit, settings: Settings) -> Service:
             labels_router(ReceiveLabels(database, clock, outbox, work, tasks)),
         ),
         subscriptions=subscriptions(
-            FollowVersions(outbox), FollowRetrains(), OnDatasetCommitted(work, retrain), OnPredictionsLogged(work)
+            FollowVersions(outbox, work), FollowRetrains(), OnDatasetCommitted(work, retrain), OnPredictionsLogged(work)
         ),
         work=[
             IngestSegment(database, work, jobs, objects, close),

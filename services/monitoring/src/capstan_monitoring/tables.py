@@ -35,6 +35,8 @@ class MonitorRow(Base):
     newest: Mapped[datetime | None] = mapped_column(InstantColumn)
     declared: Mapped[datetime | None] = mapped_column(InstantColumn)
     alarm: Mapped[bool] = mapped_column(Boolean, default=False)
+    statements: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """How many times labels were received: the order in which they were said."""
 
 
 class PackageRow(Base):
@@ -61,6 +63,18 @@ class SegmentRow(Base):
     rows: Mapped[int] = mapped_column(Integer)
     unknown: Mapped[int] = mapped_column(Integer, default=0)
     problem: Mapped[str] = mapped_column(Text, default="")
+
+
+class WaitingRow(Base):
+    """Predictions of a segment whose package no event has told of yet: they are taken in when one does."""
+
+    __tablename__ = "waiting"
+
+    project: Mapped[str] = mapped_column(String(63), primary_key=True)
+    package: Mapped[str] = mapped_column(String(64), primary_key=True)
+    segment: Mapped[str] = mapped_column(String(64), primary_key=True)
+    loop: Mapped[str] = mapped_column(String(63), index=True)
+    rows: Mapped[int] = mapped_column(Integer)
 
 
 class PartialRow(Base):
@@ -126,6 +140,7 @@ class LabelRow(Base):
     """A true outcome by key, or by the hex of a prediction id; null when it is known that there will never be one.
 
     `rank` is the sequence number of the dataset version that said so: an older version never overwrites a newer one.
+    `said` is the number of the statement, by which the later one of a key and of a prediction id counts.
     """
 
     __tablename__ = "labels"
@@ -135,6 +150,7 @@ class LabelRow(Base):
     join_key: Mapped[str] = mapped_column(String(32), primary_key=True)
     value: Mapped[float | None] = mapped_column(Float)
     rank: Mapped[int] = mapped_column(Integer, default=0)
+    said: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
 
 class QualityRow(Base):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from capstan_contracts.events import (
@@ -19,6 +25,8 @@ from capstan_contracts.events import (
 )
 from capstan_contracts.ids import uuid7
 from capstan_contracts.work import State
+from capstan_formats.sketches import BaselineColumn, NumericSketch, Role
+from capstan_testkit.packages import build_package
 
 pytestmark = pytest.mark.integration
 DAY = timedelta(days=1)
@@ -71,6 +79,45 @@ async def test_the_report_says_what_the_verdict_says(driver: Any, made: Any, mak
     page = await driver.h.viewer.get(await driver.h.until(reported, timeout=50))
     assert "Dataset Drift is detected" in page.text
     assert "weather__temp" in page.text
+
+
+async def test_odd_columns_are_shown_with_the_reason_and_cost_nobody_the_report(
+    driver: Any, make_part: Any, day: Any, tmp_path: Path
+) -> None:
+    usual = np.random.default_rng(1).normal(size=600).tolist()
+    odd: dict[str, list[Any]] = {
+        "usual": usual, "constant": [1e16] * 600, "identity": [2**60 + number for number in range(600)],
+        "huge": [1e308, -1e308] * 300, "single": [None] * 599 + [1.0], "empty": [None] * 600, "tiny": [1e-310] * 600,
+    }  # fmt: skip
+    trained = {**odd, "infinite": [math.inf, 1.0] * 300, "prediction": [0.25] * 600}
+    baseline = {
+        name: BaselineColumn(Role.PREDICTION if name == "prediction" else Role.FEATURE, NumericSketch.build(values))
+        for name, values in trained.items()
+    }
+    built = build_package(tmp_path / "odd", [{"op": "numeric", "column": "usual"}], baseline=baseline)
+    numbers = {name: pa.array(values, pa.float64()) for name, values in trained.items() if name != "identity"}
+    table = pa.table({**numbers, "identity": pa.array(odd["identity"], pa.int64()), "label": [0] * 600})
+    pq.write_table(table, tmp_path / "odd.parquet")
+    await driver.apply(make_part())
+    await driver.promote(SimpleNamespace(package=built.path, training_set=tmp_path / "odd.parquet"))
+    one = day(driver.package, 0)
+    for number, row in enumerate(one.rows):
+        row["inputs"] = {name: values[number] for name, values in odd.items()} | {"infinite": usual[number]}
+        row["looked_up"] = {}
+    await driver.log(one)
+    await driver.seen(600)
+    await driver.advance(one.start + DAY)
+    await driver.judged(1)
+
+    async def reported() -> Any:
+        return (await driver.windows())[0] if (await driver.windows())[0]["report"] else None
+
+    window = await driver.h.until(reported, timeout=50)
+    page = (await driver.h.viewer.get(window["report"])).text
+    for name in ("constant", "identity", "huge", "empty", "infinite"):
+        assert f"<td>{name}</td>" in page and f"{name} (" in window["message"], window["message"]
+    assert "300 of its values are infinite in the training set" in page
+    assert "Dataset Drift" in page and "<td>usual</td>" not in page and "<td>single</td>" not in page
 
 
 async def test_shifted_data_waits_for_labels_and_then_asks_for_a_retrain(

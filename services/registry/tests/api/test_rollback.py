@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from capstan_registry.actions.crown_champion import CrownChampion
 from capstan_registry.actions.project_alias import QueueProjection
 from capstan_registry.domain.ledger import APPROVED
 from capstan_registry.tables import VersionRow
+from capstan_servicekit.clock import Clock, ManualClock
 from capstan_testkit.harness import Harness
 
 BASE = "/v1/projects/default"
@@ -22,10 +24,10 @@ MODEL = f"{BASE}/models/delay"
 WHY = {"reason": "answers 500 for every JFK flight"}
 
 
-async def crowned(h: Harness, version: int) -> None:
+async def crowned(h: Harness, version: int, clock: Clock | None = None) -> None:
     """A version that has become champion, with what its promotion writes."""
     kit = h.kit
-    ledger, crown = AppendToLedger(kit.clock), CrownChampion(kit.outbox, QueueProjection(kit.work))
+    ledger, crown = AppendToLedger(clock or kit.clock), CrownChampion(kit.outbox, QueueProjection(kit.work))
     async with kit.database.write() as session:
         row = VersionRow(
             project="default", model="delay", version=version, package=f"{version:064x}", run=uuid7(), holdout=None,
@@ -128,3 +130,20 @@ async def test_the_first_champion_has_nothing_to_go_back_to(h: Harness) -> None:
     assert (
         refused.status_code == 409 and "No version of 'delay' was champion before version 1" in refused.json()["detail"]
     )
+
+
+@pytest.mark.both_databases
+async def test_who_was_champion_follows_the_ledger_when_the_clock_was_set_back(h: Harness) -> None:
+    """Version 2 is promoted at 04:00 of a clock that is ahead; it is set back, and version 3 follows at 03:30."""
+    night = datetime(2026, 3, 1, tzinfo=UTC)
+    for version, hour in ((1, 3.0), (2, 4.0), (3, 3.5), (4, 5.0)):
+        await crowned(h, version, ManualClock(night + timedelta(hours=hour)))
+    found = {}
+    for hour in (3.0, 3.25, 3.5, 3.75, 4.0, 4.5, 5.0, 6.0):
+        then = await champion(h, at=(night + timedelta(hours=hour)).isoformat())
+        found[hour] = (then["version"], then["since"][11:16], then["until"] and then["until"][11:16])
+    third = (3, "03:30", "05:00")
+    assert found == {
+        3.0: (1, "03:00", "03:30"), 3.25: (1, "03:00", "03:30"), 3.5: third, 3.75: third, 4.0: third, 4.5: third,
+        5.0: (4, "05:00", None), 6.0: (4, "05:00", None),
+    }  # fmt: skip

@@ -31,6 +31,9 @@ class Monitor(Lenient):
     predictions: int = 0
     labelled: int = 0
     unlabelled: int = 0
+    waiting: int = Field(
+        default=0, description="predictions of packages that no event has told of yet; taken in when one does"
+    )
 
 
 class WatermarkRequest(Wire):

@@ -9,7 +9,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
+from capstan_servicekit.errors import CapstanError
 from capstan_servicekit.security.auth import Public, Requires, Ticket
 
 
@@ -33,7 +35,9 @@ class StrictRequest(Request):
             body = await self.body()
             try:
                 self._json = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_unique)
-            except (UnicodeDecodeError, RecursionError) as error:
+            except json.JSONDecodeError:
+                raise
+            except (ValueError, RecursionError) as error:  # no UTF-8, or an integer of more than 4300 digits
                 raise json.JSONDecodeError(f"not JSON: {type(error).__name__}", "", 0) from error
         return self._json
 
@@ -61,7 +65,13 @@ class SecuredRoute(APIRoute):
                 declared(request)
             elif isinstance(declared, Ticket):
                 await declared(request)
-            return await inner(StrictRequest(request.scope, request.receive))
+            try:
+                return await inner(StrictRequest(request.scope, request.receive))
+            except HTTPException as error:
+                # FastAPI makes a 400 of whatever happens while a body is read; one that is too large is a 413.
+                if isinstance(error.__cause__, CapstanError):
+                    raise error.__cause__ from None
+                raise
 
         return handler
 

@@ -18,7 +18,7 @@ from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.window import WindowState
 from capstan_monitoring.domain.windows import Grid
 from capstan_monitoring.domain.work import SegmentToIngest, WindowToMeasure
-from capstan_monitoring.tables import MonitorRow, PackageRow, PartialRow, SegmentRow, WindowRow, monitor_row
+from capstan_monitoring.tables import MonitorRow, PackageRow, PartialRow, SegmentRow, WaitingRow, WindowRow, monitor_row
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
@@ -46,7 +46,7 @@ class IngestSegment(Work[SegmentToIngest]):
         loop, digest = item.payload.loop, item.payload.segment
         async with self._database.read() as session:
             monitor = await monitor_row(session, item.project, loop)
-            packages = await self._packages(session, item.project, loop)
+            packages = await self._packages(session, item.project, loop, item.payload.package)
         part = MonitorPart.from_json(monitor.part)
         segment = await self._objects.local_path(item.project, digest)
         async with self._jobs.scratch() as folder:
@@ -60,7 +60,9 @@ class IngestSegment(Work[SegmentToIngest]):
             )
             read = await self._jobs.call(READ_SEGMENT, given, scratch=folder)
             async with lease.finish() as session:
-                if await session.get(SegmentRow, (item.project, digest)) is None:
+                if item.payload.package:
+                    await self._apply_waiting(session, item, part, read, folder / "scored.jsonl")
+                elif await session.get(SegmentRow, (item.project, digest)) is None:
                     await self._apply(session, item, part, read, folder / "scored.jsonl")
 
     async def failed(self, session: WriteSession, item: WorkItem[SegmentToIngest], problem: Problem) -> None:
@@ -80,11 +82,10 @@ class IngestSegment(Work[SegmentToIngest]):
         monitor = await monitor_row(session, item.project, item.payload.loop)
         await self._close(session, monitor)
 
-    async def _packages(self, session: ReadSession, project: str, loop: str) -> dict[str, str]:
-        """Files of the packages that the loop's runs made."""
-        known = await session.scalars(
-            select(PackageRow.package).where(PackageRow.project == project, PackageRow.loop == loop)
-        )
+    async def _packages(self, session: ReadSession, project: str, loop: str, package: str) -> dict[str, str]:
+        """Files of the packages that the loop's runs made, or of one of them."""
+        query = select(PackageRow.package).where(PackageRow.project == project, PackageRow.loop == loop)
+        known = await session.scalars(query.where(PackageRow.package == package) if package else query)
         return {
             digest: str(await self._objects.local_path(project, digest))
             for digest in known.all()
@@ -104,7 +105,31 @@ class IngestSegment(Work[SegmentToIngest]):
         session.add(
             SegmentRow(project=project, digest=digest, loop=loop, rows=read.rows, unknown=read.unknown, problem="")
         )
+        for package, rows in read.waiting.items():
+            session.add(WaitingRow(project=project, package=package, segment=digest, loop=loop, rows=rows))
+            if await session.get(PackageRow, (project, package)) is not None:  # its event came while the job ran
+                await self._work.add(session, SegmentToIngest(loop, digest, package, "meanwhile"), project=project)
         await self._add(session, monitor, part, digest, read, scored)
+        await self._close(session, monitor)
+
+    async def _apply_waiting(
+        self,
+        session: WriteSession,
+        item: WorkItem[SegmentToIngest],
+        part: MonitorPart,
+        read: ReadSegment,
+        scored: Path,
+    ) -> None:
+        """Rows whose package has become known, if it can be read by now."""
+        project, payload = item.project, item.payload
+        waiting = await session.get(WaitingRow, (project, payload.package, payload.segment))
+        if waiting is None or payload.package in read.waiting:
+            return
+        segment = await session.get_one(SegmentRow, (project, payload.segment))
+        segment.unknown -= waiting.rows
+        await session.delete(waiting)
+        monitor = await monitor_row(session, project, payload.loop)
+        await self._add(session, monitor, part, payload.segment, read, scored)
         await self._close(session, monitor)
 
     async def _add(
@@ -128,6 +153,8 @@ async def _add_partial(
 ) -> None:
     start, version, rows = instant(partial["window_us"]), partial["version"], partial["rows"]
     project, loop, package = monitor.project, monitor.loop, partial["package"]
+    if await session.get(PartialRow, (project, digest, start, version)) is not None:
+        return  # another package said to be the same version, and was there first
     session.add(
         PartialRow(
             project=project, segment=digest, window_start=start, version=version, loop=loop, package=package,

@@ -9,7 +9,7 @@ from capstan_contracts.events import LabelsReceived
 from capstan_contracts.ids import Urn
 from capstan_contracts.rest.ingestion import Manifest
 from capstan_monitoring.actions.know_task import KnowTask
-from capstan_monitoring.actions.write_rows import Window, chunks, write_labels
+from capstan_monitoring.actions.write_rows import Window, chunks, next_statement, write_labels
 from capstan_monitoring.domain.jobs import LabelsToRead, ReadLabels
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.work import LabelsToJoin, WindowToMeasure
@@ -76,9 +76,10 @@ class JoinLabels(Work[LabelsToJoin]):
     ) -> None:
         project, loop, version = item.project, item.payload.loop, item.payload.version
         joined, windows = 0, set[Window]()
+        said = await next_statement(session, project, loop)
         for lines in chunks(path):
             labels = [(key, value) for key, value in lines]
-            count, touched = await write_labels(session, project, loop, labels, rank)
+            count, touched = await write_labels(session, project, loop, labels, rank, said)
             joined, windows = joined + count, windows | touched
         for start, model_version in sorted(windows):
             measure = WindowToMeasure(loop, start, model_version, cause=version)

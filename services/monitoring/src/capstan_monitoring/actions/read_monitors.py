@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.monitoring import Monitor, QualityWindow, Retrain, Window
 from capstan_monitoring.domain.windows import report_path, watermark
-from capstan_monitoring.tables import MonitorRow, QualityRow, RetrainRow, ScoredRow, WindowRow, monitor_row
+from capstan_monitoring.tables import MonitorRow, QualityRow, RetrainRow, ScoredRow, WaitingRow, WindowRow, monitor_row
 from capstan_servicekit.db.session import Database, ReadSession
 from capstan_servicekit.errors import NotFound
 from capstan_servicekit.objects.port import ObjectStore
@@ -96,10 +96,14 @@ class ReadMonitors:
             .group_by(ScoredRow.state)
         )
         counts: dict[str, int] = {state: count for state, count in counted}
+        waiting = await session.scalar(
+            select(func.sum(WaitingRow.rows)).where(WaitingRow.project == row.project, WaitingRow.loop == row.loop)
+        )
         return Monitor(
             loop=row.loop, model_version=row.model_version,
             watermark=watermark(row.newest, row.declared, self._lateness), alarm=row.alarm,
             predictions=sum(counts.values()), labelled=counts.get("labelled", 0), unlabelled=counts.get("never", 0),
+            waiting=int(waiting or 0),
         )  # fmt: skip
 
 

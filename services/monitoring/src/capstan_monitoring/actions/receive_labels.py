@@ -11,7 +11,7 @@ from capstan_contracts.events import LabelsReceived
 from capstan_contracts.ids import Urn, uuid7
 from capstan_contracts.rest.monitoring import Label, LabelsRequest, LabelsResult
 from capstan_monitoring.actions.know_task import KnowTask
-from capstan_monitoring.actions.write_rows import CHUNK, Window, write_labels
+from capstan_monitoring.actions.write_rows import CHUNK, Window, next_statement, write_labels
 from capstan_monitoring.domain.join import key_of, prediction_key
 from capstan_monitoring.domain.labels import LabelRule
 from capstan_monitoring.domain.part import MonitorPart
@@ -60,16 +60,17 @@ class ReceiveLabels:
         self, session: WriteSession, project: str, loop: str, by_key: dict[str, float], by_id: dict[str, float]
     ) -> tuple[int, set[Window]]:
         joined, windows = 0, set[Window]()
+        said = await next_statement(session, project, loop)
         pairs = list(by_key.items())
         for start in range(0, len(pairs), CHUNK):
-            count, touched = await write_labels(session, project, loop, list(pairs[start : start + CHUNK]), None)
+            count, touched = await write_labels(session, project, loop, list(pairs[start : start + CHUNK]), None, said)
             joined, windows = joined + count, windows | touched
         ids = list(by_id.items())
         for start in range(0, len(ids), CHUNK):
             part = dict(ids[start : start + CHUNK])
             # Kept under the id as well, for a prediction whose segment has not come yet.
             kept = [(prediction_key(identity), value) for identity, value in part.items()]
-            await write_labels(session, project, loop, list(kept), None)
+            await write_labels(session, project, loop, list(kept), None, said)
             count, touched = await _by_id(session, project, loop, part)
             joined, windows = joined + count, windows | touched
         return joined, windows

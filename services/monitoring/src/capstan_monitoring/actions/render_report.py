@@ -49,7 +49,8 @@ class RenderReport(Work[WindowToReport]):
             window = await window_of(session, item.project, item.payload)
             window.report = digest
             if rendered.left_out:
-                _note(window, f"not in the report: {', '.join(rendered.left_out)}")
+                reasons = ", ".join(f"{name} ({reason})" for name, reason in rendered.left_out.items())
+                _note(window, f"not drawn in the report: {reasons}")
             if rendered.shown_as_psi:
                 no = " and no ".join(rendered.shown_as_psi)
                 _note(window, f"the report shows PSI, since Evidently has no {no}")

@@ -87,13 +87,13 @@ class ReportToRender:
 
 @dataclass(frozen=True)
 class RenderedReport:
-    """`report.html` lies in scratch. Columns are left out that are empty or unknown on a side.
+    """`report.html` lies in scratch. `left_out` has the columns that it cannot draw: it shows them with the reason.
 
     `shown_as_psi`: statistics of the loop that Evidently does not have, for which the page shows PSI.
     """
 
     shown: list[str]
-    left_out: list[str]
+    left_out: dict[str, str]
     shown_as_psi: list[str]
 
 
@@ -122,7 +122,9 @@ class PartialSketches(TypedDict):
 
 @dataclass(frozen=True)
 class ReadSegment:
-    """Rows, those of unknown packages among them, and the newest event time that closes windows.
+    """Rows, those that are in no window among them, and the newest event time that closes windows.
+
+    `waiting` counts the predictions of packages that are not known, by package: they are among the unknown, too.
 
     `scored.jsonl` in scratch gets [prediction id, window start, version, join key, value, outputs] per row: the
     monitored output's value where it is a number, and all outputs where they are more than that number.
@@ -132,6 +134,7 @@ class ReadSegment:
     unknown: int
     newest_us: int | None
     partials: list[PartialSketches]
+    waiting: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -166,10 +169,16 @@ class MeasuredColumn(MeasuredStatistic):
 
 @dataclass(frozen=True)
 class MeasuredDrift:
-    """`absent`: columns that the log does not hold, or whose values the statistic cannot compare."""
+    """Figures, and columns that could not be judged.
+
+    `absent`: the log does not hold them, or the statistic cannot compare their values. `shared`: looked up from so few
+    rows of their view that the window is worth no more rows than these, under `least`.
+    """
 
     statistics: list[MeasuredColumn]
     absent: list[str]
+    shared: dict[str, int]
+    least: int
 
 
 @dataclass(frozen=True)

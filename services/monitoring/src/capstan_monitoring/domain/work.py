@@ -9,16 +9,21 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class SegmentToIngest:
-    """A segment of the prediction log, by its digest."""
+    """A segment of the prediction log, by its digest.
+
+    With `package` only its rows that waited for that package are taken in; `cause` is what told of the package.
+    """
 
     KIND: ClassVar[str] = "ingest"
     loop: str
     segment: str
+    package: str = ""
+    cause: str = ""
 
     @property
     def key(self) -> str:
-        """Once per loop and segment."""
-        return f"{self.loop}:{self.segment}"
+        """Once per loop and segment, and again for each package and cause."""
+        return ":".join(part for part in (self.loop, self.segment, self.package, self.cause) if part)
 
 
 @dataclass(frozen=True)

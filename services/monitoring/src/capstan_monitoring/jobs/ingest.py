@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -16,10 +16,11 @@ import numpy.typing as npt
 from capstan_formats.instants import DAY_US, MAX_US, MIN_US
 from capstan_formats.record_columns import Column, Values
 from capstan_formats.segments import PredictionRecord, SegmentError, read_segment
-from capstan_formats.sketches import Baseline, NumericSketch
+from capstan_formats.sketches import Baseline, ClusterSketch, NumericSketch
 from capstan_monitoring.domain.jobs import ReadSegment, SegmentToRead
 from capstan_monitoring.domain.join import key_of
 from capstan_monitoring.jobs.baselines import MONITORED, ColumnReader, baseline_of, count, number
+from capstan_monitoring.jobs.lookups import CLUSTERS, Views, count_clusters, views_of
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 BUFFERED = 4096
@@ -34,6 +35,8 @@ class Partial:
     package: str
     window: Baseline
     reader: ColumnReader
+    views: Views
+    clusters: dict[str, ClusterSketch] = field(default_factory=dict)
     rows: int = 0
     waiting: int = 0
     buffer: dict[str, list[Values]] = field(default_factory=lambda: defaultdict(list))
@@ -44,10 +47,16 @@ class Partial:
             column = self.reader.column(record, name)
             if column is not None:
                 self.buffer[name].append(_cells(column, rows, numeric=isinstance(self.window[name], NumericSketch)))
+        count_clusters(self.clusters, self.views, record, rows)
         self.rows += len(rows)
         self.waiting += len(rows)
         if self.waiting >= BUFFERED:
             self.flush()
+
+    def to_json(self) -> dict[str, object]:
+        """The sketches of the columns, and how rows share the rows of each view."""
+        clusters = {view: sketch.to_json() for view, sketch in self.clusters.items()}
+        return {**self.window.to_json(), CLUSTERS: clusters}
 
     def flush(self) -> None:
         """Count what is buffered."""
@@ -76,6 +85,7 @@ class Ingester:
         self._partials: dict[tuple[int, int], Partial] = {}
         self._newest: int | None = None
         self._rows = self._unknown = 0
+        self._waiting = Counter[str]()
 
     def run(self, segment: Path, target: Path) -> ReadSegment:
         """Read the segment, write a line per known prediction."""
@@ -90,9 +100,10 @@ class Ingester:
             newest_us=self._newest,
             partials=[
                 {"window_us": start, "version": version, "package": partial.package, "rows": partial.rows,
-                 "sketches": partial.window.to_json()}
+                 "sketches": partial.to_json()}
                 for (start, version), partial in sorted(self._partials.items())
             ],
+            waiting=dict(self._waiting),
         )  # fmt: skip
 
     def _take(self, record: PredictionRecord) -> Iterator[list[object]]:
@@ -100,6 +111,9 @@ class Ingester:
         times, version = record.head.event_times, record.schema.version
         sane = (times >= MIN_US) & (times < MAX_US)  # an event time that can be a time at all
         chosen = np.flatnonzero(sane & self._predicted(record))
+        if record.schema.package not in self._given.packages:
+            self._waiting[record.schema.package] += len(chosen)
+            chosen = chosen[:0]
         self._rows += int(sane.sum())
         self._unknown += int(sane.sum()) - len(chosen)
         origin, length = self._given.origin_us, self._given.length_us
@@ -115,9 +129,9 @@ class Ingester:
             yield from self._lines(record, rows.tolist(), start)
 
     def _predicted(self, record: PredictionRecord) -> Bools:
-        """Which rows hold a prediction of a package that is known."""
+        """Which rows hold a prediction of a version."""
         schema, value = record.schema, record.columns.get(("outputs", MONITORED))
-        if value is None or not 0 < schema.version < 2**31 or schema.package not in self._given.packages:
+        if value is None or not 0 < schema.version < 2**31:
             return np.zeros(record.rows, dtype=np.bool_)
         numbers = value.numbers()
         if numbers is not None:
@@ -150,7 +164,8 @@ class Ingester:
         partial = self._partials.get((start, version))
         if partial is None:
             baseline = baseline_of(self._given.packages[package])
-            partial = Partial(package, baseline.empty_window(), ColumnReader(baseline))
+            views = views_of(self._given.packages[package])
+            partial = Partial(package, baseline.empty_window(), ColumnReader(baseline), views)
             self._partials[(start, version)] = partial
         return partial if partial.package == package else None
 

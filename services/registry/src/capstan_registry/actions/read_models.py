@@ -61,7 +61,11 @@ class ReadModels:
         return _version(row, champions.get(model))
 
     async def champion(self, project: str, model: str, at: datetime | None) -> Champion:
-        """Which version was production at a time (now when not given), and why: read from the ledger alone."""
+        """Which version was production at a time (now when not given), and why: read from the ledger alone.
+
+        The order is the ledger's, and not that of its clock, which may have been set back in between: of the decisions
+        that were made by then, the last one counts, and it counted until the first one after it in the ledger.
+        """
         crowned = (LedgerRow.project == project, LedgerRow.model == model, LedgerRow.decision.in_(CROWNED))
         async with self._database.read() as session:
             rows = (await session.scalars(select(LedgerRow).where(*crowned).order_by(LedgerRow.sequence))).all()
@@ -70,12 +74,13 @@ class ReadModels:
             when = f" at {at.isoformat()}" if at else ""
             raise NotFound(f"model {model!r} had no champion{when} in project {project!r}", hint=HINT)
         row = reached[-1]
+        later = [one.at for one in rows if one.sequence > row.sequence]
         return Champion(
             model=model,
             version=row.version,
             package=row.package,
             since=row.at,
-            until=rows[len(reached)].at if len(reached) < len(rows) else None,
+            until=min(later, default=None),
             ledger_sequence=row.sequence,
             gates=json.loads(row.gates),
         )
