@@ -70,9 +70,7 @@ async def test_each_gets_its_own_answer_in_whatever_order_they_come(plane: DataP
 @pytest.mark.parametrize(
     ("code", "error"), [("invalid-data", InvalidData), ("not-ready", NotReady), ("anything-else", Upstream)]
 )
-async def test_a_refusal_keeps_its_sentence(
-    plane: DataPlane, pipe: Pipe, code: str, error: type[CapstanError]
-) -> None:
+async def test_a_refusal_keeps_its_sentence(plane: DataPlane, pipe: Pipe, code: str, error: type[CapstanError]) -> None:
     (task,) = await asking(plane, "load")
     plane._hear({"id": pipe.said[0]["id"], "error": {"code": code, "detail": "the package has no model"}})
     with pytest.raises(error, match="the package has no model") as refused:

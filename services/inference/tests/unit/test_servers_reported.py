@@ -245,7 +245,14 @@ async def test_a_deployment_that_serves_with_too_few_servers_is_told_once_and_wh
         for name, state in (("m", "serving"), ("new", "loading")):
             session.add(
                 DeploymentRow(
-                    project="p", name=name, loop=name, model=name, generation=1, config={}, state=state, revision=1,
+                    project="p",
+                    name=name,
+                    loop=name,
+                    model=name,
+                    generation=1,
+                    config={},
+                    state=state,
+                    revision=1,
                     message="",
                 )  # fmt: skip
             )
