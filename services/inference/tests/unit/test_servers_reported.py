@@ -129,7 +129,7 @@ async def flushing(control: Control, deployment: str | None = None) -> asyncio.T
     """A flush whose orders have been given."""
     before = {server: row.flush_wanted for server, row in (await control.rows()).items()}
     task = asyncio.create_task(control.flush("p", deployment))
-    while {server: row.flush_wanted for server, row in (await control.rows()).items()} == before:
+    while {server: row.flush_wanted for server, row in (await control.rows()).items()} == before:  # noqa: ASYNC110
         await asyncio.sleep(0)
     return task
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from capstan_contracts.loop import LoopPart
-from capstan_formats.segments import SegmentWriter
+from capstan_formats.segments import SegmentWriter, find_prediction
 from capstan_inference.actions.ports import Placement
 from capstan_inference.adapters import placements
 from capstan_inference.adapters import spool as module
@@ -100,7 +100,7 @@ async def test_a_prediction_is_found_open_or_closed_and_only_in_its_project(tmp_
     for prediction, file in ((closed, "1.seg"), (open_, "2.open")):
         found = await spool.find("default", prediction)
         assert found is not None and (found.segment, found.row) == (file, 0)
-        for project in ("elsewhere", "..", "default/m", "default\n", ""):
+        for project in ("elsewhere", "..", "./default", "default/../default", "default\n", ""):
             assert await spool.find(project, prediction) is None
 
 
@@ -108,7 +108,7 @@ async def test_a_file_that_is_renamed_while_it_is_looked_for_is_looked_for_again
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (wanted,) = segment(tmp_path, "1.open", [0])
-    original, file = module.find_prediction, tmp_path / "default/m/1.open"
+    original, file = find_prediction, tmp_path / "default/m/1.open"
 
     def sealed_meanwhile(path: Path, prediction: str) -> Any:
         if file.exists():
