@@ -47,8 +47,8 @@ class NoDatasets:
     async def manifest(self, project: str, dataset: str, version: str) -> Manifest:
         assert self.sequence is not None, "an overtaken materialization asks for nothing"
         return Manifest(
-            dataset=dataset, version=version, sequence=self.sequence, keys=["id"], event_time="at", columns={}, files=[],
-            rows=0, dvc_md5="", created_at=START,
+            dataset=dataset, version=version, sequence=self.sequence, keys=["id"], event_time="at", columns={},
+            files=[], rows=0, dvc_md5="", created_at=START,
         )  # fmt: skip
 
 
