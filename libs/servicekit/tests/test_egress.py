@@ -7,12 +7,25 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 
 from capstan_servicekit.errors import CapstanError, EgressRefused, TooLarge, Upstream
 from capstan_servicekit.security.egress import Egress
 
 HERE = frozenset({"127.0.0.1"})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is broken: no test connects to another machine."""
+    original = httpx.AsyncHTTPTransport.handle_async_request
+
+    async def here(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        assert request.url.host == "127.0.0.1", f"{request.url.host} would have been connected to"
+        return await original(transport, request)
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", here)
 
 
 @asynccontextmanager

@@ -144,8 +144,9 @@ def test_an_error_is_the_same_to_who_asked_the_one_who_was_asked(kind: type[Caps
 
 
 def test_a_code_of_a_newer_release_is_that_of_its_status() -> None:
-    statuses = (401, 409, 429, 503, 504)
-    found = [from_problem(Problem(status=status, title="Slow down", code="too-fast")) for status in statuses]
+    found = [
+        from_problem(Problem(status=status, title="Slow down", code="too-fast")) for status in (401, 409, 429, 503, 504)
+    ]
     assert [type(error) for error in found] == [Unauthenticated, Conflict, errors.BadRequest, NotReady, Upstream]
     assert found[2].problem_code is Code.BAD_REQUEST and found[2].detail == "Slow down"
 

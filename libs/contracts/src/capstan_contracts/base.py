@@ -30,8 +30,15 @@ class Lenient(Wire):
 
 
 class Spec(Wire):
-    """Base of what users write in YAML: camelCase there, and by the field's own name as well."""
+    """Base of what users write in YAML: camelCase there, and by the field's own name as well.
+
+    Numbers are finite: YAML has `.inf` and `.nan`, JSON has not, and a bound that became null would bind nothing.
+    """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, alias_generator=AliasGenerator(alias=to_camel)
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        allow_inf_nan=False,
+        alias_generator=AliasGenerator(alias=to_camel),
     )

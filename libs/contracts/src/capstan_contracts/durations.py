@@ -10,21 +10,22 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_LONGEST_US = 999_999_999 * 86_400 * 1_000_000
+_LONGEST_US = timedelta.max // timedelta(microseconds=1)
 
 
-def _parse_duration(value: Any) -> Any:
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
-        if match is None:
-            raise ValueError(f"not a duration: {value!r} (write 90s, 15m, 3h or 30d)")
-        us = Decimal(match[1]) * _UNITS[match[2]] * 1_000_000
-        if us != us.to_integral_value():
-            raise ValueError(f"not a duration: {value!r:.40} (microseconds are the smallest part)")
-        if us > _LONGEST_US:
-            raise ValueError(f"not a duration: {value!r:.40} (at most 999999999d)")
-        return timedelta(microseconds=int(us))
-    return value
+def _parse_duration(value: Any) -> timedelta:
+    if isinstance(value, timedelta) and value >= timedelta():
+        return value
+    # A number has no unit: `window: 30` would be half a minute.
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd])", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"not a duration: {value!r:.40} (write 90s, 15m, 3h or 30d)")
+    us = Decimal(match[1]) * _UNITS[match[2]] * 1_000_000
+    if us != us.to_integral_value():
+        raise ValueError(f"not a duration: {value!r:.40} (microseconds are the smallest part)")
+    if us > _LONGEST_US:
+        raise ValueError(f"not a duration: {value!r:.40} (at most 999999999d)")
+    return timedelta(microseconds=int(us))
 
 
 def _print_duration(value: timedelta) -> str:

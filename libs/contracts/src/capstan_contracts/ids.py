@@ -38,8 +38,8 @@ Kind = Literal[
 
 
 def uuid7(at: datetime | None = None) -> str:
-    """A new UUIDv7 of wall time `at` (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits."""
-    millis = time.time_ns() // 1_000_000 if at is None else int(at.timestamp() * 1000)
+    """A new UUIDv7 (RFC 9562, 5.7) of wall time `at`, which has a zone: 48 bits of milliseconds, then random bits."""
+    millis = time.time_ns() // 1_000_000 if at is None else (at - _EPOCH) // timedelta(milliseconds=1)
     random = secrets.randbits(74)
     value = (millis & ((1 << 48) - 1)) << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & ((1 << 62) - 1)
     return str(UUID(int=value))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from capstan_contracts.loop import LoopPart, ViewSpec
 from capstan_feature_store.domain.definitions import breaches
 from capstan_feature_store.domain.derived import HOUR_US, floor_hour, source_column
-from capstan_feature_store.domain.entities import BadEntities, key_value, read_columns
+from capstan_feature_store.domain.entities import BadEntities, from_us, key_value, read_columns, to_us
 from capstan_feature_store.domain.sql_text import normalise
-from capstan_feature_store.domain.versions import training_set_id, view_version
+from capstan_feature_store.domain.versions import digest_of, training_set_id, view_version
 
 
 @pytest.mark.parametrize(
@@ -136,3 +139,43 @@ def test_bad_entities_name_every_place(world: Any) -> None:
         service, {"carrier": [None], "tailnum": ["N"], "departs": ["2013-01-01T05:59:59+01:00"]}, max_rows=5
     )
     assert (rows, columns["departs_hour"]) == (1, [1_357_012_800_000_000])
+
+
+@given(st.text(st.sampled_from("'\"$-/*;\n eEa0_"), max_size=24))
+def test_the_normal_form_of_any_text_is_its_own(text: str) -> None:
+    normal = normalise(text)
+    assert normalise(normal) == normal and not normal.endswith(";")
+
+
+_JSON = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.datetimes().map(datetime.isoformat),
+    st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat), st.lists(st.none(), max_size=2),
+    st.sampled_from([10**400, -(10**400), 1 << 63, -(1 << 63), "0001-01-01T00:00:00+23:59"]),
+)  # fmt: skip
+
+
+@given(_JSON, st.sampled_from(["string", "int64", "float64", "bool", "timestamp"]))
+def test_any_json_value_fits_its_type_or_is_refused_by_its_rule(value: Any, dtype: str) -> None:
+    kinds = {"string": str, "int64": int, "float64": (int, float), "bool": bool, "timestamp": int}
+    try:
+        read = key_value(value, dtype)
+    except ValueError as error:
+        assert ", not " in str(error) and len(str(error)) < 130
+    else:
+        assert read is None or isinstance(read, kinds[dtype])  # type: ignore[arg-type]
+        assert (dtype == "timestamp") or read is value
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_an_instant_is_the_same_after_microseconds(instant: datetime) -> None:
+    micros = to_us(instant)
+    assert from_us(micros) == instant and key_value(instant.isoformat(), "timestamp") == micros
+    assert 0 <= micros - floor_hour(micros) < HOUR_US and floor_hour(micros) % HOUR_US == 0
+
+
+def test_a_digest_is_of_what_is_said_and_not_of_how() -> None:
+    assert digest_of({"a": 1, "b": [1, 2]}) == digest_of({"b": [1, 2], "a": 1})
+    said = [{"a": [1, 2]}, {"a": [2, 1]}, {"a": 1}, {"a": 1.5}, {"a": "1"}, {"a": None}, {"a": "é"}, {}]
+    assert len({digest_of(one) for one in said}) == len(said)
+    with pytest.raises(ValueError, match="JSON"):
+        digest_of({"a": float("nan")})

@@ -55,7 +55,10 @@ def _fits(value: Any, dtype: str) -> bool:
         return False
     if dtype == "int64":
         return isinstance(value, int) and value in _INT64
-    return isinstance(value, int | float) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # an integer beyond every double
+        return False
 
 
 _RULES: Final = {

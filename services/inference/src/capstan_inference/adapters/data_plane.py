@@ -66,15 +66,17 @@ class DataPlane:
 
     async def ask(self, command: dict[str, Any], patience_s: float = REPLY_S) -> dict[str, Any]:
         """The answer to a command, once the process is ready. NotReady; InvalidData where a package is refused."""
+        number = next(self._numbers)
         try:
             async with asyncio.timeout(patience_s):
                 await self.ready.wait()
-                number = next(self._numbers)
                 reply = self._replies[number] = asyncio.get_running_loop().create_future()
                 await self._say({"id": number, **command})
                 message = await reply
         except (TimeoutError, ConnectionError) as error:
             raise NotReady("the model server does not answer", hint="Try again in a few seconds.") from error
+        finally:
+            self._replies.pop(number, None)  # whoever gives up waiting leaves nothing behind
         if "error" in message:
             raise _error(message["error"])
         answer: dict[str, Any] = message["ok"]
