@@ -80,6 +80,24 @@ def test_wasserstein_agrees_with_scipy(shift: float, off: float) -> None:
     assert wasserstein(baseline, window_of(baseline, other)) == pytest.approx(expected, rel=off, abs=0.03)
 
 
+@pytest.mark.parametrize(
+    ("shape", "bins", "over"),
+    [
+        ("normal", 10, 0.33), ("normal", 20, 0.21), ("normal", 50, 0.13),
+        ("exponential", 10, 0.98), ("exponential", 20, 0.55), ("exponential", 50, 0.19), ("random", 10, 0.03),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("shift", [0.25, 0.5, 1.0, 2.0])
+def test_wasserstein_overstates_by_no_more_than_it_says(shape: str, bins: int, over: float, shift: float) -> None:
+    """What the docstring says, and three points for chance; never less than the distance itself."""
+    draw = getattr(np.random.default_rng(5), shape)
+    before, now = draw(size=20_000), draw(size=20_000)
+    now += shift * before.std()
+    baseline = NumericSketch.build(before, bins=bins)
+    found = wasserstein(baseline, window_of(baseline, now)) * before.std() / stats.wasserstein_distance(before, now)
+    assert -0.03 <= found - 1 <= over
+
+
 def test_wasserstein_of_atoms() -> None:
     baseline = NumericSketch.build([0] * 80 + [1] * 20)
     window = window_of(baseline, [0] * 50 + [1] * 50)

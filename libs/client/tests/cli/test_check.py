@@ -149,6 +149,12 @@ def test_python_that_does_not_parse_is_named_with_its_line(recipe: Path, check: 
     assert line == "spec.training.pipeline: pipeline.py is not Python, line 2: '(' was never closed"
 
 
+def test_a_window_too_small_for_its_test_is_told_with_the_smallest_useful_one(recipe: Path, check: Any) -> None:
+    change(recipe / "loop.yaml", ("      minRows: 500\n", "      minRows: 20\n"))
+    (said,) = check()
+    assert said.startswith("spec.monitoring.drift.minRows: 60 or more: with fewer rows, a column of 50 that moves by")
+
+
 def test_a_link_in_the_recipe_is_said(recipe: Path, check: Any) -> None:
     (recipe / "more.py").symlink_to(recipe / "pipeline.py")
     assert check() == ["more.py: a file, not a symbolic link"]

@@ -54,8 +54,10 @@ def jensen_shannon(baseline: AnySketch, window: AnySketch) -> float:
 def wasserstein(baseline: NumericSketch, window: NumericSketch) -> float:
     """First Wasserstein distance in units of the baseline's standard deviation (at least LEAST_STD); nulls left out.
 
-    Mass is spread evenly in its bin; mass outside the edges evenly between the edge and the extreme seen there. With
-    20 bins a shift of a quarter of the deviation comes out within 5 %, one of more than the deviation within 25 %.
+    Mass is spread evenly in its bin; mass outside the edges evenly between the edge and the extreme seen there. The
+    outer bins of a column with tails are long and hold most of their mass near the middle, so that distances come out
+    too large. Of a normal column that moves by 0.25 to 2 deviations: by 8 to 30 % with 10 bins, 12 to 18 % with 20,
+    5 to 11 % with 50; of an exponential one by up to 95 %, 52 % and 16 %; of a uniform one by 2 % at most.
     """
     _same_cells(baseline, window)
     if not baseline.n or not window.n:

@@ -15,8 +15,7 @@ class Wasserstein:
     normal column whose mean moves by d standard deviations has d, so the floor of 0.45 is the shift that PSI calls 0.2
     (Evidently's default of 0.1 calls a tenth of a deviation drift). A sketch overstates shifts, since it spreads the
     mass of the outer bins evenly: of 0.45 it makes 0.60 with 10 bins, 0.54 with 20, 0.50 with 50 (normal columns).
-    Nulls are left out: watch them with PSI. The p-value is that of
-    `homogeneity` on the same cells.
+    Nulls are left out; `missing` watches them. The p-value is that of `homogeneity` on the same cells.
     """
 
     spec = WassersteinSpec
