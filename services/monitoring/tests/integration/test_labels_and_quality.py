@@ -221,7 +221,7 @@ async def test_the_later_statement_counts_in_whatever_order_it_and_the_predictio
     wrong = []
     for number, order in enumerate(orders):
         keys = {"flight": number, "departure": "2013-03-01T06:00:00Z"}
-        identity, key = uuid7(), key_of(keys, ["flight", "departure"], ["departure"])
+        identity, key = uuid7(), key_of(keys, ["flight", "departure"], ["departure"]) or ""
         for event in order:
             async with driver.h.kit.database.write() as session:
                 if event == "prediction":
@@ -233,7 +233,7 @@ async def test_the_later_statement_counts_in_whatever_order_it_and_the_predictio
                     await insert_scored(session, "default", "delay", [row])
                 elif event.endswith("version"):
                     rank, statement = len(event.split()), await next_statement(session, "default", "delay")
-                    labels = [(key, said[event])]
+                    labels: list[tuple[str, float | None]] = [(key, said[event])]
                     await write_labels(session, "default", "delay", labels, 10 - rank, statement)
             if event in ("by id", "by keys"):
                 label = {"prediction_id": identity} if event == "by id" else {"keys": keys}
