@@ -99,8 +99,8 @@ async def test_every_string_of_every_query(harness: Harness, name: str) -> None:
         names = [one.alias for one in route.dependant.query_params] or ["anything"]
         query = "&".join(f"{one}={text}" for one in names)
         for path in (f"{concrete(route.path)}?{query}", f"{concrete(route.path)}/{text[:300]}"):
-            if "GET" not in route.methods or "/events" in path:
-                continue
+            if "GET" not in route.methods or route.path in ("/events", "/readyz"):
+                continue  # one never ends, the other's answer is no problem body
             answer = await harness.admin.get(path)
             assert answer.status_code != 500, f"{path[:200]}: {answer.text}"
             if answer.status_code >= 400:

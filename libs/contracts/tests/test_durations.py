@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from capstan_contracts.loop import Duration
+from capstan_contracts.durations import Duration
 
 ADAPTER: TypeAdapter[timedelta] = TypeAdapter(Duration)
 
