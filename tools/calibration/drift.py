@@ -11,11 +11,13 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from capstan_contracts.kinds.least_rows import least_rows
 from capstan_contracts.loop import DriftSpec
 from capstan_formats.sketches import CategorySketch, NumericSketch
 from capstan_monitoring.domain.drift import ColumnStatistic, judge_columns, verdict
@@ -140,6 +142,30 @@ def false_alarms(
     return Rate(baseline_rows, window_rows, windows, by_test, with_floors)
 
 
+def shared_values(
+    random: Random, per_entity: int, window_rows: int, shared: int, windows: int, *, aware: bool = True
+) -> float:
+    """Share of windows with an alarm, where `shared` of fifty columns are looked up, `per_entity` rows by one entity.
+
+    Nothing has moved. `aware` is the product; without it rows are taken as independent.
+    """
+    policy, entities, found = DriftSpec(min_rows=1), max(window_rows // per_entity, 1), 0
+    least = least_rows(policy.alpha, 50)
+    for _ in range(windows):
+        statistics: list[ColumnStatistic] = []
+        for number in range(50):
+            clustered = number < shared
+            baseline, window = continuous(random, 50_000, entities if clustered else window_rows)
+            repeats = per_entity if clustered else 1
+            window.counts = window.counts * repeats
+            if clustered and aware and per_entity > 1 and entities < least:
+                continue
+            measured = measure(baseline, window, policy, design_effect=float(repeats) if aware else 1.0)
+            statistics += [ColumnStatistic(column=f"c{number}", role="feature", **one) for one in measured]
+        found += verdict(judge_columns(statistics, policy), window_rows, [], policy)[0] == "drifted"
+    return found / windows
+
+
 def rates(random: Random, windows: int) -> Iterator[Rate]:
     """All sizes that are claimed."""
     for baseline_rows in (3_000, 50_000, 300_000):
@@ -159,6 +185,13 @@ def main(arguments: list[str]) -> int:
     for rate in rates(random, windows):
         shares = f"{rate.by_test / windows:>11.4f} {rate.with_floors / windows:>12.4f}"
         print(f"{rate.baseline_rows:>9} {rate.window_rows:>7} {windows:>8} {shares}", flush=True)
+    print("\nFalse alarms where rows share looked-up values: as they are judged, and as if they were independent")
+    print(f"{'rows per entity':>15} {'window':>7} {'shared columns':>15} {'judged':>7} {'independent':>12}")
+    for per_entity, window_rows, shared in product((1, 10, 30, 100), (500, 3_000, 30_000), (5, 20)):
+        said = [
+            shared_values(random, per_entity, window_rows, shared, windows // 5, aware=aware) for aware in (True, False)
+        ]
+        print(f"{per_entity:>15} {window_rows:>7} {shared:>15} {said[0]:>7.3f} {said[1]:>12.3f}", flush=True)
     return 0
 
 

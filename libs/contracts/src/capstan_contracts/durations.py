@@ -1,4 +1,4 @@
-"""Lengths of event time in a loop, written so that they are the same when they are read again."""
+"""Lengths of time as people write them in a loop."""
 
 from __future__ import annotations
 

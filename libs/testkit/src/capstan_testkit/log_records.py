@@ -23,15 +23,15 @@ def new_ids(count: int) -> IdRange:
 def log_record(
     rows: Sequence[Mapping[str, Any]], *, ids: IdRange | None = None, answered_at: int | None = None, **schema: Any
 ) -> bytes:
-    """One record: each row has `event_time` and sections (`inputs`, `outputs`, `looked_up`) of values by name.
+    """One record: each row has `event_time` and sections (`inputs`, `outputs`, ...) of values by name.
+
+    `lookup_keys` has such a section per view.
 
     A name that one row lacks is null there. `schema` overrides model, version, package, deployment and revision.
     """
-    paths: list[ColumnPath] = []
-    for row in rows:
-        for section in ("inputs", "looked_up", "outputs"):
-            paths += [(section, name) for name in row.get(section) or {} if (section, name) not in paths]
-    values = [[(row.get(section) or {}).get(name) for row in rows] for section, name in paths]
+    flat = [_flat(row) for row in rows]
+    paths = list(dict.fromkeys(path for row in flat for path in row))
+    values = [[row.get(path) for row in flat] for path in paths]
     about: dict[str, Any] = {"model": "m", "version": 1, "package": "0" * 64, "deployment": "m", "revision": 1}
     return encode_record(
         RecordSchema(**about | schema, columns=tuple(paths)),
@@ -40,3 +40,13 @@ def log_record(
         [row["event_time"] for row in rows],
         values,
     )
+
+
+def _flat(row: Mapping[str, Any]) -> dict[ColumnPath, Any]:
+    found: dict[ColumnPath, Any] = {
+        (section, name): value
+        for section in ("inputs", "looked_up", "feature_times", "outputs")
+        for name, value in (row.get(section) or {}).items()
+    }
+    keys = row.get("lookup_keys") or {}
+    return found | {("lookup_keys", view, key): value for view, asked in keys.items() for key, value in asked.items()}

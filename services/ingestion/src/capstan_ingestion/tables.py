@@ -84,13 +84,15 @@ class VersionRow(Base):
 
 
 class LoopRow(Base):
-    """The last part that was handed over for a loop."""
+    """The last part that was handed over for a loop. `reads`: columns of its `dataset` that the loop itself needs."""
 
     __tablename__ = "loops"
 
     project: Mapped[str] = mapped_column(String(63), primary_key=True)
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
     generation: Mapped[int] = mapped_column(Integer)
+    dataset: Mapped[str | None] = mapped_column(String(63))
+    reads: Mapped[list[str] | None] = mapped_column(Json)
     updated_at: Mapped[datetime] = mapped_column(InstantColumn)
 
 
@@ -116,6 +118,12 @@ async def head_of(session: ReadSession, row: DatasetRow) -> Manifest | None:
         return None
     version = await session.get(VersionRow, (row.project, row.name, row.latest))
     return None if version is None else version.manifest
+
+
+async def columns_read(session: ReadSession, row: DatasetRow) -> list[str]:
+    """The columns of a dataset that loops learn from or are asked by, sorted."""
+    query = select(LoopRow.reads).where(LoopRow.project == row.project, LoopRow.dataset == row.name)
+    return sorted({name for names in await session.scalars(query) for name in names or ()})
 
 
 async def batch_row(session: ReadSession, project: str, digest: str, *, alone: bool = False) -> BatchRow:

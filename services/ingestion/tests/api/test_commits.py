@@ -49,6 +49,7 @@ class LineChecker:
         dataset: DatasetSpec,
         *,
         earlier: Mapping[str, str],
+        needed: Sequence[str],
         folder: Path,
         progress: Progress,
     ) -> Checked:

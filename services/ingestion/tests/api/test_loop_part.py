@@ -11,6 +11,7 @@ from capstan_contracts.kinds.sources import SOURCE_SPECS
 from capstan_ingestion.app import build
 from capstan_ingestion.settings import Settings
 from capstan_ingestion.sources.port import SOURCES
+from capstan_ingestion.tables import LoopRow, columns_read, dataset_row
 from capstan_testkit.distributions import install_distribution
 from capstan_testkit.harness import Harness, running
 
@@ -139,3 +140,22 @@ async def test_a_source_that_fails_on_import_is_named_on_apply(
     )
     answer = await h.service.put(LOOP, json=part(source="foreign"))
     assert answer.status_code == 400 and "RuntimeError: no driver" in answer.json()["detail"], answer.text
+
+
+async def test_what_a_loop_reads_is_needed_in_every_file(h: Harness, part: Make) -> None:
+    async def read() -> list[str]:
+        async with h.kit.database.read() as session:
+            return await columns_read(session, await dataset_row(session, "default", "trips"))
+
+    await h.service.put(LOOP, json=part())
+    assert await read() == ["at", "id", "late"]
+    async with h.kit.database.write() as session:
+        (await session.get_one(LoopRow, ("default", "delay"))).reads = None  # as the release before left it
+    assert (await h.service.put(LOOP, json=part())).json()["changes"] == []
+    await h.service.put(LOOP, json=part(2, keys=["id", "at"]))
+    assert await read() == ["at", "id", "late"]
+    more = part(3, keys=["id", "at"])
+    more["resolved"]["definitions"]["service"]["request"].append({"name": "origin", "dtype": "string"})
+    answer = await h.service.put(LOOP, json=more)
+    assert answer.json()["changes"] == ["loop delay: files of trips need the columns at, id, late, origin"]
+    assert await read() == ["at", "id", "late", "origin"]

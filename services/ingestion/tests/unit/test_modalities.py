@@ -4,96 +4,25 @@ from __future__ import annotations
 
 import gzip
 import io
-import itertools
 import json
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from capstan_contracts.kinds.modalities import MODALITY_SPECS
 from capstan_contracts.kinds.sources import SOURCE_SPECS
-from capstan_contracts.rest.ingestion import CheckResult
-from capstan_ingestion.domain.contract import Expectation
-from capstan_ingestion.domain.file_refused import Limits
-from capstan_ingestion.domain.files import Form
-from capstan_ingestion.modalities.port import MODALITIES, Arrived, Finding, Outcome
+from capstan_ingestion.modalities.port import MODALITIES
 from capstan_ingestion.sources.port import SOURCES
 from capstan_testkit.suites.modalities import Check, ModalityBehaviour
 
 Make = Callable[..., Any]
 AT = datetime(2013, 1, 1, tzinfo=UTC)
-
-
-@dataclass
-class RowOne:
-    """An engine that finds one expectation of each asked severity failed on row 1, and is quick."""
-
-    severities: Sequence[str] = ()
-    asked: int = 0
-    seen: pa.Table | None = None
-
-    def name(self) -> str:
-        return "row one"
-
-    def validate(self, table: pa.Table, document: Mapping[str, Any], contract: Sequence[Expectation]) -> list[Finding]:
-        self.asked, self.seen = self.asked + 1, table
-        return [Finding(failed(severity), np.array([1], np.int64)) for severity in self.severities]
-
-
-def failed(severity: str) -> CheckResult:
-    said = {"key": severity, "expectation": "x", "outcome": "failed", "failing_rows": 1, "sentence": "bad"}
-    return CheckResult.model_validate({**said, "severity": severity})
-
-
-@dataclass(frozen=True)
-class Made:
-    outcome: Outcome
-    scratch: Path
-    engine: RowOne = field(repr=False)
-
-    @property
-    def asked(self) -> int:
-        return self.engine.asked
-
-    @property
-    def seen(self) -> pa.Table:
-        assert self.engine.seen is not None, self.sentences
-        return self.engine.seen
-
-    @property
-    def sentences(self) -> dict[str, str]:
-        return {check.key: check.sentence for check in self.outcome.verdict.checks}
-
-
-@pytest.fixture
-def arrive(tmp_path: Path, make_dataset: Make) -> Callable[..., Made]:
-    """Check bytes as a batch; `form`, `earlier`, `kind`, `severities`, and changes to the dataset."""
-    count = itertools.count()
-
-    def check(
-        content: bytes, form: str = "parquet", *, kind: str = "table", severities: Sequence[str] = (),
-        earlier: Mapping[str, str] | None = None, **changes: Any,
-    ) -> Made:  # fmt: skip
-        scratch = tmp_path / f"scratch{next(count)}"
-        scratch.mkdir()
-        (scratch / "file").write_bytes(content)
-        plain = {"name": "d", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "id"}}]}
-        dataset = make_dataset(**{"contract": plain, **changes})
-        limits, engine = Limits(100, 1 << 24), RowOne(severities)
-        arrived = Arrived(scratch / "file", Form.parse(form), dataset, earlier or {}, limits, 10, scratch)
-        return Made(MODALITIES.get(kind)().check(arrived, engine, lambda done, total, told: None), scratch, engine)
-
-    return check
 
 
 def parquet(**columns: Any) -> bytes:
@@ -142,7 +71,7 @@ class TestModalities(ModalityBehaviour):
         return BAD[kind]
 
     @pytest.fixture
-    def check(self, arrive: Callable[..., Made], kind: str) -> Check:
+    def check(self, arrive: Make, kind: str) -> Check:
         return lambda content, **failing: arrive(content, kind=kind, severities=tuple(failing))
 
 
@@ -153,7 +82,7 @@ SHEET = {
 }  # fmt: skip
 
 
-def test_the_export_of_a_spreadsheet_comes_in_as_it_is(arrive: Callable[..., Made]) -> None:
+def test_the_export_of_a_spreadsheet_comes_in_as_it_is(arrive: Make) -> None:
     declared = {"zip": "string", "amount": "decimal(18,2)"}
     made = arrive(GERMAN.encode("cp1252"), "csv", media=SHEET, columns=declared)
     assert made.outcome.columns == {"id": "int64", "at": "timestamp", "amount": "decimal(18,2)", "zip": "string"}
@@ -172,13 +101,13 @@ def test_the_export_of_a_spreadsheet_comes_in_as_it_is(arrive: Callable[..., Mad
         ("thousands", "wrong-type:amount", 'decimal: ",", thousands: "."'),
     ],
 )
-def test_a_setting_that_is_missing_is_named(arrive: Callable[..., Made], missing: str, rule: str, remedy: str) -> None:
+def test_a_setting_that_is_missing_is_named(arrive: Make, missing: str, rule: str, remedy: str) -> None:
     settings = {name: value for name, value in SHEET.items() if name != missing}
     made = arrive(GERMAN.encode("cp1252"), "csv", media=settings, columns={"amount": "float64"})
     assert list(made.sentences) == [rule] and remedy in made.sentences[rule]
 
 
-def test_every_type_of_an_export_is_kept(arrive: Callable[..., Made]) -> None:
+def test_every_type_of_an_export_is_kept(arrive: Make) -> None:
     content = parquet(
         id=[1], at=[AT], price=[Decimal("1234567890123.12")], void=pa.nulls(1), clock=[time(5, 15)],
         length=[timedelta(hours=1)], raw=[b"\x00\xff"], tags=[["a", "b"]], place=[{"lat": 1.5}], day=[date(2013, 1, 1)],
@@ -197,7 +126,7 @@ def test_every_type_of_an_export_is_kept(arrive: Callable[..., Made]) -> None:
     assert stored["void"] is None
 
 
-def test_failing_rows_of_every_type_are_written(arrive: Callable[..., Made]) -> None:
+def test_failing_rows_of_every_type_are_written(arrive: Make) -> None:
     two = parquet(
         id=[1, 2], at=[AT, AT], price=[Decimal("1.5")] * 2, clock=[time(5, 15)] * 2, raw=[b"\xff"] * 2,
         tags=[[AT]] * 2, place=[{"lat": float("nan")}] * 2,
@@ -208,7 +137,7 @@ def test_failing_rows_of_every_type_are_written(arrive: Callable[..., Made]) -> 
     assert row["tags"] == ["2013-01-01T00:00:00+00:00"] and row["place"] == {"lat": "nan"}
 
 
-def test_a_declared_type_is_the_stored_type(arrive: Callable[..., Made]) -> None:
+def test_a_declared_type_is_the_stored_type(arrive: Make) -> None:
     content = parquet(id=[1], at=[AT], price=[Decimal("1.5")], zip=[1234], big=pa.array([2**64 - 1], pa.uint64()))
     declared = {"price": "float64", "zip": "string", "big": "decimal(20,0)"}
     made = arrive(content, columns=declared)
@@ -218,7 +147,7 @@ def test_a_declared_type_is_the_stored_type(arrive: Callable[..., Made]) -> None
     assert "it is declared" in arrive(content, columns={"ghost": "int64"}).sentences["missing-columns:ghost"]
 
 
-def test_columns_that_nothing_reads_cost_no_batch(arrive: Callable[..., Made]) -> None:
+def test_columns_that_nothing_reads_cost_no_batch(arrive: Make) -> None:
     wide = pa.array([Decimal(1)], pa.decimal256(50, 2))
     assert "unknown-type:x" in arrive(parquet(id=[1], at=[AT], x=wide)).sentences
     made = arrive(parquet(id=[1], at=[AT], x=wide), ignore=["x"])
@@ -229,7 +158,7 @@ def test_columns_that_nothing_reads_cost_no_batch(arrive: Callable[..., Made]) -
     assert made.outcome.verdict.passed and made.outcome.columns == earlier
 
 
-def test_a_column_that_had_no_value_gets_the_type_of_the_first(arrive: Callable[..., Made]) -> None:
+def test_a_column_that_had_no_value_gets_the_type_of_the_first(arrive: Make) -> None:
     earlier = {"id": "int64", "at": "timestamp", "x": "null"}
     assert arrive(parquet(id=[1], at=[AT], x=["a"]), earlier=earlier).outcome.columns["x"] == "string"
     assert arrive(parquet(id=[1], at=[AT]), earlier=earlier).outcome.columns["x"] == "null"
@@ -237,7 +166,7 @@ def test_a_column_that_had_no_value_gets_the_type_of_the_first(arrive: Callable[
     assert arrive(parquet(id=[1], at=[AT], x=pa.nulls(1)), earlier=typed).outcome.columns["x"] == "string"
 
 
-def test_an_index_without_a_name_is_named_as_what_it_is(arrive: Callable[..., Made]) -> None:
+def test_an_index_without_a_name_is_named_as_what_it_is(arrive: Make) -> None:
     content = b",id,at,\n0,1,2013-01-01T00:00:00Z,\n1,2,2013-01-01T00:00:00Z,\n"
     made = arrive(content, "csv")
     assert made.outcome.verdict.passed and list(made.outcome.columns) == ["id", "at"]
@@ -249,7 +178,7 @@ def test_an_index_without_a_name_is_named_as_what_it_is(arrive: Callable[..., Ma
     assert "column 3 has no name" in used.sentences["column-names:Unnamed: 2"]
 
 
-def test_names_are_mended_in_the_dataset_and_not_in_the_file(arrive: Callable[..., Made]) -> None:
+def test_names_are_mended_in_the_dataset_and_not_in_the_file(arrive: Make) -> None:
     content = "id,at,Delay (min),größe\n1,2013-01-01T00:00:00Z,7,x\n".encode()
     made = arrive(
         content, "csv", rename={"Delay (min)": "delay_min", "größe": "size"}, columns={"delay_min": "float64"}
@@ -264,7 +193,7 @@ def test_names_are_mended_in_the_dataset_and_not_in_the_file(arrive: Callable[..
 PART = b"id,at,x\n1,2013-01-01T00:00:00Z,1\n"
 
 
-def test_a_folder_of_part_files_is_one_batch(arrive: Callable[..., Made]) -> None:
+def test_a_folder_of_part_files_is_one_batch(arrive: Make) -> None:
     parts = {
         "part-1__parquet": parquet(id=[2], at=[AT], note=["x"]),
         "part-0__parquet": parquet(id=[1], at=[AT], note=pa.nulls(1)),
@@ -291,7 +220,7 @@ def test_a_folder_of_part_files_is_one_batch(arrive: Callable[..., Made]) -> Non
         ({"a__csv": b"id,at\n"}, "no-rows", "columns but no rows"),
     ],
 )
-def test_a_folder_that_is_no_batch(arrive: Callable[..., Made], files: dict[str, bytes], rule: str, said: str) -> None:
+def test_a_folder_that_is_no_batch(arrive: Make, files: dict[str, bytes], rule: str, said: str) -> None:
     made = arrive(tar(**files), "tar")
     assert list(made.sentences) == [rule] and said in made.sentences[rule]
 
@@ -321,19 +250,19 @@ def test_a_folder_that_is_no_batch(arrive: Callable[..., Made], files: dict[str,
         (b'{"id":1,"id":2}\n', "jsonlines", "duplicate-columns", "line 1"),
     ],
 )
-def test_a_file_that_is_broken(arrive: Callable[..., Made], content: bytes, form: str, rule: str, said: str) -> None:
+def test_a_file_that_is_broken(arrive: Make, content: bytes, form: str, rule: str, said: str) -> None:
     made = arrive(content, form)
     assert list(made.sentences) == [rule] and said in made.sentences[rule]
 
 
-def test_numbers_that_are_none_are_null_or_named(arrive: Callable[..., Made]) -> None:
+def test_numbers_that_are_none_are_null_or_named(arrive: Make) -> None:
     content = b"id,at,x\n1,2013-01-01T00:00:00Z,nan\n2,2013-01-01T00:00:00Z,inf\n3,2013-01-01T00:00:00Z,1.5\n"
     made = arrive(content, "csv")
     assert made.seen["x"].to_pylist() == [None, float("inf"), 1.5]
     assert made.sentences["x:finite"] == "x: 1 of 3 rows are infinite, the first is row 1"
 
 
-def test_a_wall_time_is_of_its_zone(arrive: Callable[..., Made]) -> None:
+def test_a_wall_time_is_of_its_zone(arrive: Make) -> None:
     zone = {"kind": "parquet", "zone": "Europe/Zurich"}
     twice = arrive(parquet(id=[1], at=[datetime(2013, 10, 27, 2, 30)]), media=zone)
     assert twice.outcome.event_time_min == datetime(2013, 10, 27, 0, 30, tzinfo=UTC)
@@ -346,7 +275,7 @@ def test_a_wall_time_is_of_its_zone(arrive: Callable[..., Made]) -> None:
     assert made["u"].isoformat() == "2013-01-01T04:15:00+00:00"
 
 
-def test_rows_of_one_key_are_found_with_nulls_and_several_columns(arrive: Callable[..., Made]) -> None:
+def test_rows_of_one_key_are_found_with_nulls_and_several_columns(arrive: Make) -> None:
     content = parquet(id=[1, None, 1, None], name=["a", "b", "a", "c"], at=[AT] * 4)
     made = arrive(content, keys=["id", "name"])
     assert "2 of 4 rows share their key" in made.sentences["keys:unique"]
@@ -354,160 +283,7 @@ def test_rows_of_one_key_are_found_with_nulls_and_several_columns(arrive: Callab
     assert "a key is one value" in nested.sentences["key-type:id"]
 
 
-def test_a_declaration_that_contradicts_the_other_files_is_refused(arrive: Callable[..., Made]) -> None:
+def test_a_declaration_that_contradicts_the_other_files_is_refused(arrive: Make) -> None:
     earlier = {"id": "int64", "at": "timestamp", "x": "bool"}
     made = arrive(parquet(id=[1], at=[AT], x=[1]), columns={"x": "date"}, earlier=earlier)
     assert "the dataset's files have bool" in made.sentences["declared-type:x"]
-
-
-EARLIER = {"id": "int64", "at": "timestamp"}
-
-
-@pytest.mark.parametrize(
-    ("schema", "content", "form", "values"),
-    [
-        ("float64", b"id,at,x\n1,2013-01-01,7\n", "csv", [7.0]),
-        ("decimal(18,2)", b"id,at,x\n1,2013-01-01,7\n", "csv", [Decimal("7.00")]),
-        ("string", b"id,at,x\n1,2013-01-01,007\n", "csv", ["007"]),
-        ("bool", b"id,at,x\n1,2013-01-01,0\n2,2013-01-01,1\n", "csv", [False, True]),
-        ("int64", b"id,at,x\n1,2013-01-01,true\n2,2013-01-01,false\n", "csv", [1, 0]),
-        ("timestamp", b"id,at,x\n1,2013-01-01,2013-02-03\n", "csv", [datetime(2013, 2, 3, tzinfo=UTC)]),
-        ("bool", lines({"id": 1, "at": "2013-01-01", "x": 1}), "jsonlines", [True]),
-        ("int64", lines({"id": 1, "at": "2013-01-01", "x": True}), "jsonlines", [1]),
-        ("float64", lines({"id": 1, "at": "2013-01-01", "x": True}), "jsonlines", [1.0]),
-        ("string", parquet(id=[1], at=[AT], x=[7]), "parquet", ["7"]),
-        ("string", parquet(id=[1, 2], at=[AT, AT], x=[7.0, None]), "parquet", ["7", None]),
-        ("bool", parquet(id=[1, 2], at=[AT, AT], x=[1.0, None]), "parquet", [True, None]),
-        ("decimal(18,2)", parquet(id=[1], at=[AT], x=[True]), "parquet", [Decimal("1.00")]),
-        ("timestamp", parquet(id=[1], at=[AT], x=pa.array([15706], pa.date32())), "parquet", [AT]),
-    ],
-)
-def test_a_file_is_read_as_the_schema(
-    arrive: Callable[..., Made], schema: str, content: bytes, form: str, values: list[Any]
-) -> None:
-    made = arrive(content, form, earlier={**EARLIER, "x": schema})
-    assert made.outcome.columns["x"] == schema, made.sentences
-    assert made.seen["x"].to_pylist() == values
-
-
-@pytest.mark.parametrize(
-    ("schema", "value", "sentence"),
-    [
-        ("bool", 2, "2 is no truth value; 0 and 1 are"),
-        ("string", AT, "is timestamp, but the dataset's other files have string"),
-        ("int64", 1.5, "cannot be held as int64"),
-        ("date", AT, "is timestamp, but the dataset's other files have date"),
-    ],
-)
-def test_what_the_schema_does_not_hold_is_said(
-    arrive: Callable[..., Made], schema: str, value: object, sentence: str
-) -> None:
-    made = arrive(parquet(id=[1], at=[AT], x=[value]), earlier={**EARLIER, "x": schema})
-    assert sentence in made.sentences["wrong-type:x"]
-
-
-def test_decimals_for_integers_say_how_the_schema_widens(arrive: Callable[..., Made]) -> None:
-    content = b"id,at,x\n1,2013-01-01,1.5\n"
-    made = arrive(content, "csv", earlier={**EARLIER, "x": "int64"})
-    assert "declare float64 or a decimal for the column under `columns`" in made.sentences["wrong-type:x"]
-    widened = arrive(content, "csv", earlier={**EARLIER, "x": "int64"}, columns={"x": "float64"})
-    assert widened.outcome.columns["x"] == "float64" and widened.seen["x"].to_pylist() == [1.5]
-
-
-def test_a_new_column_and_a_missing_one_are_told_and_cost_no_batch(arrive: Callable[..., Made]) -> None:
-    earlier = {**EARLIER, "gone": "float64"}
-    made = arrive(parquet(new=["a"], id=[1], at=[AT]), earlier=earlier)
-    assert made.outcome.verdict.passed, made.sentences
-    assert made.outcome.columns == {**earlier, "new": "string"}
-    assert made.seen["gone"].to_pylist() == [None]
-    severities = {check.key: check.severity for check in made.outcome.verdict.checks}
-    assert severities == {"gone:missing-column": "warning", "new:new-column": "warning"}
-    assert "its rows have null there" in made.sentences["gone:missing-column"]
-    needed = arrive(parquet(id=[1], at=[AT]), earlier=earlier, columns={"gone": "float64"})
-    assert "the dataset (it is declared) needs it" in needed.sentences["missing-columns:gone"]
-
-
-def doubted(made: Made) -> dict[str, str]:
-    kinds = ("looks-like", "null-markers")
-    return {key: sentence for key, sentence in made.sentences.items() if key.endswith(kinds)}
-
-
-@pytest.mark.parametrize(
-    ("values", "says"),
-    [
-        (["12.5%", "3 %", "100%"], "looks like numbers with a percent sign ('12.5%') and is stored as text"),
-        (["CHF 3.00", "CHF 12.50", "1"], "looks like amounts with a currency ('CHF 3.00')"),
-        (["€3", "$4", "5 EUR"], "looks like amounts with a currency"),
-        (["1.234,50", "7,25"], "set `decimal: \",\", thousands: \".\"`"),
-        (["1 234", "12 345 678", "9"], "set `thousands: \" \"`"),
-        (["1'234.50", "2'000.00"], "set `thousands: \"'\"`"),
-        (["31.01.2013", "28.02.2013"], "looks like times ('31.01.2013') and is stored as text: set `timeFormat: '%d"),
-        ([*(str(n) for n in range(30)), "n.a."], "looks like numbers but for 'n.a.'"),
-    ],
-)  # fmt: skip
-def test_what_may_be_misread_is_a_warning_that_says_what_to_set(
-    arrive: Callable[..., Made], values: list[str], says: str
-) -> None:
-    rows = {"id": list(range(len(values))), "at": [AT] * len(values), "x": values}
-    made = arrive(parquet(**rows))
-    assert made.outcome.verdict.passed and says in made.sentences["x:looks-like"], made.sentences
-    assert [check.severity for check in made.outcome.verdict.checks] == ["warning"]
-    assert doubted(arrive(parquet(**rows), columns={"x": "string"})) == {}, "declared"
-    held = {"id": "int64", "at": "timestamp", "x": "string"}
-    assert doubted(arrive(parquet(**rows), earlier=held)) == {}, "the dataset has it as text already"
-
-
-@pytest.mark.parametrize(
-    "values",
-    [["01234", "98765"], ["JFK", "LGA"], ["a 1", "b 2", "3"], ["N14228", "N24211"], ["", " "], ["1%", "red", "blue"]],
-)
-def test_text_is_text(arrive: Callable[..., Made], values: list[str]) -> None:
-    rows = {"id": list(range(len(values))), "at": [AT] * len(values), "x": values}
-    assert doubted(arrive(parquet(**rows))) == {}
-
-
-def test_whole_numbers_in_floats_are_doubted(arrive: Callable[..., Made]) -> None:
-    made = arrive(parquet(id=[1, 2], at=[AT, AT], ean=[4006381333931.0, None], price=[100.0, 250.0]))
-    assert list(doubted(made)) == ["ean:looks-like"]
-    assert "looks like whole numbers (4006381333931)" in made.sentences["ean:looks-like"]
-
-
-def test_leading_zeros_are_told_before_they_are_lost(arrive: Callable[..., Made]) -> None:
-    content = b"id,at,zip,n\n1,2013-01-01,01234,0\n2,2013-01-01,98765,10\n"
-    made = arrive(content, "csv")
-    assert made.seen["zip"].to_pylist() == [1234, 98765]
-    assert list(doubted(made)) == ["zip:looks-like"] and "('01234')" in made.sentences["zip:looks-like"]
-    assert arrive(content, "csv", columns={"zip": "string"}).seen["zip"].to_pylist() == ["01234", "98765"]
-
-
-def test_a_period_of_pandas_and_a_duration_are_doubted(arrive: Callable[..., Made]) -> None:
-    period = pa.field("p", pa.int64(), metadata={"ARROW:extension:name": "pandas.period"})
-    schema = pa.schema([("id", pa.int64()), ("at", pa.timestamp("us", "UTC")), period, ("d", pa.duration("s"))])
-    sink = io.BytesIO()
-    pq.write_table(pa.table([[1], [AT], [516], [60]], schema=schema), sink)
-    told = doubted(arrive(sink.getvalue()))
-    assert "period of pandas" in told["p:looks-like"] and "microseconds" in told["d:looks-like"]
-
-
-def test_uuids_and_json_are_text(arrive: Callable[..., Made]) -> None:
-    text = "6f1c2d3e-0000-4000-8000-00000000000a"
-    ids = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([UUID(text).bytes], pa.binary(16)))
-    document = pa.ExtensionArray.from_storage(pa.json_(), pa.array(['{"a": 1}']))
-    made = arrive(parquet(id=ids, at=[AT], j=document))
-    assert made.seen.select(["id", "j"]).to_pylist() == [{"id": text, "j": '{"a": 1}'}]
-
-
-def test_markers_of_null_are_read_as_such_and_reported(arrive: Callable[..., Made]) -> None:
-    content = b'id,at,x,y\n1,2013-01-01,#N/A,N/A\n2,2013-01-01,2.5,None\n3,2013-01-01,,"NA"\n4,2013-01-01,NA,NA\n'
-    made = arrive(content, "csv")
-    assert made.seen["x"].to_pylist() == [None, 2.5, None, None]
-    assert made.seen["y"].to_pylist() == [None, None, "NA", None], "a quoted text is one"
-    assert made.sentences["x:null-markers"] == (
-        "x: 1 '#N/A' and 1 'NA' were read as null; `nulls` under `media` says which texts are"
-    )
-    assert {check.severity for check in made.outcome.verdict.checks} == {"info"}
-    own = arrive(content, "csv", media={"kind": "csv", "nulls": ["-"]})
-    assert own.seen["y"].to_pylist() == ["N/A", "None", "NA", "NA"] and doubted(own) == {}
-    objects = lines(*({"id": n, "at": "2013-01-01", "x": x} for n, x in enumerate(["-", "a", "-"])))
-    told = doubted(arrive(objects, "jsonlines", media={"kind": "jsonlines", "nulls": ["-"]}))
-    assert told == {"x:null-markers": "x: 2 '-' were read as null; `nulls` under `media` says which texts are"}

@@ -32,7 +32,7 @@ def refusal(tmp_path: Path, make_spec: Make) -> Callable[..., dict[str, str]]:
     def check(content: bytes, form: str = "parquet", earlier: dict[str, str] | None = None, **limits: int) -> Any:
         path = tmp_path / "file"
         path.write_bytes(content)
-        request = {"path": str(path), "form": form, "dataset": make_spec(), "earlier": earlier or {}}
+        request = {"path": str(path), "form": form, "dataset": make_spec(), "earlier": earlier or {}, "needed": []}
         defaults = {"max_columns": 100, "max_table_bytes": 1 << 24, "max_failing_rows": 10}
         verdict = Verdict.model_validate((made := run(Job({**request, **defaults, **limits}, tmp_path))).verdict)
         assert made.canonical is None and not verdict.passed

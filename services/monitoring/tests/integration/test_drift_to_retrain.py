@@ -16,6 +16,7 @@ import pytest
 from capstan_contracts.events import (
     DriftCleared,
     DriftDetected,
+    GateFigure,
     GatesDecided,
     RetrainRequested,
     RetrainWithheld,
@@ -171,6 +172,39 @@ async def test_shifted_data_waits_for_labels_and_then_asks_for_a_retrain(
     assert (await driver.monitor())["alarm"] is False
     [(_, cleared)] = await driver.h.relayed(DriftCleared)
     assert cleared.window_start == shifted.start
+
+
+async def test_a_refused_retrain_says_why_also_where_a_gate_could_not_tell(
+    driver: Any, made: Any, make_part: Any, day: Any
+) -> None:
+    await driver.apply(make_part())
+    await driver.promote(made)
+    drifted = day(driver.package, 0, shift=8.0)
+    committed = await driver.commit(drifted)
+    await driver.log(drifted)
+    await driver.seen(600)
+    await driver.advance(drifted.start + DAY)
+    await driver.judged(1)
+
+    async def requested() -> Any:
+        return driver.h.published(RetrainRequested)
+
+    await driver.h.until(requested)
+    run = uuid7()
+    await driver.tell(
+        RunStarted(
+            run=run, loop="delay", dataset="flights", dataset_version=committed.version, code="2" * 64, reason="drift"
+        )
+    )
+    few = GateFigure(gate="champion", passed=None, not_judged="refuses", sentence="Too few rows to tell.")
+    aside = GateFigure(gate="slice", passed=None, sentence="Not judged.")
+    await driver.tell(GatesDecided(model="delay", version=2, approved=False, gates=[few, aside], run=run))
+
+    async def refused() -> Any:
+        [row] = (await driver.get("/retrains"))["items"]
+        return row if row["state"] == "refused" else None
+
+    assert (await driver.h.until(refused))["why"] == "Too few rows to tell."
 
 
 @pytest.mark.both_databases

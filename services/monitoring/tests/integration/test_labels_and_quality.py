@@ -176,7 +176,7 @@ async def test_few_rows_get_no_verdict(watching: Any, day: Any) -> None:
     await watching.advance(one.start + DAY)
     [window] = await watching.judged(1)
     assert window["state"] == "too-few-rows"
-    assert window["message"] == "50 rows, 200 are needed for a verdict"
+    assert window["message"] == "too few rows: 50, and 200 are needed for a verdict"
 
 
 async def test_unknown_packages_are_counted_and_damage_is_kept_as_a_problem(watching: Any, day: Any) -> None:

@@ -98,6 +98,7 @@ def judged(folder: Path, drift: DriftSpec, monkeypatch: pytest.MonkeyPatch) -> d
     window["carrier"].update(["AA", "B6", "ZZ"] * 200)
     (folder / "partials.jsonl").write_text(json.dumps(window.to_json()) + "\n")
     monkeypatch.setattr(judge, "baseline_of", lambda path: baseline)
+    monkeypatch.setattr(judge, "views_of", lambda path: {})
     given = {
         "package": "unused", "partials": str(folder / "partials.jsonl"),
         "drift": drift.model_dump(mode="json", by_alias=True),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, ForeignKeyConstraint, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import Boolean, ForeignKeyConstraint, Integer, MetaData, String, Text, UniqueConstraint, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from capstan_contracts.events import GateFigure
 from capstan_contracts.rest.registry import ApprovalGiven
+from capstan_registry.domain.champions import Crowning
+from capstan_registry.domain.ledger import CROWNED
 from capstan_servicekit.db.models import ModelColumn
 from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
@@ -117,6 +119,15 @@ async def promotion_row(session: ReadSession, project: str, promotion: str) -> P
     if row is None or row.project != project:
         raise NotFound(f"no promotion {promotion} in project {project!r}")
     return row
+
+
+async def crownings(session: ReadSession, project: str, model: str) -> list[Crowning]:
+    """The decisions that made champions of a model, oldest first."""
+    of_model = select(LedgerRow.version, LedgerRow.previous_version, LedgerRow.decision).where(
+        LedgerRow.project == project, LedgerRow.model == model, LedgerRow.decision.in_(CROWNED)
+    )
+    rows = await session.execute(of_model.order_by(LedgerRow.sequence))
+    return [Crowning(version, previous, decision) for version, previous, decision in rows]
 
 
 async def version_row(session: ReadSession, project: str, model: str, version: int) -> VersionRow:

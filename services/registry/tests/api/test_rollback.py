@@ -78,10 +78,18 @@ async def test_one_call_goes_back_to_the_champion_before_and_the_ledger_says_who
     assert (await champion(h, at=before["since"]))["version"] == 3  # what was true then stays true
 
 
-async def test_a_named_version_and_forth_again(champions: Harness) -> None:
+async def test_a_version_that_somebody_went_back_from_is_gone_back_to_only_by_its_name(champions: Harness) -> None:
     h = champions
-    assert (await h.operator.post(f"{MODEL}/rollback", json=WHY | {"version": 1})).json()["to_version"] == 1
-    assert (await h.operator.post(f"{MODEL}/rollback", json=WHY)).json()["to_version"] == 3
+
+    async def back(**version: int) -> Any:
+        return (await h.operator.post(f"{MODEL}/rollback", json=WHY | version)).json()
+
+    assert [(await back())["to_version"] for _ in range(2)] == [2, 1]
+    refused = await back()
+    assert refused["status"] == 409 and "which one is wanted has to be said" in refused["detail"]
+    assert "Name one of 2, 3" in refused["hint"]
+    assert (await back(version=3))["to_version"] == 3
+    assert (await h.viewer.get(f"{BASE}/ledger/verify")).json()["intact"]
 
 
 async def test_the_alias_follows_a_rollback(champions: Harness, catalogue: Any) -> None:

@@ -49,7 +49,7 @@ class Simulated:
 
     def _rival(self, version: int, champion: Sample) -> Rival | Any:
         none: Any = None
-        return Rival(version, self.candidate, champion, none, 0, (BARE, BARE), None, None)
+        return Rival(version, self.candidate, champion, none, 0, 0, (BARE, BARE), None, None)
 
 
 def judge(evidence: Any, **spec: Any) -> GateFigure:
@@ -179,13 +179,14 @@ def test_going_back_to_an_older_version_is_judged_on_rows_that_the_champion_has_
     """The champion was trained on the older version's holdout since; what it held out itself is new to both."""
     figure = compared_on((slice(0, 800), slice(600, 800)), (slice(0, 1400), slice(1200, 1400)))
     against = figure.figures["against_champion"]
-    assert (against["rows"], against["left_out"]) == (200, 200)
+    assert (against["rows"], against["left_out"], against["from_others"]) == (200, 200, 200)
     hour = datetime(2013, 3, 1, tzinfo=UTC).timestamp() / 3600
     times = [datetime.fromisoformat(against[name]).timestamp() / 3600 - hour for name in ("rows_from", "rows_until")]
     assert times == [1200, 1399]
     until = [datetime.fromisoformat(seen["learned_until"]).timestamp() / 3600 - hour for seen in against["seen"]]
     assert until == [599, 1199] and all(seen["known"] for seen in against["seen"])
-    assert "that neither has learned" in figure.sentence and "200 others were left out" in figure.sentence
+    assert "that neither has learned" in figure.sentence
+    assert "200 rows of the candidate's holdout are left out for that, 200 come from" in figure.sentence
     table = pq.read_table(tmp_path / "items.parquet")
     assert table.column_names == ["item_id", "label", "score_candidate", "score_champion"] and table.num_rows == 400
 
@@ -198,7 +199,8 @@ def test_where_no_row_is_left_the_gate_says_so(compared_on: Callable[..., GateFi
 
 def test_an_ordinary_retrain_is_judged_on_all_of_its_holdout(compared_on: Callable[..., GateFigure]) -> None:
     figure = compared_on((slice(0, 1400), slice(1200, 1400)), (slice(0, 800), slice(600, 800)))
-    assert figure.figures["against_champion"]["rows"] == 200 and figure.passed is True
+    against = figure.figures["against_champion"]
+    assert (against["rows"], against["left_out"], against["from_others"]) == (200, 0, 0) and figure.passed is True
 
 
 def test_what_a_version_has_learned_may_not_be_known_and_that_is_said(compared_on: Callable[..., GateFigure]) -> None:

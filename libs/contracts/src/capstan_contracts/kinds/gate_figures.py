@@ -37,7 +37,9 @@ class Compared(TypedDict):
     rows_from: NotRequired[str]
     rows_until: NotRequired[str]
     left_out: int
-    """Rows of the holdouts that one of the two has learned."""
+    """Rows of the candidate's own holdout that one of the two has learned."""
+    from_others: int
+    """Rows that come from the holdouts of champions."""
     seen: list[SeenRows]
     candidate: float
     champion: float

@@ -101,7 +101,10 @@ class FailingRows(Lenient):
 
     batch: Digest
     total: int
-    rows: list[dict[str, Any]] = Field(description="`_row` (0-based in the file), `_checks` (keys), and the columns")
+    rows: list[dict[str, Any]] = Field(
+        description="`_row` (0-based in the file), `_checks` (keys), and the columns; one that is called so itself is "
+        "`column:_row`"
+    )
 
 
 class PullRequest(Wire):

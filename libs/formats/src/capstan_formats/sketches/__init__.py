@@ -2,6 +2,7 @@
 
 from capstan_formats.sketches.baseline import Baseline, BaselineColumn, Role
 from capstan_formats.sketches.category import CategorySketch
+from capstan_formats.sketches.clusters import ClusterSketch, thinned
 from capstan_formats.sketches.distances import (
     ChiSquare,
     chi_square,
@@ -20,6 +21,7 @@ __all__ = [
     "BaselineColumn",
     "CategorySketch",
     "ChiSquare",
+    "ClusterSketch",
     "Homogeneity",
     "NumericSketch",
     "Role",
@@ -32,5 +34,6 @@ __all__ = [
     "homogeneity",
     "jensen_shannon",
     "psi",
+    "thinned",
     "wasserstein",
 ]

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy import select
 
 from capstan_contracts.events import Envelope, Event, payload
@@ -19,7 +18,7 @@ from capstan_servicekit.bus.port import Ack, Bus, Message, Retry
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.db.tables import DeadLetterRow, InboxRow, OutboxRow
-from capstan_servicekit.errors import CapstanError, NotFound, NotReady
+from capstan_servicekit.errors import BadRequest, CapstanError, InvalidData, NotFound, NotReady
 from capstan_servicekit.security.redact import redact_text
 from capstan_servicekit.telemetry.logs import logger
 from capstan_servicekit.telemetry.metrics import Metrics
@@ -65,7 +64,7 @@ class Inbox:
         try:
             envelope = Envelope.model_validate_json(message.body)
             event = payload(envelope)
-        except (ValidationError, ValueError) as error:
+        except ValueError as error:  # pydantic's ValidationError is one
             await self._set_aside(message, None, f"unreadable event: {error}")
             return Ack()
         with span(envelope.traceparent):
@@ -128,16 +127,28 @@ class Inbox:
         log.error("event.dead_letter", type=event_type, reason=reason, letter=letter_id)
 
     async def replay(self, project: str, letter_id: str) -> None:
-        """Hand a dead letter to its handler again; what it raises is the caller's answer."""
+        """Hand a dead letter to its handler again; what it raises is the caller's answer.
+
+        NotFound; InvalidData for one that cannot be read, BadRequest for one of a type that is not taken any more.
+        """
         async with self._database.read() as session:
             letter = await session.scalar(
                 select(DeadLetterRow).where(DeadLetterRow.id == letter_id, DeadLetterRow.project == project)
             )
         if letter is None:
             raise NotFound(f"no dead letter {letter_id} in project {project}")
-        envelope = Envelope.model_validate_json(letter.body)
+        try:
+            envelope = Envelope.model_validate_json(letter.body)
+            event = payload(envelope)
+        except ValueError as error:
+            raise InvalidData(
+                f"dead letter {letter_id} cannot be read: {letter.reason}",
+                hint="Its sender has to send a readable event; this one stays here as evidence.",
+            ) from error
+        if envelope.type not in self._handlers:
+            raise BadRequest(f"{self._service} takes no events of type {envelope.type!r}")
         with span(envelope.traceparent):
-            await self._once(envelope, payload(envelope))
+            await self._once(envelope, event)
         async with self._database.write() as session:
             row = await session.get(DeadLetterRow, letter_id)
             if row is not None:

@@ -10,9 +10,10 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from capstan_contracts.errors import FieldError
-from capstan_servicekit.errors import BadRequest
+from capstan_servicekit.errors import BadRequest, CapstanError
 from capstan_servicekit.security.auth import Public, Requires, Ticket
 
 _UNKEPT: Final = re.compile("[\\x00\\ud800-\\udfff]")
@@ -44,7 +45,9 @@ class StrictRequest(Request):
             try:
                 text = body.decode("utf-8")
                 self._json = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
-            except (UnicodeDecodeError, RecursionError) as error:
+            except json.JSONDecodeError:
+                raise
+            except (ValueError, RecursionError) as error:  # no UTF-8, or an integer of more than 4300 digits
                 raise json.JSONDecodeError(f"not JSON: {type(error).__name__}", "", 0) from error
             if "\\u" in text:  # nothing else writes what cannot be kept
                 _refuse_what_cannot_be_kept(self._json, text)
@@ -102,7 +105,13 @@ class SecuredRoute(APIRoute):
             elif isinstance(declared, Ticket):
                 await declared(request)
             refuse_nul(request)
-            return await inner(StrictRequest(request.scope, request.receive))
+            try:
+                return await inner(StrictRequest(request.scope, request.receive))
+            except HTTPException as error:
+                # FastAPI makes a 400 of whatever happens while a body is read; one that is too large is a 413.
+                if isinstance(error.__cause__, CapstanError):
+                    raise error.__cause__ from None
+                raise
 
         return handler
 

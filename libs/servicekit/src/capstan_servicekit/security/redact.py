@@ -7,13 +7,13 @@ from typing import Any
 
 _KEYS = re.compile(r"(token|secret|password|passwd|authorization|api[-_]?key|cookie|credential)", re.IGNORECASE)
 _INLINE = re.compile(
-    r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)|\bcap_[A-Za-z0-9_-]{16,}"
+    r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)|\bcap_[A-Za-z0-9_-]{16,}"
 )
 _MASK = "[redacted]"
 
 
 def redact_text(text: str) -> str:
-    """Mask bearer tokens, user:password in addresses and our own tokens inside a text."""
+    """Mask bearer tokens, our own tokens, and user:password in addresses (Redis: no user) inside of a text."""
     return _INLINE.sub(_MASK, text)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_PATTERN = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
+_PATTERN = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 _current: ContextVar[str | None] = ContextVar("capstan_traceparent", default=None)
 _request_id: ContextVar[str] = ContextVar("capstan_request_id", default="")
 
@@ -31,7 +31,7 @@ def request_id() -> str:
 
 def child_of(parent: str | None) -> str:
     """A new span under `parent`, or the root of a new trace when there is none or it is malformed."""
-    match = _PATTERN.match(parent) if parent else None
+    match = _PATTERN.fullmatch(parent) if parent else None
     trace = match[1] if match else secrets.token_hex(16)
     return f"00-{trace}-{secrets.token_hex(8)}-01"
 

@@ -16,7 +16,17 @@ import pyarrow as pa
 
 from capstan_feature_store.domain.jobs import ExplainedValue, ValueToExplain
 from capstan_feature_store.jobs.lineage import origin_of
-from capstan_feature_store.jobs.sandbox import FILE_INDEX, Connection, columns_of, open_sandbox, quoted, refusal, scalar
+from capstan_feature_store.jobs.sandbox import (
+    FILE,
+    FILE_INDEX,
+    ROW,
+    Connection,
+    columns_of,
+    open_sandbox,
+    quoted,
+    refusal,
+    scalar,
+)
 from capstan_feature_store.jobs.select_rules import parse
 from capstan_feature_store.jobs.view_rows import ViewPlan, accepts, as_dtype, result_types
 from capstan_servicekit.jobs.api import Job, JobRefused
@@ -74,8 +84,8 @@ def _conditions(con: Connection, view: ViewPlan, keys: dict[str, Any]) -> tuple[
 
 
 def _rows(con: Connection, relation: str, where: str, values: list[Any], limit: int) -> list[list[Any]]:
-    query = f"""SELECT {FILE_INDEX} AS i, file_row_number AS n, * EXCLUDE (filename, file_row_number)
-        FROM {relation} WHERE {where} ORDER BY i, n LIMIT {limit}"""
+    query = f"""SELECT {FILE_INDEX}, {ROW}, * EXCLUDE ({FILE}, {ROW})
+        FROM {relation} WHERE {where} ORDER BY 1, 2 LIMIT {limit}"""
     table = con.execute(query, values).to_arrow_table()
     names = table.schema.names[2:]
     columns = [_plain(column) for column in table.itercolumns()]

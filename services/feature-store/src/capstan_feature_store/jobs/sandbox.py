@@ -12,8 +12,12 @@ import duckdb
 from capstan_servicekit.jobs.api import JobRefused
 
 Connection: TypeAlias = "duckdb.DuckDBPyConnection"
-FILE_INDEX = r"regexp_extract(filename, '([0-9]+)\.parquet$', 1)::BIGINT"
+FILE, ROW = '"\x01file"', '"\x01row"'
+"""SQL: the link to a row's file, and its place in there. No column of a dataset has such a name: ingestion refuses what
+is not printable."""
+FILE_INDEX = rf"regexp_extract({FILE}, '([0-9]+)\.parquet$', 1)::BIGINT"
 """SQL: the position of a row's file in the manifest, told by the name of the link to it."""
+_ROW_NUMBER = "file_row_number"
 
 
 def quoted(name: str) -> str:
@@ -78,14 +82,23 @@ def link_files(scratch: Path, dataset: str, files: Sequence[str]) -> list[str]:
 
 
 def attach(con: Connection, scratch: Path, dataset: str, files: Sequence[str]) -> None:
-    """The dataset as a table under its own name, and as `located.<dataset>` with `filename` and `file_row_number`."""
-    links = ", ".join(literal(link) for link in link_files(scratch, dataset, files))
-    read = f"read_parquet([{links}], union_by_name = true, hive_partitioning = false"
+    """The dataset as a table under its own name, and as `located.<dataset>` with FILE and ROW."""
+    links = [literal(link) for link in link_files(scratch, dataset, files)]
+    read = f"read_parquet([{', '.join(links)}], union_by_name = true, hive_partitioning = false"
     try:
         con.execute(f"CREATE VIEW main.{quoted(dataset)} AS SELECT * FROM {read})")
-        con.execute(
-            f"CREATE VIEW located.{quoted(dataset)} AS SELECT * FROM {read}, filename = true, file_row_number = true)"
-        )
+        names = {name.lower() for name in columns_of(con, f"main.{quoted(dataset)}")}
+        if _ROW_NUMBER in names:
+            # DuckDB does not read a file that has its own name for the place of a row; rows come in the file's order.
+            parts = [
+                f"SELECT *, {link} AS {FILE}, row_number() OVER () - 1 AS {ROW} FROM read_parquet({link})"
+                for link in links
+            ]
+            located = " UNION ALL BY NAME ".join(parts)
+        else:
+            options = f"filename = {literal(FILE.strip(chr(34)))}, {_ROW_NUMBER} = true"
+            located = f"SELECT * EXCLUDE ({_ROW_NUMBER}), {_ROW_NUMBER} AS {ROW} FROM {read}, {options})"
+        con.execute(f"CREATE VIEW located.{quoted(dataset)} AS {located}")
     except duckdb.Error as error:
         raise refusal(f"dataset {dataset!r} cannot be read", dataset, error) from error
 

@@ -14,6 +14,7 @@ from capstan_feature_store.domain.jobs import JoinedSet, SetToJoin
 from capstan_feature_store.jobs import point_in_time, view_rows
 from capstan_feature_store.jobs.sandbox import (
     FILE_INDEX,
+    ROW,
     Connection,
     columns_of,
     open_sandbox,
@@ -84,7 +85,7 @@ def _labels(con: Connection, given: SetToJoin) -> int:
     if have[label.lower()] in {"FLOAT", "DOUBLE"}:
         labelled += f" AND NOT isnan({quoted(label)})"
     inner = ", ".join([
-        f"({FILE_INDEX} << 40) + file_row_number AS n", f"{column(service['label_time'], 'timestamp')} AS t",
+        f"({FILE_INDEX} << 40) + {ROW} AS n", f"{column(service['label_time'], 'timestamp')} AS t",
         f"{_as_label(label, have[label.lower()])} AS y", f"({labelled}) AS labelled", *request,
     ])  # fmt: skip
     outer = ", ".join(["*", *hours])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from capstan_contracts.loop import DatasetSpec, ResolvedLoop
 from capstan_ingestion.actions.register_dataset import RegisterDataset
@@ -13,7 +14,15 @@ from capstan_servicekit.loops.rules import Rule
 from capstan_servicekit.loops.store import PartStore
 
 
-class DatasetParts(PartStore[list[DatasetSpec], None]):
+@dataclass(frozen=True)
+class LoopDatasets:
+    """The loop's own dataset, then the further ones; and the columns of its own that it learns from or is asked by."""
+
+    datasets: list[DatasetSpec]
+    reads: list[str]
+
+
+class DatasetParts(PartStore[LoopDatasets, None]):
     """Registers the datasets of a loop. Several loops may share one: its specification is the last one applied."""
 
     service = "ingestion"
@@ -22,17 +31,19 @@ class DatasetParts(PartStore[list[DatasetSpec], None]):
     def __init__(self, clock: Clock, register: RegisterDataset) -> None:
         self._clock, self._register = clock, register
 
-    def part_of(self, resolved: ResolvedLoop) -> list[DatasetSpec]:
+    def part_of(self, resolved: ResolvedLoop) -> LoopDatasets:
         """The loop's dataset first."""
-        return [resolved.loop.spec.dataset, *resolved.loop.spec.sources]
+        spec, service = resolved.loop.spec, resolved.definitions.service
+        reads = {spec.training.label, service.label_time, *(column.name for column in service.request)}
+        return LoopDatasets([spec.dataset, *spec.sources], sorted(reads))
 
-    def rules(self, part: list[DatasetSpec], resolved: ResolvedLoop) -> Iterable[Rule]:
+    def rules(self, part: LoopDatasets, resolved: ResolvedLoop) -> Iterable[Rule]:
         """Refuse a contract that no batch could be held against. InvalidSpec, which says what a contract is."""
-        for dataset in part:
+        for dataset in part.datasets:
             self._register.check(dataset)
         return ()
 
-    async def prepare(self, project: str, part: list[DatasetSpec]) -> None:
+    async def prepare(self, project: str, part: LoopDatasets) -> None:
         """Nothing needs preparing."""
 
     async def generation(self, session: ReadSession, project: str, loop: str) -> int | None:
@@ -40,20 +51,29 @@ class DatasetParts(PartStore[list[DatasetSpec], None]):
         row = await session.get(LoopRow, (project, loop))
         return None if row is None else row.generation
 
-    async def changes(self, session: ReadSession, project: str, loop: str, part: list[DatasetSpec]) -> list[str]:
+    async def changes(self, session: ReadSession, project: str, loop: str, part: LoopDatasets) -> list[str]:
         """What changes in the datasets."""
-        return [change for dataset in part for change in await self._register.changes(session, project, dataset)]
+        changes = [
+            change for dataset in part.datasets for change in await self._register.changes(session, project, dataset)
+        ]
+        row = await session.get(LoopRow, (project, loop))
+        # Of a loop that an older release took nothing is known: the same part again must change nothing.
+        known = row is not None and row.reads is not None
+        if row is not None and known and (row.dataset, row.reads) != (part.datasets[0].name, part.reads):
+            changes.append(f"loop {loop}: files of {part.datasets[0].name} need the columns {', '.join(part.reads)}")
+        return changes
 
     async def store(
-        self, session: WriteSession, project: str, loop: str, generation: int, part: list[DatasetSpec], prepared: None
+        self, session: WriteSession, project: str, loop: str, generation: int, part: LoopDatasets, prepared: None
     ) -> None:
         """Register or change every dataset."""
-        for dataset in part:
+        for dataset in part.datasets:
             await self._register(session, project, dataset)
         row = await session.get(LoopRow, (project, loop))
         if row is None:
             row = LoopRow(project=project, name=loop)
             session.add(row)
+        row.dataset, row.reads = part.datasets[0].name, part.reads
         row.generation, row.updated_at = generation, self._clock.now()
 
     async def keep_generation(self, session: WriteSession, project: str, loop: str, generation: int) -> None:

@@ -15,7 +15,7 @@ from capstan_ingestion.domain.batch import BATCH
 from capstan_ingestion.domain.files import Form
 from capstan_ingestion.domain.versions import earlier_columns
 from capstan_ingestion.domain.work import BatchToCheck
-from capstan_ingestion.tables import BatchRow, dataset_row, head_of, spec_of
+from capstan_ingestion.tables import BatchRow, columns_read, dataset_row, head_of, spec_of
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import WriteSession
@@ -46,6 +46,7 @@ class CheckBatch(Work[BatchToCheck]):
             batch.state = BATCH.move(batch.state, BatchState.CHECKING)
             dataset = await dataset_row(session, batch.project, batch.dataset)
             spec, head = spec_of(dataset), await head_of(session, dataset)
+            needed = await columns_read(session, dataset)
         raw = await self._objects.local_path(batch.project, batch.digest)
         async with self._jobs.scratch() as folder:
             checked = await self._checker.check(
@@ -53,6 +54,7 @@ class CheckBatch(Work[BatchToCheck]):
                 Form.parse(batch.media),
                 spec,
                 earlier=earlier_columns(head, batch.partition),
+                needed=needed,
                 folder=folder,
                 progress=lease.progress,
             )
@@ -62,7 +64,7 @@ class CheckBatch(Work[BatchToCheck]):
                 return
             sha256 = await self._objects.put_file(batch.project, checked.canonical)
             try:
-                await self._commit(lease, Commit(batch, spec, checked, sha256, failing), folder)
+                await self._commit(lease, Commit(batch, spec, needed, checked, sha256, failing), folder)
             except KeysRepeated as repeated:
                 failing = await self._keep(batch.project, repeated.checked.failing_rows)
                 await self._set_aside(lease, batch, repeated.checked, failing)

@@ -44,6 +44,7 @@ class Commit:
 
     batch: BatchRow
     spec: DatasetSpec
+    needed: list[str]
     checked: Checked
     sha256: str
     failing_rows: str | None
@@ -71,7 +72,7 @@ class CommitBatch:
         KeysRepeated; InvalidData where a file cannot take a type that is declared by now.
         """
         batch, checked = commit.batch, commit.checked
-        required = required_columns(commit.spec, read_contract(commit.spec.contract))
+        required = required_columns(commit.spec, read_contract(commit.spec.contract), commit.needed)
         source = await self._objects.local_path(batch.project, commit.sha256)
         for _ in range(_ATTEMPTS):
             head = await self._head(batch)

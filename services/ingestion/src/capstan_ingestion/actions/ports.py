@@ -59,10 +59,14 @@ class Checker(Protocol):
         dataset: DatasetSpec,
         *,
         earlier: Mapping[str, str],
+        needed: Sequence[str],
         folder: Path,
         progress: Progress,
     ) -> Checked:
-        """Check the file; outputs lie in `folder`. `earlier` is the schema that it has to keep. May be repeated."""
+        """Check the file; outputs lie in `folder`. May be repeated.
+
+        `earlier` is the schema that it has to keep, `needed` are columns that loops read: no file may lack them.
+        """
         ...
 
     async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class JobChecker:
         dataset: DatasetSpec,
         *,
         earlier: Mapping[str, str],
+        needed: Sequence[str],
         folder: Path,
         progress: Progress,
     ) -> Checked:
@@ -51,6 +52,7 @@ class JobChecker:
             form=str(form),
             dataset=dataset.model_dump(mode="json"),
             earlier=dict(earlier),
+            needed=list(needed),
             max_columns=settings.max_columns,
             max_table_bytes=settings.max_table_bytes,
             max_failing_rows=settings.max_failing_rows,

@@ -20,8 +20,10 @@ class Refusal:
     column: str | None = None
 
 
-def required_columns(dataset: DatasetSpec, contract: Sequence[Expectation]) -> dict[str, str]:
+def required_columns(dataset: DatasetSpec, contract: Sequence[Expectation], read: Sequence[str] = ()) -> dict[str, str]:
     """Columns that every file has to have, with what needs each: keys, clocks, declarations, critical expectations.
+
+    And those `read` by loops: what a model learns from, or is asked by.
 
     Any other column is optional: a file without it has null there.
     """
@@ -34,7 +36,7 @@ def required_columns(dataset: DatasetSpec, contract: Sequence[Expectation]) -> d
             }
     needed = {key: "the dataset (a key)" for key in dataset.keys} | dict.fromkeys(clocks, "the dataset (a clock)")
     needed |= {name: "the dataset (it is declared)" for name in dataset.columns if name not in needed}
-    return asked | needed
+    return dict.fromkeys(read, "a loop") | asked | needed
 
 
 def missing_columns(present: Collection[str], required: Mapping[str, str]) -> list[Refusal]:

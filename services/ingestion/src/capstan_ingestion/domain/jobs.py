@@ -11,14 +11,15 @@ from capstan_contracts.documents import JsonObject
 class FileToCheck:
     """A batch as it arrived. `form` is a Form as text, `dataset` its DatasetSpec as JSON.
 
-    `earlier`: the columns (name to type) that the batch has to keep. The limits are those of `file_refused.Limits`, and
-    the most failing rows that are written down.
+    `earlier`: the columns (name to type) that the batch has to keep; `needed`: those that loops read. The limits are
+    those of `file_refused.Limits`, and the most failing rows that are written down.
     """
 
     path: str
     form: str
     dataset: JsonObject
     earlier: dict[str, str]
+    needed: list[str]
     max_columns: int
     max_table_bytes: int
     max_failing_rows: int

@@ -41,6 +41,7 @@ def run(job: Job) -> CheckedFile:
         form=Form.parse(given.form),
         dataset=dataset,
         earlier=given.earlier,
+        needed=given.needed,
         limits=Limits(given.max_columns, given.max_table_bytes),
         max_failing_rows=given.max_failing_rows,
         scratch=job.scratch,

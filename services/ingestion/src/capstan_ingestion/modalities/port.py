@@ -48,7 +48,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Arrived:
-    """A batch to be checked. `earlier`: the columns that it has to keep; outputs and unpacked files go to `scratch`."""
+    """A batch to be checked. `earlier`: the columns that it has to keep; outputs and unpacked files go to `scratch`.
+
+    `needed`: columns that loops read, so that no file may lack them.
+    """
 
     path: Path
     form: Form
@@ -57,6 +60,7 @@ class Arrived:
     limits: Limits
     max_failing_rows: int
     scratch: Path
+    needed: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

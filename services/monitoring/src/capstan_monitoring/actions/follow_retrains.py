@@ -36,7 +36,7 @@ class FollowRetrains:
         if row is None or row.state != RetrainState.RUNNING:
             return
         row.state = RETRAIN.move(row.state, RetrainState.PROMOTED if event.approved else RetrainState.REFUSED)
-        refusing = [gate.sentence for gate in event.gates if gate.passed is False]
+        refusing = [gate.sentence for gate in event.gates if gate.refuses]
         row.why = "" if event.approved else "; ".join(refusing)
 
     async def _of_run(self, session: WriteSession, project: str, run: str) -> RetrainRow | None:

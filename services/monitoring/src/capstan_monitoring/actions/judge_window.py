@@ -105,6 +105,9 @@ class JudgeWindow(Work[WindowToJudge]):
         notes = []
         if measured.absent:
             notes.append(f"nothing to compare in the log, hence not judged: {', '.join(sorted(measured.absent))}")
+        if measured.shared and state is not WindowState.TOO_FEW_ROWS:
+            few = ", ".join(f"{name} (worth {worth} rows)" for name, worth in sorted(measured.shared.items()))
+            notes.append(f"looked up from too few rows of a view, of {measured.least}, hence not judged: {few}")
         if state is WindowState.TOO_FEW_ROWS:
             notes.append(f"too few rows: {rows}, and {rows_needed(figures, policy)} are needed for a verdict")
         else:

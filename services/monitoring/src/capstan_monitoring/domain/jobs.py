@@ -169,10 +169,16 @@ class MeasuredColumn(MeasuredStatistic):
 
 @dataclass(frozen=True)
 class MeasuredDrift:
-    """`absent`: columns that the log does not hold, or whose values the statistic cannot compare."""
+    """Figures, and columns that could not be judged.
+
+    `absent`: the log does not hold them, or the statistic cannot compare their values. `shared`: looked up from so few
+    rows of their view that the window is worth no more rows than these, under `least`.
+    """
 
     statistics: list[MeasuredColumn]
     absent: list[str]
+    shared: dict[str, int]
+    least: int
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,22 @@ import json
 from pathlib import Path
 
 from capstan_contracts.kinds.family import BrokenKind, UnknownKind
+from capstan_contracts.kinds.least_rows import least_rows
 from capstan_contracts.loop import DriftSpec
 from capstan_evaluation.kinds import METRICS
-from capstan_formats.sketches import Baseline, SketchError
-from capstan_monitoring.domain.jobs import BrokenKinds, DriftToMeasure, MeasuredColumn, MeasuredDrift
+from capstan_formats.sketches import Baseline, ClusterSketch, SketchError
+from capstan_monitoring.domain.jobs import (
+    BrokenKinds,
+    DriftToMeasure,
+    MeasuredColumn,
+    MeasuredDrift,
+    MeasuredStatistic,
+)
 from capstan_monitoring.jobs.baselines import baseline_of
+from capstan_monitoring.jobs.lookups import CLUSTERS, views_of
 from capstan_monitoring.jobs.measure import measure
 from capstan_monitoring.statistics.installed import STATISTICS
+from capstan_monitoring.statistics.port import AnySketch
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 
@@ -20,23 +29,47 @@ def run(job: Job) -> MeasuredDrift:
     """JobRefused where package or sketches cannot be read, or a statistic is not installed."""
     given = job.read(DriftToMeasure)
     baseline, drift = baseline_of(given.package), DriftSpec.model_validate(given.drift)
-    window = baseline.empty_window()
     try:
-        with Path(given.partials).open(encoding="utf-8") as lines:
-            for line in lines:
-                window = window.merge(Baseline.from_json(json.loads(line)))
+        window, clusters = _merged(baseline, Path(given.partials))
     except SketchError as error:
         raise JobRefused(f"the sketches do not fit the package: {error}", errors=[("partials", str(error))]) from error
-    statistics, absent = [], []
+    views, least = views_of(given.package), least_rows(drift.alpha, max(1, len(baseline.columns)))
+    statistics: list[MeasuredColumn] = []
+    absent: list[str] = []
+    shared: dict[str, int] = {}
     for name, column in baseline.columns.items():
-        try:
-            measured = measure(column.sketch, window[name], drift)
-        except (UnknownKind, BrokenKind) as error:
-            raise JobRefused(str(error), errors=[("monitoring.drift.statistic", str(error))]) from error
+        design_effect = clusters.get(views.get(name, ""), ClusterSketch()).design_effect
+        worth = round(window[name].total / design_effect)
+        if design_effect > 1 and 0 < worth < least:
+            shared[name] = worth
+            continue
+        measured = _measured(column.sketch, window[name], drift, design_effect)
         if not measured:
             absent.append(name)
         statistics += [MeasuredColumn(column=name, role=column.role.value, **figure) for figure in measured]
-    return MeasuredDrift(statistics, absent)
+    return MeasuredDrift(statistics, absent, shared, least)
+
+
+def _merged(baseline: Baseline, partials: Path) -> tuple[Baseline, dict[str, ClusterSketch]]:
+    """The window's sketches, and by view how its rows share looked-up rows. SketchError."""
+    window = baseline.empty_window()
+    clusters: dict[str, ClusterSketch] = {}
+    with partials.open(encoding="utf-8") as lines:
+        for line in lines:
+            partial = json.loads(line)
+            window = window.merge(Baseline.from_json(partial))
+            for view, sketch in partial.get(CLUSTERS, {}).items():
+                clusters[view] = clusters.get(view, ClusterSketch()).merge(ClusterSketch.from_json(sketch))
+    return window, clusters
+
+
+def _measured(
+    baseline: AnySketch, window: AnySketch, drift: DriftSpec, design_effect: float
+) -> list[MeasuredStatistic]:
+    try:
+        return measure(baseline, window, drift, design_effect=design_effect)
+    except (UnknownKind, BrokenKind) as error:
+        raise JobRefused(str(error), errors=[("monitoring.drift.statistic", str(error))]) from error
 
 
 def broken_kinds(job: Job) -> BrokenKinds:

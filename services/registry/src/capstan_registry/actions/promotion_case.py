@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
-
 from capstan_contracts.kinds.gates import ChampionGate
 from capstan_contracts.loop import ResolvedLoop
 from capstan_registry.actions.stored_loop import stored_loop
-from capstan_registry.domain.ledger import CROWNED
-from capstan_registry.tables import ChampionRow, LedgerRow, LoopRow, PromotionRow, VersionRow
+from capstan_registry.domain.champions import standing
+from capstan_registry.tables import ChampionRow, LoopRow, PromotionRow, VersionRow, crownings
 from capstan_servicekit.db.session import ReadSession
 from capstan_servicekit.errors import Conflict, NotFound
 
@@ -56,17 +54,8 @@ def look_back(loop: ResolvedLoop) -> int:
 async def _former(
     session: ReadSession, candidate: VersionRow, champion: VersionRow, count: int
 ) -> tuple[VersionRow, ...]:
-    """Once each, by when they became champion last; neither the candidate nor the champion of now."""
-    last = func.max(LedgerRow.sequence)
-    crowned = (
-        select(LedgerRow.version)
-        .where(LedgerRow.project == candidate.project, LedgerRow.model == candidate.model)
-        .where(LedgerRow.decision.in_(CROWNED), LedgerRow.version.not_in((candidate.version, champion.version)))
-        .group_by(LedgerRow.version)
-        .order_by(last.desc())
-        .limit(count)
-    )
-    versions = (await session.scalars(crowned)).all()
-    return tuple(
-        [await session.get_one(VersionRow, (candidate.project, candidate.model, version)) for version in versions]
-    )
+    """Champions that nobody went back from; neither the candidate nor the champion of now."""
+    project, model = candidate.project, candidate.model
+    standing_ones = standing(await crownings(session, project, model))
+    former = [version for version in standing_ones if version not in (candidate.version, champion.version)]
+    return tuple([await session.get_one(VersionRow, (project, model, version)) for version in former[:count]])

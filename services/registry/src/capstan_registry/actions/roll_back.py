@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-
 from capstan_contracts.events import GateFigure
 from capstan_contracts.first_champion import HINT
 from capstan_contracts.rest.registry import Rollback, RollbackRequest
 from capstan_registry.actions.append_to_ledger import AppendToLedger
 from capstan_registry.actions.approval import PERSON
 from capstan_registry.actions.crown_champion import CrownChampion
-from capstan_registry.domain.ledger import CROWNED, ROLLED_BACK
-from capstan_registry.tables import ChampionRow, LedgerRow, version_row
+from capstan_registry.domain.champions import Crowning, ever, standing
+from capstan_registry.domain.ledger import ROLLED_BACK
+from capstan_registry.tables import ChampionRow, crownings, version_row
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.idempotency import fingerprint, recall, remember
-from capstan_servicekit.db.session import Database, ReadSession
+from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import Conflict, Forbidden, NotFound
 from capstan_servicekit.security.auth import Principal
 
@@ -31,7 +30,7 @@ class RollBack:
     async def __call__(
         self, project: str, model: str, request: RollbackRequest, *, by: Principal, key: str | None
     ) -> Rollback:
-        """To the version that is named, else to the champion before this one.
+        """To the version that is named, else to the newest champion that nobody went back from.
 
         Forbidden for services; NotFound without a champion, or when there is no such version; Conflict for the champion
         itself, and for a version that never was champion: that one has to ask for a promotion.
@@ -44,8 +43,7 @@ class RollBack:
             champion = await session.get(ChampionRow, (project, model))
             if champion is None:
                 raise NotFound(f"model {model!r} has no champion in project {project!r}", hint=HINT)
-            before = await _crowned(session, project, model)
-            target = _target(model, champion.version, request.version, before)
+            target = _target(model, champion.version, request.version, await crownings(session, project, model))
             version = await version_row(session, project, model, target)
             figure = GateFigure(
                 gate=ROLLBACK,
@@ -78,25 +76,27 @@ def _check_person(by: Principal) -> None:
         )
 
 
-async def _crowned(session: ReadSession, project: str, model: str) -> list[int]:
-    """Versions that were or are champion, the newest decision first."""
-    rows = select(LedgerRow.version).where(LedgerRow.project == project, LedgerRow.model == model)
-    crowned = rows.where(LedgerRow.decision.in_(CROWNED)).order_by(LedgerRow.sequence.desc())
-    return list(dict.fromkeys(await session.scalars(crowned)))
-
-
-def _target(model: str, champion: int, wanted: int | None, crowned: list[int]) -> int:
-    former = [version for version in crowned if version != champion]
+def _target(model: str, champion: int, wanted: int | None, before: list[Crowning]) -> int:
     if wanted == champion:
         raise Conflict(f"Version {champion} of {model!r} is the champion already")
+    former = [version for version in ever(before) if version != champion]
     if not former:
         raise Conflict(
             f"No version of {model!r} was champion before version {champion}",
             hint=f"Ask for the promotion of another one: `capstan models promote {model} VERSION`.",
         )
-    if wanted is not None and wanted not in former:
+    listed = ", ".join(map(str, former))
+    if wanted is None:
+        left = [version for version in standing(before) if version != champion]
+        if not left:
+            raise Conflict(
+                f"Somebody went back from every former champion of {model!r}; which one is wanted has to be said",
+                hint=f"Name one of {listed}: `capstan models rollback {model} VERSION`.",
+            )
+        return left[0]
+    if wanted not in former:
         raise Conflict(
-            f"Version {wanted} of {model!r} was never champion; former champions: {', '.join(map(str, former))}",
+            f"Version {wanted} of {model!r} was never champion; former champions: {listed}",
             hint=f"Its gates have to judge it first: `capstan models promote {model} {wanted}`.",
         )
-    return former[0] if wanted is None else wanted
+    return wanted

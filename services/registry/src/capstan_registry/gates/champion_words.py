@@ -20,6 +20,7 @@ def compared(match: Match, resamples: int) -> Compared:
         "version": rival.version,
         "rows": result.rows,
         "left_out": rival.left_out,
+        "from_others": rival.from_others,
         "seen": [_seen(learned) for learned in rival.seen],
         "candidate": match.candidate,
         "champion": match.champion,
@@ -48,9 +49,9 @@ def described(metric: str, match: Match) -> str:
     rival, result = match.rival, match.result
     return (
         f"{metric} is {match.candidate:.4f}, that of the champion (version {rival.version}) is {match.champion:.4f}, "
-        f"on {result.rows:,} rows{_times(rival)} {_unseen(rival)}. With {result.confidence:.0%} confidence "
-        f"candidate - champion, more being better, is at least {result.lower:+.4f}, and with {result.confidence:.0%} "
-        f"at most {result.upper:+.4f}; the margin is {result.margin:.4g}."
+        f"on {result.rows:,} rows{_times(rival)} {_unseen(rival)}. Candidate - champion, more "
+        f"being better, is at least {result.lower:+.4f} and at most {result.upper:+.4f}, each with "
+        f"{result.confidence:.0%} confidence; the margin is {result.margin:.4g}."
     )
 
 
@@ -104,8 +105,9 @@ def _unseen(rival: Rival) -> str:
     unknown = [f"version {learned.version}" for learned in rival.seen if not learned.known]
     if unknown:
         return f"(what {' and '.join(unknown)} learned from is not known: no training set was kept)"
-    left_out = f"; {rival.left_out:,} others were left out for that" if rival.left_out else ""
-    until = [f"version {one.version} up to {_day(one.until)}" for one in rival.seen if one.until is not None]
+    out, others = f"{rival.left_out:,} rows of the candidate's holdout are left out for that", f"{rival.from_others:,}"
+    left_out = f"; {out}, {others} come from the champions'" if rival.left_out or rival.from_others else ""
+    until = [f"version {side.version} up to {_day(side.until)}" for side in rival.seen if side.until is not None]
     return "that neither has learned" + (f" ({', '.join(until)}{left_out})" if until else left_out)
 
 

@@ -29,11 +29,16 @@ def write_failing_rows(table: pa.Table, checks: Sequence[Finding], path: Path, *
             keys[int(row)].append(check.result.key)
     values = table.take(pa.array(chosen)).to_pylist()
     rows = [
-        {"_row": row, "_checks": keys[row], **{name: _plain(value) for name, value in each.items()}}
+        {"_row": row, "_checks": keys[row], **{_shown(name): _plain(value) for name, value in each.items()}}
         for row, each in zip(keys, values, strict=True)
     ]
     path.write_text(json.dumps(rows, ensure_ascii=False, separators=(",", ":"), allow_nan=False), encoding="utf-8")
     return len(every)
+
+
+def _shown(name: str) -> str:
+    """A column's name beside those that we give."""
+    return f"column:{name}" if name in ("_row", "_checks") else name
 
 
 def _union(parts: list[Rows]) -> Rows:

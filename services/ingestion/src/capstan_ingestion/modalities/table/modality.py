@@ -76,7 +76,7 @@ def _fit(table: pa.Table, arrived: Arrived, contract: Sequence[Expectation]) -> 
     """The table in canonical form, with every column that something reads, in the order of the earlier files."""
     dataset, earlier = arrived.dataset, arrived.earlier
     table, notes = without_index(table, dataset, earlier)
-    required = required_columns(dataset, contract)
+    required = required_columns(dataset, contract, arrived.needed)
     table = renamed(table, dataset.rename)
     check_columns(table.column_names, dataset, required, earlier)
     table, changes = in_order(table, dataset, required, earlier)

@@ -30,7 +30,9 @@ class Rival:
     champion: Sample
     holdout: Holdout
     left_out: int
-    """Rows of the holdouts that one of the two has learned."""
+    """Rows of the candidate's own holdout that one of the two has learned."""
+    from_others: int
+    """Rows that come from the holdouts of champions."""
     seen: tuple[Learned, Learned]
     """What candidate and champion had seen."""
     rows_from: datetime | None
@@ -43,6 +45,7 @@ class Contest:
     def __init__(self, case: Case, candidate: ModelPackage) -> None:
         self._case, self._candidate = case, candidate
         self._packages: dict[int, ModelPackage] = {}
+        self._own = 0
         self._pool = self._pooled()
         self._items = texts(self._pool.table.column(ITEM_ID))
         self._samples: dict[int, Sample] = {}
@@ -75,7 +78,8 @@ class Contest:
             candidate=candidate.take(fair),
             champion=champion.take(fair),
             holdout=rows,
-            left_out=int((~fair).sum()),
+            left_out=int((~fair[: self._own]).sum()),
+            from_others=int(fair[self._own :].sum()),
             seen=(self._seen, seen),
             rows_from=first(rows.table, self._case.event_time),
             rows_until=last(rows.table, self._case.event_time),
@@ -104,6 +108,7 @@ class Contest:
         if case.candidate.holdout is None:
             raise Unusable("the run pinned no holdout")
         pool = open_holdout(case.candidate.holdout, self._candidate.header, wanted)
+        self._own = pool.rows
         for contender in contenders:
             if contender.holdout is not None and contender.holdout != case.candidate.holdout:
                 pool = _joined(pool, contender, self._candidate, wanted)
