@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from capstan_client.sdk import transport
-from capstan_client.sdk.transport import CapstanProblem, Transport, UnexpectedAnswer, Unreachable, poll
+from capstan_client.sdk.transport import CapstanProblem, NotText, Transport, UnexpectedAnswer, Unreachable, poll
 from capstan_contracts.base import Lenient
 
 
@@ -44,6 +44,20 @@ async def test_cut_connections_and_503_are_tried_again_under_one_key() -> None:
     assert (await to(service).post("/things", Thing(name="new"), Thing)).name == "one"
     assert len({request.headers["idempotency-key"] for request in service.seen}) == 1
     assert [request.headers["authorization"] for request in service.seen] == ["Bearer secret"] * 3
+
+
+async def test_what_is_no_text_is_a_sentence_and_is_not_sent() -> None:
+    service = Service(200)
+    there = to(service)
+    for asked in (
+        there.post("/things", Thing.model_construct(name="a\ud800"), Thing),
+        there.get("/things/\ud800", Thing),
+        there.get("/things", Thing, name="\udfff"),
+    ):
+        with pytest.raises(NotText, match="half of a surrogate pair"):
+            await asked
+    assert service.seen == []
+    assert (await there.get("/things/Z\u00fcrich\x00", Thing)).name == "one"
 
 
 async def test_who_never_answers_is_unreachable() -> None:

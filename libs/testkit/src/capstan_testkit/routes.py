@@ -21,9 +21,14 @@ def guarded_routes(app: FastAPI) -> list[tuple[str, str]]:
     found = []
     for route in declared:
         if not isinstance(permission(route), Public):
-            path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda match: _EXAMPLES.get(match[1], _UUID), route.path)
+            path = concrete(route.path)
             found += [(method, path) for method in sorted(route.methods or ())]
     return found
+
+
+def concrete(path: str) -> str:
+    """The path of a route with example values."""
+    return re.sub(r"\{(\w+)(?::\w+)?\}", lambda match: _EXAMPLES.get(match[1], _UUID), path)
 
 
 async def assert_every_route_is_guarded(harness: Harness) -> int:
@@ -53,4 +58,4 @@ def _assert_problem(response: httpx.Response) -> None:
         assert "Traceback" not in response.text
 
 
-__all__ = ["assert_every_route_is_guarded", "guarded_routes"]
+__all__ = ["assert_every_route_is_guarded", "concrete", "guarded_routes"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
@@ -169,6 +170,38 @@ async def test_a_read_before_all_that_is_kept_says_unknown(h: Harness, world: Wo
         ["unknown", "missing"], ["present", "missing"], ["present", "missing"],
     ]  # fmt: skip
     assert [one["columns"]["delay"][0] for one in found] == [None, 4.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\U0001f9ea\u200d\U0001f4a5",
+        "Zu\u0308rich",
+        "Z\u00fcrich",
+        "\u202e\u05d0\u05d1",
+        "\u00e9" * 5_000,
+        "a\r\nb",
+        "",
+        "'\"\\",
+    ],
+)
+async def test_any_text_is_a_key_and_a_value_as_it_is(h: Harness, world: World, text: str) -> None:
+    await register(h, world)
+    rows = [{"tailnum": text, "seats": 1, "model": text, "listed_at": world.hour(0)}]
+    event, subject = world.committed(await world.commit("planes", world.PLANES, rows))
+    await h.publish(event, subject=subject)
+    await settled(h, 1)
+    found = await online(h, world, 1, ["AA", "AA"], [text, text + "\u0301"])
+    assert found["planes"]["columns"]["model"] == [text, None]
+    asked = {"keys": {"tailnum": text}, "event_time": world.hour(1).isoformat()}
+    explained = await h.viewer.post(f"{P}/views/planes/explain", json=asked)
+    assert [row["values"]["model"] for row in explained.json()["rows"]] == [text]
+    for refused in ("a\x00", "\ud800"):
+        content = json.dumps({"keys": {"tailnum": refused}, "event_time": world.hour(1).isoformat()})
+        answer = await h.viewer.post(
+            f"{P}/views/planes/explain", content=content, headers={"content-type": "application/json"}
+        )
+        assert answer.status_code == 400 and "a string holds" in answer.json()["detail"], answer.text
 
 
 async def test_a_store_of_an_older_format_is_made_again(h: Harness, world: World) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from capstan_contracts.base import Lenient
 from capstan_contracts.errors import Problem
@@ -42,6 +43,17 @@ class CapstanProblem(SdkError):
         places = "".join(f"\n  {error.place}: {error.rule}" for error in problem.errors)
         hint = f"\n{problem.hint}" if problem.hint else ""
         super().__init__(f"{problem.title}: {problem.detail}{places}{hint}")
+
+
+class NotText(SdkError):
+    """Something that is to be sent cannot be written as UTF-8."""
+
+    def __init__(self, method: str, path: str) -> None:
+        place = path.encode("ascii", "backslashreplace").decode()
+        super().__init__(
+            f"{method} {place} is not sent: a name or value holds half of a surrogate pair, which is no character. "
+            "It comes from bytes that are not UTF-8, or from an escape such as \\ud800 in a JSON file."
+        )
 
 
 class UnexpectedAnswer(SdkError):
@@ -95,17 +107,21 @@ class Transport:
     ) -> httpx.Response:
         """One request. Cut connections and 503 are tried again: GET and PUT are safe, POST carries its key.
 
-        `path` is of plain text and is encoded here. CapstanProblem, UnexpectedAnswer; Unreachable after the last try,
-        or when the service took the request and did not answer within ANSWER_S.
+        `path` is of plain text and is encoded here. NotText, CapstanProblem, UnexpectedAnswer; Unreachable after the
+        last try, or when the service took the request and did not answer within ANSWER_S.
         """
         headers = self._headers()
         if body is not None:
             headers["content-type"] = media
         if key is not None:
             headers["idempotency-key"] = key
-        content = body.model_dump_json(by_alias=True) if hasattr(body, "model_dump_json") else body
         given = {name: value for name, value in (params or {}).items() if value is not None}
-        url = self._url(path, absolute)
+        try:
+            content = body.model_dump_json(by_alias=True) if hasattr(body, "model_dump_json") else body
+            url = self._url(path, absolute)
+            str(httpx.QueryParams(given))
+        except (PydanticSerializationError, UnicodeEncodeError) as error:
+            raise NotText(method, path) from error
         for pause in (*_PAUSES_S, None):
             try:
                 response = await self._client.request(method, url, headers=headers, content=content, params=given)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from capstan_servicekit.errors import CapstanError
+from capstan_contracts.errors import FieldError
+from capstan_servicekit.errors import BadRequest, CapstanError
 from capstan_servicekit.security.auth import Public, Requires, Ticket
+
+_UNKEPT: Final = re.compile("[\\x00\\ud800-\\udfff]")
+_NO_NUL: Final = "no U+0000"
 
 
 def permission(route: APIRoute) -> Requires | Ticket | Public | None:
@@ -27,18 +32,25 @@ def permission(route: APIRoute) -> Requires | Ticket | Public | None:
 
 
 class StrictRequest(Request):
-    """JSON as RFC 8259 has it: no NaN, no Infinity, no duplicate keys."""
+    """JSON as RFC 8259 has it: UTF-8, no NaN, no Infinity, no duplicate keys.
+
+    And strings that every store can keep as they are: no half of a surrogate pair, which is no character and cannot be
+    written as UTF-8, and no U+0000, which PostgreSQL does not take.
+    """
 
     async def json(self) -> Any:
         """The parsed body."""
         if not hasattr(self, "_json"):
             body = await self.body()
             try:
-                self._json = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+                text = body.decode("utf-8")
+                self._json = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
             except json.JSONDecodeError:
                 raise
             except (ValueError, RecursionError) as error:  # no UTF-8, or an integer of more than 4300 digits
                 raise json.JSONDecodeError(f"not JSON: {type(error).__name__}", "", 0) from error
+            if "\\u" in text:  # nothing else writes what cannot be kept
+                _refuse_what_cannot_be_kept(self._json, text)
         return self._json
 
 
@@ -53,6 +65,33 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
+def _refuse_what_cannot_be_kept(document: Any, text: str) -> None:
+    """JSONDecodeError names the first escape in the text that stands for no storable character."""
+    left = [document]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            left += value
+        elif isinstance(value, str) and (found := _UNKEPT.search(value)):
+            escape = f"\\u{ord(found[0]):04x}"
+            what = "U+0000, which no store keeps" if found[0] == "\0" else "half of a surrogate pair, no character"
+            raise json.JSONDecodeError(f"a string holds {what} ({escape})", text, max(0, text.lower().find(escape)))
+
+
+def refuse_nul(request: Request) -> None:
+    """BadRequest where the path or the query of a request holds U+0000."""
+    if "\0" in request.scope["path"]:
+        raise BadRequest("The path holds U+0000, which no name does", errors=[FieldError(place="path", rule=_NO_NUL)])
+    for name, value in request.query_params.multi_items():
+        if "\0" in name or "\0" in value:
+            place = "query" if "\0" in name else f"query.{name}"
+            raise BadRequest(
+                f"{place} holds U+0000, which no store keeps", errors=[FieldError(place=place, rule=_NO_NUL)]
+            )
+
+
 class SecuredRoute(APIRoute):
     """Checks the permission before the body is read or parsed."""
 
@@ -65,6 +104,7 @@ class SecuredRoute(APIRoute):
                 declared(request)
             elif isinstance(declared, Ticket):
                 await declared(request)
+            refuse_nul(request)
             try:
                 return await inner(StrictRequest(request.scope, request.receive))
             except HTTPException as error:

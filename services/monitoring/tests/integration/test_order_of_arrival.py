@@ -1,0 +1,89 @@
+"""Predictions, labels and packages come in any order, and the outcome is the same."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import permutations
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from capstan_contracts.ids import uuid7
+from capstan_monitoring.actions.write_rows import insert_scored, next_statement, write_labels
+from capstan_monitoring.domain.join import key_of, prediction_key
+from capstan_monitoring.tables import ScoredRow, SegmentRow
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.both_databases
+async def test_the_later_statement_counts_in_whatever_order_it_and_the_prediction_come(
+    driver: Any, make_part: Any
+) -> None:
+    """A prediction, a label by its id, one by its keys and one of a dataset version, in all orders."""
+    await driver.apply(make_part())
+    said = {"by id": 1.0, "by keys": 0.0, "of a version": 1.0, "of an older version": 0.0}
+    orders = list(permutations(["prediction", "by id", "by keys", "of a version"]))
+    orders += [(*order, "of an older version") for order in orders]
+    wrong = []
+    for number, order in enumerate(orders):
+        keys = {"flight": number, "departure": "2013-03-01T06:00:00Z"}
+        identity, key = uuid7(), key_of(keys, ["flight", "departure"], ["departure"]) or ""
+        for event in order:
+            async with driver.h.kit.database.write() as session:
+                if event == "prediction":
+                    row = {
+                        "project": "default", "prediction_id": identity, "loop": "delay", "version": 1, "join_key": key,
+                        "window_start": datetime(2013, 3, 1, tzinfo=UTC), "prediction": 0.5, "outputs": None,
+                        "by_id": prediction_key(identity),
+                    }  # fmt: skip
+                    await insert_scored(session, "default", "delay", [row])
+                elif event.endswith("version"):
+                    rank, statement = len(event.split()), await next_statement(session, "default", "delay")
+                    labels: list[tuple[str, float | None]] = [(key, said[event])]
+                    await write_labels(session, "default", "delay", labels, 10 - rank, statement)
+            if event in ("by id", "by keys"):
+                label = {"prediction_id": identity} if event == "by id" else {"keys": keys}
+                body = {"loop": "delay", "labels": [{**label, "value": said[event]}]}
+                answer = await driver.h.operator.post("/v1/projects/default/labels", json=body)
+                assert answer.status_code == 200, answer.text
+        async with driver.h.kit.database.read() as session:
+            [found] = await session.scalars(select(ScoredRow.label).where(ScoredRow.prediction_id == identity))
+        last = [event for event in order if event not in ("prediction", "of an older version")][-1]
+        if found != said[last]:
+            wrong.append((order, found))
+    assert wrong == []
+
+
+async def test_predictions_of_a_package_that_is_not_known_yet_wait_and_are_taken_in(
+    driver: Any, day: Any, made: Any, make_part: Any
+) -> None:
+    await driver.apply(make_part(quality={"metric": "auc", "min": 0.6}))
+    package = await driver.h.kit.objects.put_file("default", made.package)
+    one = day(package, 0)
+    await driver.log(one, rows=slice(0, 400), name="before")
+    await driver.commit(one)
+
+    async def waiting(count: int) -> Any:
+        async def there() -> Any:
+            found = await driver.monitor()
+            return found if found["waiting"] == count else None
+
+        return await driver.h.until(there)
+
+    assert (await waiting(400))["predictions"] == 0 and await driver.windows() == []
+    await driver.promote(made)
+    await driver.seen(400)
+    assert (await waiting(0))["labelled"] == 400
+    await driver.log(one, rows=slice(400, 600), name="after")
+    await driver.seen(600)
+    assert [window["rows"] for window in await driver.windows()] == [600]
+    async with driver.h.kit.database.read() as session:
+        rows = list((await session.scalars(select(SegmentRow))).all())
+    assert sorted((row.rows, row.unknown) for row in rows) == [(200, 0), (400, 0)]
+
+    async def measured() -> Any:
+        return [one["labelled"] for one in await driver.get("/quality")] == [600]
+
+    await driver.h.until(measured)
