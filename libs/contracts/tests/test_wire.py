@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from capstan_contracts.base import Instant, Lenient, Spec, Wire
+from capstan_contracts.durations import Duration
 from capstan_contracts.errors import Problem, place_of
 from capstan_contracts.events import DriftFigure, Envelope, Event, GateFigure, LabelsReceived, payload
 from capstan_contracts.kinds.gates import ChampionGate, LatencyGate, MetricGate, SliceGate
-from capstan_contracts.loop import DriftSpec, Duration, HoldoutSpec, Loop, ResourcesSpec
+from capstan_contracts.loop import DriftSpec, HoldoutSpec, Loop, ResourcesSpec
 from capstan_contracts.parts import Part, differences
 from capstan_contracts.rest.common import Page
 from capstan_contracts.rest.monitoring import Label, LabelsRequest

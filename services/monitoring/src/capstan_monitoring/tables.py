@@ -9,9 +9,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from capstan_contracts.events import DriftFigure
 from capstan_monitoring.domain.work import NamedWindow
-from capstan_servicekit.db.models import ModelColumn
 from capstan_servicekit.db.session import ReadSession
-from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
+from capstan_servicekit.db.tables import NAMING, InstantColumn, Json, ModelColumn
 from capstan_servicekit.errors import NotFound
 
 

@@ -11,9 +11,8 @@ from capstan_contracts.events import GateFigure
 from capstan_contracts.rest.registry import ApprovalGiven
 from capstan_registry.domain.champions import Crowning
 from capstan_registry.domain.ledger import CROWNED
-from capstan_servicekit.db.models import ModelColumn
 from capstan_servicekit.db.session import ReadSession
-from capstan_servicekit.db.tables import NAMING, InstantColumn, Json
+from capstan_servicekit.db.tables import NAMING, InstantColumn, Json, ModelColumn
 from capstan_servicekit.errors import NotFound
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 from sqlalchemy import JSON as SQL_JSON
 from sqlalchemy import BigInteger, Boolean, DateTime, Dialect, Integer, MetaData, String, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+M = TypeVar("M")
 NAMING = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -23,27 +24,29 @@ Json = SQL_JSON()
 digests are made of documents. Nothing searches inside of one."""
 
 
-class ModelColumn(TypeDecorator[BaseModel]):
-    """A JSON document that one of our own models wrote: the row holds the model, None where there is none.
+class ModelColumn(TypeDecorator[M], Generic[M]):
+    """A JSON document that is read and written as `model`: a pydantic model, or a list or mapping of one.
 
-    Reading a document that the model of today refuses is pydantic's ValidationError, for every query that has its row;
-    what may be older than its model (a part of a loop, a specification) is kept as Json and read where it is needed.
+    A document that the model does not take raises ValidationError when its row is read; a model must therefore ignore
+    the fields that a later release adds. What may be older than its model (a part of a loop, a specification) is kept
+    as Json and read where it is needed. Assign a new value to change it: what changes inside is not seen.
     """
 
     impl = SQL_JSON
     cache_ok = True
 
-    def __init__(self, model: type[BaseModel]) -> None:
+    def __init__(self, model: type[M]) -> None:
         super().__init__()
         self.model = model
+        self._adapter: TypeAdapter[M] = TypeAdapter(model)
 
-    def process_bind_param(self, value: BaseModel | None, dialect: Dialect) -> object:
-        """The document."""
-        return None if value is None else value.model_dump(mode="json")
+    def process_bind_param(self, value: M | None, dialect: Dialect) -> object:
+        """The document; None stays what JSON has for it."""
+        return None if value is None else self._adapter.dump_python(value, mode="json")
 
-    def process_result_value(self, value: object, dialect: Dialect) -> BaseModel | None:
-        """The model."""
-        return None if value is None else self.model.model_validate(value)
+    def process_result_value(self, value: object, dialect: Dialect) -> M | None:
+        """The model. ValidationError."""
+        return None if value is None else self._adapter.validate_python(value)
 
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
