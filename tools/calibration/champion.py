@@ -1,4 +1,4 @@
-"""How often the rule of the champion gate accepts, refuses, and cannot tell: `python -m calibration.champion --whole`.
+"""How often the rule of the champion gate accepts, refuses, and cannot tell.
 
 The rule is the product's own (`capstan_evaluation.noninferiority`), the models are simulated: what is true of them is
 known. Classifiers are binormal with an AUC of 0.72 and a quarter of the rows positive; answers are right with
@@ -7,8 +7,6 @@ probability 0.8; regressions miss by normal errors. `correlation` is that of wha
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -171,21 +169,3 @@ def retrain_table(*, rows: Sequence[int], repeats: int) -> Iterator[str]:
                 yield (
                     f"| {count:,} | {step:g} | {look_back} | {losses.mean():.2f} | {losses.max():.2f} | {over:.2f} |"
                 )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables; `--whole` takes an hour or so, without it the small ones take a minute."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--whole", action="store_true", help="all sizes, many repeats")
-    whole = parser.parse_args(arguments).whole
-    rows = (100, 200, 500, 1000, 2000, 5000, 13_000, 50_000) if whole else (100, 500)
-    for line in table(rows=rows, repeats=400 if whole else 60):
-        print(line, flush=True)
-    print()
-    for line in retrain_table(rows=(500, 5000, 13_000) if whole else (500,), repeats=40 if whole else 5):
-        print(line, flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""How often the drift alarm is right: `python -m calibration.drift --whole`.
+"""How often the drift alarm is right.
 
 The measuring and the verdict are the product's own (`capstan_monitoring`); the columns are simulated, so that it is
 known whether they have moved. Sketches are drawn as counts: between quantiles of N values that were drawn before, the
@@ -7,9 +7,7 @@ shares of the next values are those of N + 1 spacings (a Dirichlet distribution)
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
@@ -29,6 +27,7 @@ Random = np.random.Generator
 Pair = tuple[AnySketch, AnySketch]
 """A baseline, and a window made from it."""
 
+SEED: Final = 20261128
 BINS: Final = 10
 VOCABULARY: Final = 50
 WITHOUT_FLOORS: Final = 1e-12
@@ -166,34 +165,24 @@ def shared_values(
     return found / windows
 
 
-def rates(random: Random, windows: int) -> Iterator[Rate]:
-    """All sizes that are claimed."""
-    for baseline_rows in (3_000, 50_000, 300_000):
-        for window_rows in (300, 3_000, 50_000):
-            yield false_alarms(random, baseline_rows, window_rows, windows)
+def alarm_table(*, baselines: Sequence[int], windows_of: Sequence[int], windows: int) -> Iterator[str]:
+    """Lines of Markdown: false alarms by sizes."""
+    random = np.random.default_rng(SEED)
+    yield "| baseline | window | windows | by the test alone | with the floors |"
+    yield "|---|---|---|---|---|"
+    for baseline_rows, window_rows in product(baselines, windows_of):
+        rate = false_alarms(random, baseline_rows, window_rows, windows)
+        shares = f"{rate.by_test / windows:.4f} | {rate.with_floors / windows:.4f}"
+        yield f"| {baseline_rows:,} | {window_rows:,} | {windows:,} | {shares} |"
 
 
-def main(arguments: list[str]) -> int:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--whole", action="store_true", help="as many windows as the documentation shows")
-    parser.add_argument("--seed", type=int, default=20261128)
-    given = parser.parse_args(arguments)
-    random, windows = np.random.default_rng(given.seed), 2000 if given.whole else 50
-    print("False alarms: share of windows of 50 columns without drift, alpha 0.01")
-    print(f"{'baseline':>9} {'window':>7} {'windows':>8} {'test alone':>11} {'with floors':>12}")
-    for rate in rates(random, windows):
-        shares = f"{rate.by_test / windows:>11.4f} {rate.with_floors / windows:>12.4f}"
-        print(f"{rate.baseline_rows:>9} {rate.window_rows:>7} {windows:>8} {shares}", flush=True)
-    print("\nFalse alarms where rows share looked-up values: as they are judged, and as if they were independent")
-    print(f"{'rows per entity':>15} {'window':>7} {'shared columns':>15} {'judged':>7} {'independent':>12}")
-    for per_entity, window_rows, shared in product((1, 10, 30, 100), (500, 3_000, 30_000), (5, 20)):
-        said = [
-            shared_values(random, per_entity, window_rows, shared, windows // 5, aware=aware) for aware in (True, False)
-        ]
-        print(f"{per_entity:>15} {window_rows:>7} {shared:>15} {said[0]:>7.3f} {said[1]:>12.3f}", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def shared_table(*, entity_rows: Sequence[int], windows_of: Sequence[int], windows: int) -> Iterator[str]:
+    """Lines of Markdown: false alarms where rows share looked-up values."""
+    random = np.random.default_rng(SEED)
+    yield "| rows per entity | window | shared columns | windows | as judged | as if independent |"
+    yield "|---|---|---|---|---|---|"
+    for per_entity, window_rows, shared in product(entity_rows, windows_of, (5, 20)):
+        judged, independent = (
+            shared_values(random, per_entity, window_rows, shared, windows, aware=aware) for aware in (True, False)
+        )
+        yield f"| {per_entity} | {window_rows:,} | {shared} | {windows} | {judged:.3f} | {independent:.3f} |"

@@ -1,14 +1,12 @@
 """How often 95 % intervals hold the truth, and how often quality is falsely called degraded by one who looks after
-every few labels: `python -m calibration.intervals --whole`.
+every few labels.
 
 The intervals are the metrics' own, the truth is that of the distribution which the rows are drawn from.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -150,21 +148,3 @@ def alarm_table(*, labels: int, repeats: int) -> Iterator[str]:
                 for anytime in (False, True)
             ]
             yield f"| {world.name} | {bound:g} | {every} labels of {labels:,} | {shares[0]:.3f} | {shares[1]:.3f} |"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables; `--whole` takes about twenty minutes, without it they take one."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--whole", action="store_true", help="all sizes, many repeats")
-    whole = parser.parse_args(arguments).whole
-    sizes = (30, 60, 200, 500, 5000) if whole else (60, 500)
-    for line in coverage_table(rows=sizes, repeats=2000 if whole else 200):
-        print(line, flush=True)
-    print()
-    for line in alarm_table(labels=1000 if whole else 400, repeats=500 if whole else 20):
-        print(line, flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from calibration import champion, intervals
+from calibration import champion, drift, intervals
 from calibration.picture import Chart, draw
 
 
@@ -40,7 +40,21 @@ def _retrains(whole: bool) -> Iterable[str]:
     return champion.retrain_table(rows=(500, 5000, 13_000) if whole else (500,), repeats=40 if whole else 5)
 
 
+def _drift(whole: bool) -> Iterable[str]:
+    if whole:
+        return drift.alarm_table(baselines=(3_000, 50_000, 300_000), windows_of=(300, 3_000, 50_000), windows=2000)
+    return drift.alarm_table(baselines=(3_000,), windows_of=(300, 3_000), windows=50)
+
+
+def _shared(whole: bool) -> Iterable[str]:
+    if whole:
+        return drift.shared_table(entity_rows=(1, 10, 30, 100), windows_of=(500, 3_000, 30_000), windows=400)
+    return drift.shared_table(entity_rows=(30,), windows_of=(3_000,), windows=20)
+
+
 TABLES: Final = (
+    Table("drift.md", "drift", _drift),
+    Table("drift.md", "shared", _shared),
     Table(
         "intervals.md",
         "coverage",

@@ -7,7 +7,7 @@ import os
 import pytest
 from scipy.stats import binom
 
-from calibration.champion import PASSES, WORLDS, World, answers, loss_of_retrains, main
+from calibration.champion import PASSES, WORLDS, World, answers, loss_of_retrains
 from capstan_evaluation.noninferiority import Answer
 
 WHOLE = os.environ.get("CAPSTAN_CALIBRATE") == "1"
@@ -50,12 +50,3 @@ def test_an_equal_model_passes_with_rows_enough_and_is_not_told_of_otherwise() -
     few = answers(WORLDS[1], rows=200, margins=0, correlation=0.8, repeats=30, resamples=300)
     many = answers(WORLDS[1], rows=40_000, margins=0, correlation=0.8, repeats=8, resamples=300)
     assert few[Answer.TOO_FEW_ROWS] > 20 and sum(many[answer] for answer in PASSES) >= 7
-
-
-def test_the_tables_are_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def tiny(**_: object) -> list[str]:
-        return ["| a row |"]
-
-    monkeypatch.setattr("calibration.champion.table", tiny)
-    monkeypatch.setattr("calibration.champion.retrain_table", tiny)
-    assert main([]) == 0 and capsys.readouterr().out.count("| a row |") == 2

