@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
 from pathlib import Path
@@ -243,6 +245,31 @@ async def test_documents_come_back_as_they_were_written(pair: Pair) -> None:
             row = item("b")
             row.payload = {"figure": float("nan")}
             session.add(row)
+
+
+async def test_a_cancelled_statement_has_ended_when_the_database_is_closed(tmp_path: Path) -> None:
+    """Its thread waits for the lock that another process has, and would answer to a loop that is gone."""
+    path, others = tmp_path / "held.db", set(threading.enumerate())
+    held = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    async with database.write():
+        pass
+    held.execute("BEGIN IMMEDIATE")
+
+    async def write() -> None:
+        async with database.write():
+            raise AssertionError("the lock was held")
+
+    writing = asyncio.create_task(write())
+    for _ in range(2):  # the first one is held up by the closing of the connection
+        await asyncio.sleep(0.1)
+        writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    threading.Timer(0.3, held.close).start()
+    await database.close()
+    left = [thread for thread in set(threading.enumerate()) - others if "_connection_worker_thread" in thread.name]
+    assert left == []
 
 
 @pytest.mark.parametrize("field", ["key", "owner", "attempts"])

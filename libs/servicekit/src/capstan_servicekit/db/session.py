@@ -16,7 +16,9 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, NewType
+from threading import Thread
+from typing import Any, Final, NewType
+from weakref import WeakSet
 
 from sqlalchemy import event, func, select
 from sqlalchemy.engine import make_url
@@ -30,6 +32,8 @@ ReadSession = NewType("ReadSession", AsyncSession)
 WriteSession = NewType("WriteSession", ReadSession)
 
 
+_LAST_ANSWER_S: Final = 16.0
+"""A little more than `busy_timeout`."""
 WRITING, MIGRATING, RELAYING = 1, 2, 3
 """Keys of advisory locks; they count within one database, and each service has its own."""
 
@@ -80,6 +84,7 @@ class Database:
         self._turn = asyncio.Lock()
         self._committed: list[Callable[[], None]] = []
         self._closed = False
+        self._threads: WeakSet[Thread] = WeakSet()
 
     def on_commit(self, notify: Callable[[], None]) -> None:
         """Call `notify` after each committed write: wakes the relay and the work loop."""
@@ -104,7 +109,12 @@ class Database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_async_engine(self.url, pool_size=3, max_overflow=5, json_serializer=_document)
         event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
+        event.listen(engine.sync_engine, "connect", self._know_thread)
         return engine
+
+    def _know_thread(self, connection: Any, _: Any) -> None:
+        """aiosqlite has a thread for each connection, and no public name for it."""
+        self._threads.add(connection.driver_connection._thread)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -205,3 +215,7 @@ class Database:
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = None
+        # A statement whose caller was cancelled goes on in its thread, for 15 s where it waits for a lock, and then
+        # answers to this loop: which must be there until then.
+        for thread in list(self._threads):
+            await asyncio.to_thread(thread.join, _LAST_ANSWER_S)
