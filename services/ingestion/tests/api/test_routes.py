@@ -140,7 +140,7 @@ async def test_a_dataset_of_a_medium_that_is_not_installed_is_refused(h: Harness
         ("?partition=a%0A", CSV, 422),
         ("?partition=a&filename=../../etc/passwd.csv", CSV, 422),
         ("?partition=a&filename=..%5Cx.csv", CSV, 422),
-        ("?partition=a&filename=a%00.csv", CSV, 422),
+        ("?partition=a&filename=a%00.csv", CSV, 400),
         ("?partition=a&filename=" + "x" * 300 + ".csv", CSV, 422),
         ("?partition=a&replaces=nonsense", CSV, 422),
         ("?partition=a&replaces=" + "0" * 64, CSV, 404),

@@ -79,7 +79,7 @@ async def test_an_empty_monitor(watching: Harness) -> None:
     viewer = watching.viewer
     assert (await viewer.get(f"{BASE}/monitors/delay")).json() == {
         "loop": "delay", "model_version": None, "watermark": None, "alarm": False, "predictions": 0, "labelled": 0,
-        "unlabelled": 0,
+        "unlabelled": 0, "waiting": 0,
     }  # fmt: skip
     assert (await viewer.get(f"{BASE}/monitors/delay/windows")).json() == {"items": [], "next": None}
     assert (await viewer.get(f"{BASE}/monitors/delay/retrains")).json() == {"items": [], "next": None}

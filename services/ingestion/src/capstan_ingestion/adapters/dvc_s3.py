@@ -37,14 +37,13 @@ class DvcS3Store:
     async def _need(self, project: str, kept: Sequence[ManifestFile]) -> None:
         turns = asyncio.Semaphore(AT_ONCE)
 
-        async def look(file: ManifestFile) -> None:
+        async def there(file: ManifestFile) -> bool:
             async with turns:
-                if not await self._bucket.exists(_key(project, file.md5)):
-                    raise Upstream(f"the store has lost {file.path} ({file.md5})")
+                return await self._bucket.exists(_key(project, file.md5))
 
-        async with asyncio.TaskGroup() as group:
-            for file in kept:
-                group.create_task(look(file))
+        for file, found in zip(kept, await asyncio.gather(*map(there, kept)), strict=True):
+            if not found:
+                raise Upstream(f"the store has lost {file.path} ({file.md5})")
 
 
 def _key(project: str, digest: str) -> str:
