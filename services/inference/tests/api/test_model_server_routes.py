@@ -260,6 +260,28 @@ async def test_what_takes_long_is_scored_beside_the_event_loop(
     assert threads == [True, False, False]
 
 
+async def test_rows_that_wait_for_the_model_thread_are_bounded(
+    open_server: Any, row: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small requests to a slow model are not refused for being many; rows are."""
+    goes_on = threading.Event()
+
+    def score(served: Served, batch: Any, scored_by: Any = Served.score) -> Any:
+        goes_on.wait(20)
+        return scored_by(served, batch)
+
+    monkeypatch.setattr(Served, "score", score)
+    async with open_server(max_rows_beside=50) as server:
+        server.models.get("default", "delay", None).row_s = 1.0
+        waiting = [asyncio.create_task(server.operator.post(PREDICT, json={"instances": [row]})) for _ in range(40)]
+        while server.counters.waiting < 40:  # noqa: ASYNC110 - the counter has no event
+            await asyncio.sleep(0.005)
+        refused(await server.operator.post(PREDICT, json={"instances": [row] * 11}), 503, "overloaded")
+        goes_on.set()
+        assert {(await request).status_code for request in waiting} == {200}
+        assert (await server.operator.post(PREDICT, json={"instances": [row] * 50})).status_code == 200
+
+
 async def test_a_view_that_is_not_there_gives_nulls_and_says_missing(
     open_server: Any, tmp_path: Path, row: dict[str, Any], write_weather: Any
 ) -> None:

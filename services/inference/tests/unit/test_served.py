@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,25 @@ def test_an_engine_that_answers_something_else_than_it_promised_is_found_out(
     monkeypatch.setattr(served_module, "load", lambda package: load(package, engines))
     with pytest.raises(RequestError, match=r"answers float64 \(1, 1\) as 'prediction' to 1 rows; float64 \(1,\)"):
         serve(build_package(tmp_path, engine="loose", model=b"x"), tmp_path)
+
+
+def test_a_slow_model_is_tried_with_few_rows_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 rows of it would take seconds, and a load that takes long keeps the version before it in traffic."""
+    asked: list[int] = []
+    built = build_package(tmp_path)
+
+    def slow(package: Any) -> Any:
+        model = load(package)
+        predict = model.predict
+
+        def slowly(matrix: Any) -> Any:
+            asked.append(len(matrix))
+            time.sleep(0.012 * len(matrix))
+            return predict(matrix)
+
+        monkeypatch.setattr(model, "predict", slowly, raising=False)
+        return model
+
+    monkeypatch.setattr(served_module, "load", slow)
+    assert serve(built, tmp_path).row_s >= 0.012
+    assert max(asked) <= 3

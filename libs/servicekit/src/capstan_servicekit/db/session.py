@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -217,5 +218,6 @@ class Database:
             self._engine = None
         # A statement whose caller was cancelled goes on in its thread, for 15 s where it waits for a lock, and then
         # answers to this loop: which must be there until then.
+        until = time.monotonic() + _LAST_ANSWER_S
         for thread in list(self._threads):
-            await asyncio.to_thread(thread.join, _LAST_ANSWER_S)
+            await asyncio.to_thread(thread.join, max(0.0, until - time.monotonic()))

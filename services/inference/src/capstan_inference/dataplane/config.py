@@ -40,7 +40,8 @@ class Limits:
     max_body_bytes: int = 8 << 20
     max_rows: int = 5000
     max_waiting: int = 256
-    max_large: int = 32
+    #: Of all requests that wait for the model thread: 32 of the largest, or as many small ones to a slow model as come.
+    max_rows_beside: int = 160_000
     deadline_s: float = 10.0
     #: What the model is expected to score within this is answered on the event loop: handing it to a thread costs
     #: about half of it (two switches and the fight for the interpreter's lock), and nobody waits longer for it.

@@ -50,14 +50,14 @@ _TEXT: Final = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 
 class ModelApp:
-    """Routes, admits, answers. One event loop; large requests are scored by one thread beside it."""
+    """Routes, admits, answers. One event loop; what takes long to score is scored by one thread beside it."""
 
     def __init__(self, models: Models, prediction_log: PredictionLog, access: Access, limits: Limits) -> None:
         self._models, self._log, self._access, self._limits = models, prediction_log, access, limits
         self._counters: Counters = prediction_log.counters
         self._paths, self._ids, self._deadlines = Paths(), IdSource(), Deadlines()
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._large = 0
+        self._rows_beside = 0
         #: Soon to stop: each answer ends its connection, so that the next request goes to another server.
         self.leaving = False
 
@@ -140,15 +140,15 @@ class ModelApp:
 
     async def _beside(self, served: Served, batch: Batch, ids: IdRange) -> Answered:
         """Score in the model thread. A request that is too late by then is not scored at all: it was cancelled."""
-        if self._large >= self._limits.max_large:
+        if self._rows_beside + batch.rows > self._limits.max_rows_beside:
             raise RequestError(
-                OVERLOADED, f"{self._large} large requests are waiting", hint="Try again after a second."
+                OVERLOADED, f"{self._rows_beside} rows are waiting to be scored", hint="Try again after a second."
             )
-        self._large += 1
+        self._rows_beside += batch.rows
         try:
             return await asyncio.get_running_loop().run_in_executor(self._model_thread, _answered, served, batch, ids)
         finally:
-            self._large -= 1
+            self._rows_beside -= batch.rows
 
     def _describe(self, route: Route) -> bytes:
         if route.kind == "metrics":
