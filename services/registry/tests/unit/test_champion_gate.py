@@ -156,7 +156,8 @@ def compared_on(
 
     def files(version: int, learned: slice | None, held: slice) -> dict[str, Any]:
         holdout = part(tmp_path, f"holdout-{version}.parquet", held, make_holdout)
-        made = {"version": version, "package": str(package), "holdout": str(holdout), "training_set": None}
+        made: dict[str, Any] = {"version": version, "package": str(package), "holdout": str(holdout), "gone": []}
+        made["training_set"] = None
         if learned is not None:
             made["training_set"] = str(part(tmp_path, f"set-{version}.parquet", learned, make_holdout))
         return made
@@ -205,7 +206,11 @@ def test_an_ordinary_retrain_is_judged_on_all_of_its_holdout(compared_on: Callab
 
 def test_what_a_version_has_learned_may_not_be_known_and_that_is_said(compared_on: Callable[..., GateFigure]) -> None:
     figure = compared_on((slice(0, 1400), slice(1200, 1400)), (None, slice(600, 800)))
-    assert figure.figures["against_champion"]["seen"][1] == {"version": 2, "known": False}
+    assert figure.figures["against_champion"]["seen"][1] == {
+        "version": 2,
+        "known": False,
+        "why": "no training set was kept",
+    }
     assert "what version 2 learned from is not known" in figure.sentence
 
 

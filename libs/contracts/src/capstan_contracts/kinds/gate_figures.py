@@ -16,12 +16,13 @@ class MetricFigures(TypedDict):
 
 
 class SeenRows(TypedDict):
-    """What a version had learned, as far as it is known: `known` is false when its run kept no training set."""
+    """What a version had learned, as far as it is known: `known` is false when nobody can tell, `why` says why."""
 
     version: int
     known: bool
     learned_until: NotRequired[str]
     """The last event time that it learned from (ISO 8601), where the rows have one."""
+    why: NotRequired[str]
 
 
 class Compared(TypedDict):

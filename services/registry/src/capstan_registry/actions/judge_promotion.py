@@ -6,9 +6,10 @@ from typing import Final
 
 from capstan_contracts.events import GateFigure
 from capstan_registry.actions.promotion_case import PromotionCase
-from capstan_registry.domain.jobs import JudgedPromotion, PromotionToJudge, VersionFiles
+from capstan_registry.domain.jobs import JudgedPromotion, PromotionToJudge, VersionFiles, VersionObject
 from capstan_registry.domain.verdict import no_quality
 from capstan_registry.tables import VersionRow
+from capstan_servicekit.errors import NotFound
 from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool, ProgressReport
 from capstan_servicekit.objects.port import ObjectStore
@@ -41,7 +42,7 @@ class JudgePromotion:
     async def _given(self, project: str, case: PromotionCase) -> PromotionToJudge:
         spec, approval = case.loop.loop.spec, case.promotion.approval
         return PromotionToJudge(
-            candidate=await self._files(project, case.candidate),
+            candidate=await self._candidate(project, case.candidate),
             champion=await self._files(project, case.champion) if case.champion else None,
             former=[await self._files(project, version) for version in case.former],
             event_time=spec.dataset.event_time,
@@ -53,19 +54,36 @@ class JudgePromotion:
             resamples=self._resamples,
         )
 
+    async def _candidate(self, project: str, version: VersionRow) -> VersionFiles:
+        """NotFound without its package: not every gate opens it, and nobody may crown what cannot be served."""
+        files = await self._files(project, version)
+        if files["package"] is None:
+            raise NotFound(
+                f"the package of version {version.version} of {version.model!r} is gone",
+                hint="Restore the object store, or train the model again.",
+            )
+        return files
+
     async def _files(self, project: str, version: VersionRow) -> VersionFiles:
-        """The package has to be there; of rows that are gone it is not known any more what was in them."""
-        rows = {"holdout": version.holdout, "training_set": version.training_set}
-        there = {
-            name: await self._path(project, digest) if digest and await self._objects.exists(project, digest) else None
-            for name, digest in rows.items()
+        """What is gone is told as gone: the gates say what follows from that."""
+        kept: dict[VersionObject, str | None] = {
+            "package": version.package,
+            "holdout": version.holdout,
+            "training_set": version.training_set,
         }
+        paths = {name: await self._path(project, digest) for name, digest in kept.items()}
         return VersionFiles(
             version=version.version,
-            package=await self._path(project, version.package),
-            holdout=there["holdout"],
-            training_set=there["training_set"],
+            package=paths["package"],
+            holdout=paths["holdout"],
+            training_set=paths["training_set"],
+            gone=[name for name, digest in kept.items() if digest is not None and paths[name] is None],
         )
 
-    async def _path(self, project: str, digest: str) -> str:
-        return str(await self._objects.local_path(project, digest))
+    async def _path(self, project: str, digest: str | None) -> str | None:
+        if digest is None:
+            return None
+        try:
+            return str(await self._objects.local_path(project, digest))
+        except NotFound:
+            return None

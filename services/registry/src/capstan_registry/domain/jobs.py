@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 Document = dict[str, object]
 """A model of the contracts as JSON: the other end parses it by the model that is named beside it."""
+
+
+VersionObject = Literal["package", "holdout", "training_set"]
 
 
 class VersionFiles(TypedDict):
     """A version: its package, the holdout that its run pinned, and the rows that the run had, holdout included."""
 
     version: int
-    package: str
+    package: str | None
+    """None only where it is gone."""
     holdout: str | None
     training_set: str | None
-    """None for runs of a release that did not keep it: what the version has learned is then not known."""
+    """None for runs of a release that did not keep it, too: what the version has learned is then not known."""
+    gone: list[VersionObject]
+    """What the version has and the object store has not any more."""
 
 
 @dataclass(frozen=True)

@@ -102,9 +102,10 @@ def _times(rival: Rival) -> str:
 
 
 def _unseen(rival: Rival) -> str:
-    unknown = [f"version {learned.version}" for learned in rival.seen if not learned.known]
+    unknown = [side for side in rival.seen if not side.known]
     if unknown:
-        return f"(what {' and '.join(unknown)} learned from is not known: no training set was kept)"
+        reasons = [f"what version {side.version} learned from is not known: {side.why}" for side in unknown]
+        return f"({'; '.join(reasons)})"
     out, others = f"{rival.left_out:,} rows of the candidate's holdout are left out for that", f"{rival.from_others:,}"
     left_out = f"; {out}, {others} come from the champions'" if rival.left_out or rival.from_others else ""
     until = [f"version {side.version} up to {_day(side.until)}" for side in rival.seen if side.until is not None]
@@ -115,6 +116,8 @@ def _seen(learned: Learned) -> SeenRows:
     seen: SeenRows = {"version": learned.version, "known": learned.known}
     if learned.until is not None:
         seen["learned_until"] = learned.until.isoformat()
+    if learned.why is not None:
+        seen["why"] = learned.why
     return seen
 
 

@@ -62,8 +62,10 @@ class Holdout:
         return Holdout([*self.items, *other.items], self.task, np.concatenate([self.labels, other.labels]), table)
 
 
-def open_package(path: Path, who: str) -> ModelPackage:
-    """Read a package and have its engine check it; Unusable with place and rule."""
+def open_package(path: Path | None, who: str) -> ModelPackage:
+    """Read a package and have its engine check it; Unusable with place and rule. None: it is gone."""
+    if path is None:
+        raise Unusable(f"the package of the {who} is gone")
     try:
         package = read_model(path)
         check(package)

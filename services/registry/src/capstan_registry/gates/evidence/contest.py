@@ -17,6 +17,7 @@ from capstan_evaluation.arrays import Floats
 from capstan_evaluation.sample import Sample
 from capstan_packages.models import ModelPackage
 from capstan_registry.gates.evidence.case import Case, Contender
+from capstan_registry.gates.evidence.holdout import pinned
 from capstan_registry.gates.evidence.learned import Learned, Mask, first, last, learned, texts
 from capstan_registry.jobs.scoring import ITEM_ID, Holdout, Unusable, open_holdout, open_package, scored
 
@@ -105,9 +106,7 @@ class Contest:
             except Unusable:
                 continue  # said when it is asked for
         wanted |= {field.name for field in self._candidate.header.signature.inputs}
-        if case.candidate.holdout is None:
-            raise Unusable("the run pinned no holdout")
-        pool = open_holdout(case.candidate.holdout, self._candidate.header, wanted)
+        pool = open_holdout(pinned(case.candidate), self._candidate.header, wanted)
         self._own = pool.rows
         for contender in contenders:
             if contender.holdout is not None and contender.holdout != case.candidate.holdout:
