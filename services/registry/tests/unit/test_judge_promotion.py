@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -152,6 +153,7 @@ async def test_of_a_version_whose_holdout_is_gone_it_is_not_known_what_it_has_le
     against = (await judged(3, 4)).figures["against_champion"]
     assert against["seen"][1] == {"version": 4, "known": False, "why": "its holdout is gone"}
     assert (against["rows"], against["left_out"]) == (300, 0)
+    assert against["not_joined"] == ["the holdout of version 4 is gone"]
 
 
 async def test_a_training_set_that_is_gone_or_cannot_be_read_is_not_one_that_was_never_kept(judged: Judgement) -> None:
@@ -164,6 +166,39 @@ async def test_a_training_set_that_is_gone_or_cannot_be_read_is_not_one_that_was
     judged.versions[3].training_set = None
     sentence = (await judged(4, 3)).sentence
     assert "what version 3 learned from is not known: no training set was kept" in sentence
+
+
+async def changed(judged: Judgement, version: int, column: str, values: pa.Array) -> None:
+    """Another recipe wrote this column of a version's rows in another way; the rows' ids are their numbers."""
+    row = judged.versions[version]
+    for name in ("holdout", "training_set"):
+        digest = getattr(row, name)
+        table = pq.read_table(await judged.objects.local_path("default", digest))
+        made = values.take(pa.array([int(item.split("-")[-1]) for item in table["item_id"].to_pylist()]))
+        table = table.set_column(table.column_names.index(column), column, made)
+        setattr(row, name, await put(judged.objects, judged.folder / f"changed-{name}", table))
+
+
+async def test_rows_whose_ids_are_numbers_are_joined_with_rows_whose_ids_are_text(judged: Judgement) -> None:
+    await changed(judged, 4, "item_id", pa.array([str(number) for number in range(2000)]))
+    await changed(judged, 3, "item_id", pa.array(np.arange(2000)))
+    against = (await judged(3, 4)).figures["against_champion"]
+    assert (against["rows"], against["left_out"], against["from_others"]) == (300, 300, 300)
+    assert "not_joined" not in against
+    against = (await judged(4, 3)).figures["against_champion"]
+    assert (against["rows"], against["left_out"], against["from_others"]) == (300, 0, 0)
+
+
+async def test_a_holdout_that_cannot_be_joined_is_named_with_the_reason(judged: Judgement) -> None:
+    await changed(judged, 3, "carrier", pa.array(np.arange(2000)))
+    figure = await judged(4, 3)
+    (reason,) = figure.figures["against_champion"]["not_joined"]
+    assert reason.startswith("the holdout of version 3 cannot be joined: ")
+    assert reason in figure.sentence
+    await changed(judged, 4, "carrier", pa.array(np.arange(2000)))
+    refused = await judged(2, 4)
+    assert "no row is left to compare on" in refused.sentence
+    assert "the holdout of version 4 cannot be joined: " in refused.sentence
 
 
 async def test_a_candidate_without_its_package_is_judged_by_nobody(judged: Judgement) -> None:

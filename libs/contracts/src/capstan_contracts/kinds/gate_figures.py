@@ -41,6 +41,8 @@ class Compared(TypedDict):
     """Rows of the candidate's own holdout that one of the two has learned."""
     from_others: int
     """Rows that come from the holdouts of champions."""
+    not_joined: NotRequired[list[str]]
+    """Holdouts of champions whose rows could not be used, a sentence each."""
     seen: list[SeenRows]
     candidate: float
     champion: float

@@ -37,6 +37,8 @@ def compared(match: Match, resamples: int) -> Compared:
     }
     if rival.rows_from is not None and rival.rows_until is not None:
         figures["rows_from"], figures["rows_until"] = rival.rows_from.isoformat(), rival.rows_until.isoformat()
+    if rival.not_joined:
+        figures["not_joined"] = list(rival.not_joined)
     if result.rows_needed is not None:
         figures["rows_needed"] = result.rows_needed
     if result.rows_for_equal is not None:
@@ -47,11 +49,12 @@ def compared(match: Match, resamples: int) -> Compared:
 def described(metric: str, match: Match) -> str:
     """Both metrics, the rows, and what the rows show of the difference."""
     rival, result = match.rival, match.result
+    without = f" Rows are missing: {'; '.join(rival.not_joined)}." if rival.not_joined else ""
     return (
         f"{metric} is {match.candidate:.4f}, that of the champion (version {rival.version}) is {match.champion:.4f}, "
         f"on {result.rows:,} rows{_times(rival)} {_unseen(rival)}. Candidate - champion, more "
         f"being better, is at least {result.lower:+.4f} and at most {result.upper:+.4f}, each with "
-        f"{result.confidence:.0%} confidence; the margin is {result.margin:.4g}."
+        f"{result.confidence:.0%} confidence; the margin is {result.margin:.4g}.{without}"
     )
 
 
