@@ -201,6 +201,18 @@ async def test_a_holdout_that_cannot_be_joined_is_named_with_the_reason(judged: 
     assert "the holdout of version 4 cannot be joined: " in refused.sentence
 
 
+async def test_champions_are_fetched_only_for_gates_that_need_them_and_each_object_once(judged: Judgement) -> None:
+    judged.gates = [AUC]
+    await judged(4, 3, 2, 1)
+    candidate = judged.versions[4]
+    assert sorted(judged.objects.fetched) == sorted([candidate.package, str(candidate.holdout)])
+    judged.objects.fetched.clear()
+    judged.gates = [AUC, CHAMPION_GATE]
+    await judged(4, 3, 2, 1)
+    kept = [digest for row in judged.versions.values() for digest in (row.package, row.holdout, row.training_set)]
+    assert sorted(judged.objects.fetched) == sorted(map(str, kept)) and judged.objects.asked == 0
+
+
 async def test_a_candidate_without_its_package_is_judged_by_nobody(judged: Judgement) -> None:
     judged.gates = [AUC]
     await judged.lose(judged.versions[4].package)

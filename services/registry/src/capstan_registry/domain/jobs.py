@@ -56,6 +56,21 @@ class JudgedPromotion:
 
 
 @dataclass(frozen=True)
+class GatesToAsk:
+    """Gates of which the service wants to know what they will read."""
+
+    gates: list[Document]
+    """Each a GateSpec."""
+
+
+@dataclass(frozen=True)
+class GateNeeds:
+    """Whether one of the gates needs champions; without that only package and holdout of the candidate are read."""
+
+    champions: bool
+
+
+@dataclass(frozen=True)
 class KindsToImport:
     """What is installed in the worker's environment: nothing is given."""
 
