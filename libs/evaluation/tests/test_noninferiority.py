@@ -58,6 +58,18 @@ def test_a_margin_of_nothing_asks_for_better_and_no_number_of_rows_lets_an_equal
         as_good(resampled(0.0, 0.02), items(), difference=0.0, margin=-0.1, confidence=0.95)
 
 
+@pytest.mark.parametrize("margin", [5e-324, 1e-200, 1e-9])
+def test_more_rows_than_anybody_has_are_no_number_of_rows(margin: float) -> None:
+    """A margin next to nothing, or a difference next to the margin: no crash, and no figure of thirty digits."""
+    tiny = as_good(resampled(0.0, 0.02), items(), difference=0.0, margin=margin, confidence=0.95)
+    assert tiny.answer is Answer.TOO_FEW_ROWS
+    assert tiny.rows_for_equal is None and tiny.rows_needed is None
+    close = as_good(resampled(-0.01, 0.02), items(), difference=-0.01 + 1e-17, margin=0.01, confidence=0.95)
+    assert close.rows_needed is None and close.rows_for_equal is not None
+    many = as_good(resampled(0.0, 0.02), items(), difference=0.0, margin=1e-5, confidence=0.95)
+    assert many.rows_for_equal is not None and 10**9 < many.rows_for_equal <= 10**12
+
+
 @pytest.mark.parametrize("positive", [1, LEAST - 1])
 def test_of_a_handful_of_items_nothing_is_believed(positive: int) -> None:
     """However clear it looks: the bound itself rests on this handful."""

@@ -22,6 +22,9 @@ POWER: Final = 0.8
 LEAST: Final = 10
 """Items (of the rarer class, where there are two) under which no bound is believed, whatever it says."""
 
+MOST: Final = 10**12
+"""Rows beyond which no number is named."""
+
 
 class Answer(StrEnum):
     """What the rows show."""
@@ -37,8 +40,8 @@ class NonInferiority:
     """All differences are candidate - champion, in the metric's unit, oriented so that more is better.
 
     `rows_needed`: with this many rows the answer would be clear if the difference stayed the one seen here; None where
-    it is clear, or no number of rows would do. `rows_for_equal`: with this many a candidate that is equal to the
-    champion passes in POWER of all cases; None for a margin of 0.
+    it is clear, or it would take more than MOST. `rows_for_equal`: with this many a candidate that is equal to the
+    champion passes in POWER of all cases, as far as this champion goes; None where it would take more than MOST.
     """
 
     answer: Answer
@@ -97,8 +100,14 @@ def _needed(sample: Sample, distance: float, error: float, confidence: float) ->
 
 
 def _rows(rows: int, deviations: float, error: float, distance: float) -> int | None:
-    """Rows at which so many standard errors are as long as the distance: the error falls with the root of the rows."""
-    return math.ceil(rows * (deviations * error / distance) ** 2) if distance > 0 else None
+    """Rows at which so many standard errors are as long as the distance: the error falls with the root of the rows.
+
+    None above MOST: no figure for anybody, and none that a float holds.
+    """
+    if distance <= 0:
+        return None
+    ratio = deviations * error / distance
+    return math.ceil(rows * ratio**2) if ratio <= math.sqrt(MOST / rows) else None
 
 
 def _z(share: float) -> float:
