@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,33 @@ def test_a_candidate_that_is_better_than_the_champion_passes_and_a_better_former
 def test_a_former_champion_that_cannot_be_compared_is_named() -> None:
     figure = judge(Simulated(13_000, 0.72, 0.70, "version 8: its package is gone"))
     assert figure.passed is True and figure.figures["not_compared"] == ["version 8: its package is gone"]
+
+
+def few_rows(evidence: Simulated, version: int, rows: int, champion: float, seed: int = 3) -> None:
+    """A former champion with which the candidate has only these rows in common."""
+    random = np.random.default_rng(seed)
+    candidate, other = binormal(random, rows, (0.5, champion), 0.0)
+    none: Any = None
+    evidence._former.insert(0, Rival(version, candidate, other, none, 0, 0, (BARE, BARE), None, None))
+
+
+def test_a_former_champion_on_a_handful_of_rows_is_not_the_best_one_by_noise() -> None:
+    evidence = Simulated(13_000, 0.72, 0.71, 0.70)
+    few_rows(evidence, 6, 12, 0.95)
+    figure = judge(evidence)
+    assert figure.passed is True and figure.figures["former"] == [8]
+    assert figure.figures["against_best"]["version"] == 8
+    (reason,) = figure.figures["not_compared"]
+    assert reason.startswith("version 6: too few rows in common, ") and reason.endswith(" of the rarer class of 12")
+
+
+def test_where_the_best_former_champion_cannot_be_compared_the_next_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = Simulated(13_000, 0.69, 0.69, 0.76, 0.72)
+    evidence._former[0] = replace(evidence._former[0], champion=evidence._former[0].champion.take(np.arange(50)))
+    figure = judge(evidence)
+    assert figure.figures["against_best"]["version"] == 7 and figure.passed is False
+    (reason,) = figure.figures["not_compared"]
+    assert reason.startswith("version 8: ") and figure.figures["former"] == [7]
 
 
 def test_the_margin_of_an_error_is_a_share_of_the_champions_and_a_stated_one_counts() -> None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from capstan_contracts.kinds.gates import ChampionGate
 from capstan_evaluation.compare import compare
+from capstan_evaluation.errors import EvaluationError
 from capstan_evaluation.kinds import find
-from capstan_evaluation.noninferiority import NonInferiority, as_good
+from capstan_evaluation.noninferiority import LEAST, NonInferiority, as_good
+from capstan_evaluation.sample import Sample
 from capstan_registry.gates.evidence.contest import Rival
 from capstan_registry.gates.evidence.evidence import Evidence
 from capstan_registry.gates.metric_value import metric_value
@@ -49,22 +51,33 @@ def match_of(evidence: Evidence, spec: ChampionGate, rival: Rival) -> Match:
 
 
 def best_former(evidence: Evidence, spec: ChampionGate) -> tuple[Match | None, list[str], list[int]]:
-    """The former champion that the candidate falls behind most, why others were not compared, and which were."""
-    metric, reasons, ahead = find(spec.metric), list[str](), list[tuple[float, Rival]]()
+    """The former champion that the candidate falls behind most, why others were not compared, and which were.
+
+    Which one that is is asked only of those with rows enough for a bound to be believed: on a handful of rows it would
+    be chance, and refuse.
+    """
+    metric, reasons, behind = find(spec.metric), list[str](), list[tuple[float, Rival]]()
     for former in evidence.former(spec.look_back):
         if isinstance(former, Unusable):
             reasons.append(str(former))
             continue
         new, old = metric.value(former.candidate), metric.value(former.champion)
-        if new is None or old is None:
+        if former.candidate.rarest < LEAST:
+            reasons.append(f"version {former.version}: too few rows in common, {_handful(former.candidate)}")
+        elif new is None or old is None:
             reasons.append(f"version {former.version}: {metric.why_undefined(former.candidate)}")
         else:
-            ahead.append((metric.oriented(old) - metric.oriented(new), former))
-    looked_at = [rival.version for _, rival in ahead]
-    if not ahead:
-        return None, reasons, looked_at
-    best = max(ahead, key=lambda entry: entry[0])[1]
-    try:
-        return match_of(evidence, spec, best), reasons, looked_at
-    except Unusable as reason:
-        return None, [*reasons, f"version {best.version}: {reason}"], looked_at
+            behind.append((metric.oriented(old) - metric.oriented(new), former))
+    looked_at = [rival.version for _, rival in behind]
+    for _, rival in sorted(behind, key=lambda entry: entry[0], reverse=True):
+        try:
+            return match_of(evidence, spec, rival), reasons, looked_at
+        except (Unusable, EvaluationError) as reason:
+            reasons.append(f"version {rival.version}: {reason}")
+            looked_at.remove(rival.version)
+    return None, reasons, looked_at
+
+
+def _handful(sample: Sample) -> str:
+    of_class = " of the rarer class" if sample.rarest < sample.rows else ""
+    return f"{sample.rarest}{of_class} of {sample.rows}"
