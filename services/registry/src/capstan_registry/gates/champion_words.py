@@ -22,8 +22,8 @@ def compared(match: Match, resamples: int) -> Compared:
         "left_out": rival.left_out,
         "from_others": rival.from_others,
         "seen": [_seen(learned) for learned in rival.seen],
-        "candidate": match.candidate,
-        "champion": match.champion,
+        "candidate": match.found.candidate,
+        "champion": match.found.champion,
         "difference": result.difference,
         "lower": result.lower,
         "upper": result.upper,
@@ -32,7 +32,7 @@ def compared(match: Match, resamples: int) -> Compared:
         "confidence": result.confidence,
         "answer": result.answer.value,
         "resamples": resamples,
-        "undefined_resamples": match.undefined,
+        "undefined_resamples": match.found.undefined,
         "method": METHOD,
     }
     if rival.rows_from is not None and rival.rows_until is not None:
@@ -48,23 +48,23 @@ def compared(match: Match, resamples: int) -> Compared:
 
 def described(metric: str, match: Match) -> str:
     """Both metrics, the rows, and what the rows show of the difference."""
-    rival, result = match.rival, match.result
+    rival, found, result = match.rival, match.found, match.result
     without = f" Rows are missing: {'; '.join(rival.not_joined)}." if rival.not_joined else ""
     return (
-        f"{metric} is {match.candidate:.4f}, that of the champion (version {rival.version}) is {match.champion:.4f}, "
+        f"{metric} is {found.candidate:.4f}, that of the champion (version {rival.version}) is {found.champion:.4f}, "
         f"on {result.rows:,} rows{_times(rival)} {_unseen(rival)}. Candidate - champion, more "
         f"being better, is at least {result.lower:+.4f} and at most {result.upper:+.4f}, each with "
         f"{result.confidence:.0%} confidence; the margin is {result.margin:.4g}.{without}"
     )
 
 
-def decided(spec: ChampionGate, match: Match, best: Match | None, passed: bool | None) -> str:
+def decided(spec: ChampionGate, match: Match, best: Match | None) -> str:
     """What follows from it, and from the best champion before."""
     answer = match.result.answer
     if answer is Answer.BETTER:
-        behind = best is not None and best.result.answer is Answer.WORSE
-        more = f" Version {best.rival.version} is better still: {_gap(best)}." if best and behind else ""
-        return f"It is better than the champion.{more}"
+        if best is None or best.result.answer is not Answer.WORSE:
+            return "It is better than the champion."
+        return f"It is better than the champion. Version {best.rival.version} is better still: {_gap(best)}."
     if answer is Answer.WORSE:
         return "It is worse than the champion by more than the margin."
     if answer is Answer.TOO_FEW_ROWS:
@@ -73,7 +73,7 @@ def decided(spec: ChampionGate, match: Match, best: Match | None, passed: bool |
         "newer": "As good as the champion, and `tieBreak: newer` takes the newer one.",
         "keep": "As good as the champion and not shown to be better, and `tieBreak: keep` keeps the champion.",
     }[spec.tie_break]
-    if passed is True or best is None or best.result.answer in (Answer.BETTER, Answer.AS_GOOD):
+    if best is None or best.result.answer in (Answer.BETTER, Answer.AS_GOOD):
         return tie
     name = f"version {best.rival.version}, the best of the champions before"
     if best.result.answer is Answer.WORSE:
@@ -87,7 +87,7 @@ def _too_few(match: Match, whom: str) -> str:
     if result.rows_for_equal is not None and result.rows_for_equal > result.rows:
         sentences.append(
             f"at the standard error of {result.standard_error:.4f} that was seen, a candidate equal to {whom} passes "
-            f"in 80 of 100 cases with {result.rows_for_equal:,} rows"
+            f"against {whom} alone in 80 of 100 cases with {result.rows_for_equal:,} rows"
         )
     if result.rows_needed is not None:
         sentences.append(f"if the difference stays {result.difference:+.4f}, {result.rows_needed:,} rows tell")

@@ -79,8 +79,8 @@ class Evidence:
 
     def former(self, look_back: int) -> list[Rival | Unusable]:
         """The same of the champions before it, newest first, at most so many; of each the reason if there is none."""
-        former = self._case.former[:look_back]
-        return self._ask(Need.CHAMPION, lambda whole: [*map(whole._former, former)], "former", look_back)
+        rivals = self._ask(Need.CHAMPION, lambda whole: [*map(whole._former, self._case.former)], "former")
+        return rivals[:look_back]
 
     @property
     def features(self) -> FeatureDefinitions:
