@@ -77,6 +77,7 @@ def test_too_few_rows_is_an_answer_that_names_the_rows_needed_and_does_not_pass(
     expected = 300 * ((1.645 + 0.842) * against["standard_error"] / 0.01) ** 2
     assert against["rows_for_equal"] == pytest.approx(expected, rel=0.01)
     assert against["rows_needed"] > 300
+    assert "passes against the champion alone in 80 of 100 cases" in figure.sentence
     assert "Too few rows to tell, so it does not pass" in figure.sentence
     assert f"{against['rows_for_equal']:,} rows" in figure.sentence and f"{against['rows_needed']:,}" in figure.sentence
 

@@ -30,7 +30,8 @@ class Compared(TypedDict):
 
     `difference`, `lower`, `upper` and `standard_error` are of candidate - champion, oriented so that more is better.
     `answer`: `better`, `as good`, `worse`, `too few rows to tell`. `rows_needed`: rows at which the answer is clear if
-    the difference stays as it is; `rows_for_equal`: rows at which an equal candidate passes in 80 of 100 cases.
+    the difference stays as it is; `rows_for_equal`: rows at which an equal candidate passes this
+    comparison, alone, in 80 of 100 cases.
     """
 
     version: int
