@@ -148,7 +148,9 @@ def test_a_former_champion_on_a_handful_of_rows_is_not_the_best_one_by_noise() -
 
 def test_where_the_best_former_champion_cannot_be_compared_the_next_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
     evidence = Simulated(13_000, 0.69, 0.69, 0.76, 0.72)
-    evidence._former[0] = replace(evidence._former[0], champion=evidence._former[0].champion.take(np.arange(50)))
+    best = evidence._former[0]
+    assert isinstance(best, Rival)
+    evidence._former[0] = replace(best, champion=best.champion.take(np.arange(50)))
     figure = judge(evidence)
     assert figure.figures["against_best"]["version"] == 7 and figure.passed is False
     (reason,) = figure.figures["not_compared"]
