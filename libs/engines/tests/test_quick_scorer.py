@@ -137,7 +137,12 @@ def test_few_rows_go_to_lightgbm_and_many_to_the_tables(monkeypatch: pytest.Monk
         assert booster.quick is not None and booster.quick.fewest_rows == 20  # 80 * 5 columns / 20 trees
         asked: list[int] = []
         predict = QuickScorer.predict
-        monkeypatch.setattr(QuickScorer, "predict", lambda self, rows: asked.append(len(rows)) or predict(self, rows))
+
+        def counted(scorer: QuickScorer, rows: Rows) -> Rows:
+            asked.append(len(rows))
+            return predict(scorer, rows)
+
+        monkeypatch.setattr(QuickScorer, "predict", counted)
         for count in (1, 2, 19, 20, 21):
             rows = rows_of(count, count)
             np.testing.assert_array_equal(booster.predict(rows), model.predict(rows, num_threads=1))
