@@ -83,7 +83,7 @@ def test_equal_values_have_no_interval_of_their_mean_though_their_mean_is_rounde
     """The mean of 200 times 0.3 is not 0.3, and their deviation not 0."""
     for value in (0.3, -0.3, 1e9 / 3, 0.0):
         assert intervals.of_mean(np.full(200, value), 0.95, (-np.inf, np.inf)) is None
-    near = intervals.of_mean(0.3 + 1e-9 * np.arange(200), 0.95, (-np.inf, np.inf))
+    near = intervals.of_mean(0.3 + 1e-9 * np.arange(200, dtype=np.float64), 0.95, (-np.inf, np.inf))
     assert near is not None and near.low < 0.3 + 1e-9 * 99.5 < near.high
 
 

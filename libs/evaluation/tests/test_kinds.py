@@ -37,7 +37,7 @@ def metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Family[Metric]:
     for name, points in {"acme_metrics": working, "acme_broken": lost}.items():
         install_distribution(tmp_path, monkeypatch, name=name, modules={}, entry_points={"capstan.metrics": points})
     install_distribution(tmp_path, monkeypatch, name="acme_modules", modules=modules, entry_points={})
-    family = Family(METRICS.group, METRICS.fault)
+    family: Family[Metric] = Family(METRICS.group, METRICS.fault)
     monkeypatch.setattr(kinds, "METRICS", family)
     return family
 

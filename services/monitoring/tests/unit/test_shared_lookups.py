@@ -19,6 +19,7 @@ from capstan_monitoring.domain.drift import ColumnStatistic, judge_columns, verd
 from capstan_monitoring.domain.jobs import MeasuredColumn, MeasuredDrift
 from capstan_monitoring.jobs import baselines, ingest, judge
 from capstan_monitoring.jobs.baselines import watched_of
+from capstan_packages.reader import Package, read_package
 from capstan_servicekit.jobs.api import Job
 from capstan_testkit.log_records import log_record
 
@@ -90,8 +91,12 @@ def test_the_package_says_which_columns_are_looked_up_in_which_view(made: Any) -
 def test_a_package_is_read_once(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Baseline and lookups come of one reading, which hashes the whole file."""
     read: list[Path] = []
-    real = baselines.read_package
-    monkeypatch.setattr(baselines, "read_package", lambda path: [read.append(path), real(path)][1])
+
+    def reading(path: Path) -> Package:
+        read.append(path)
+        return read_package(path)
+
+    monkeypatch.setattr(baselines, "read_package", reading)
     baselines.watched_of.cache_clear()
     for _ in range(2):
         baselines.watched_of(str(made.package))
