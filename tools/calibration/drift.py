@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from capstan_contracts.kinds.statistics import MissingSpec, NewCategorySpec
+from capstan_contracts.kinds.statistics import MissingSpec, MovedSliceSpec, NewCategorySpec
 from capstan_contracts.loop import DriftSpec
 from capstan_formats.sketches import CategorySketch, NumericSketch
 from capstan_monitoring.domain.drift import ColumnStatistic, judge_columns, least_of, too_little, verdict
@@ -35,7 +35,7 @@ WITHOUT_FLOORS: Final = 1e-12
 BARE: Final = DriftSpec(
     floor=WITHOUT_FLOORS,
     min_rows=1,
-    also=[MissingSpec(floor=WITHOUT_FLOORS), NewCategorySpec(floor=WITHOUT_FLOORS)],
+    also=[kind(floor=WITHOUT_FLOORS) for kind in (MissingSpec, MovedSliceSpec, NewCategorySpec)],
 )
 """Nothing has a floor, what columns are watched for besides neither: what is left is the test alone."""
 USUAL: Final = DriftSpec(min_rows=1)

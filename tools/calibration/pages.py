@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from calibration import champion, drift, intervals
+from calibration import champion, drift, drift_told, intervals
 from calibration.picture import Chart, draw
 
 
@@ -52,8 +52,15 @@ def _shared(whole: bool) -> Iterable[str]:
     return drift.shared_table(entity_rows=(30,), windows_of=(3_000,), windows=20)
 
 
+def _told(whole: bool) -> Iterable[str]:
+    if whole:
+        return drift_told.told_table(windows_of=(300, 3_000, 50_000), windows=200)
+    return drift_told.told_table(windows_of=(3_000,), windows=10)
+
+
 TABLES: Final = (
     Table("drift.md", "drift", _drift),
+    Table("drift.md", "told", _told),
     Table("drift.md", "shared", _shared),
     Table(
         "intervals.md",

@@ -19,7 +19,9 @@ from capstan_monitoring.domain.drift import ColumnStatistic, judge_columns, verd
 from capstan_monitoring.domain.jobs import MeasuredColumn, MeasuredDrift
 from capstan_monitoring.jobs import baselines, ingest, judge
 from capstan_monitoring.jobs.baselines import watched_of
-from capstan_packages.reader import Package, read_package
+from capstan_packages.contents import Package
+from capstan_packages.header import Header
+from capstan_packages.reader import read_package
 from capstan_servicekit.jobs.api import Job
 from capstan_testkit.log_records import log_record
 
@@ -92,7 +94,7 @@ def test_a_package_is_read_once(made: Any, monkeypatch: pytest.MonkeyPatch) -> N
     """Baseline and lookups come of one reading, which hashes the whole file."""
     read: list[Path] = []
 
-    def reading(path: Path) -> Package:
+    def reading(path: Path) -> Package[Header]:
         read.append(path)
         return read_package(path)
 

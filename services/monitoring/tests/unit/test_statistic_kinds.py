@@ -20,7 +20,7 @@ from capstan_servicekit.jobs.api import Job
 from capstan_testkit.distributions import install_distribution
 from capstan_testkit.suites.statistics import StatisticBehaviour
 
-OURS = ("chi-square", "jensen-shannon", "missing", "new-category", "psi", "wasserstein")
+OURS = ("chi-square", "jensen-shannon", "missing", "moved-slice", "new-category", "psi", "wasserstein")
 
 FOREIGN = """
 from typing import ClassVar, Literal
