@@ -54,9 +54,9 @@ def test_counts_between_quantiles_are_drawn_as_rows_would_be() -> None:
 def test_rows_that_share_a_looked_up_value_raise_no_alarm(per_entity: int, window_rows: int, shared: int) -> None:
     windows = 25
     told = drift.shared_values(np.random.default_rng(8), per_entity, window_rows, shared, windows)
-    assert told * windows <= binom.ppf(0.999, windows, 0.01)
+    assert told.judged * windows <= binom.ppf(0.999, windows, 0.01)
 
 
 def test_taken_as_independent_such_rows_raise_alarms() -> None:
     """What the test above would not see otherwise: 16 entities in a window of 500 rows."""
-    assert drift.shared_values(np.random.default_rng(8), 30, 500, 5, 10, aware=False) > 0.9
+    assert drift.shared_values(np.random.default_rng(8), 30, 500, 5, 10).independent > 0.9

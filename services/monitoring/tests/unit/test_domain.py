@@ -114,6 +114,13 @@ def test_a_column_is_judged_for_each_thing_that_it_is_watched_for() -> None:
     assert evidence(figures, ["a"]) == {"a": 0.05}
 
 
+def test_a_column_is_named_once_for_all_that_has_drifted_of_it() -> None:
+    part = ColumnStatistic("a", "feature", "moved-slice", "share", effect=0.2, floor=0.05, p_value=1e-9)
+    figures = judge_columns([column("a", 0.3, 1e-9), part, column("b", 0.25, 1e-9)], DriftSpec())
+    assert all(one.drifted for one in figures)
+    assert strongest(figures) == "a 0.20 (moved-slice), b 0.25 (psi)"
+
+
 @pytest.mark.parametrize(("columns", "least"), [(1, 43), (50, 60), (500, 72)])
 def test_a_window_that_is_too_small_for_its_test_has_too_few_rows(columns: int, least: int) -> None:
     policy = DriftSpec(min_rows=20)

@@ -135,8 +135,11 @@ def why_no_verdict(figures: Sequence[DriftFigure], rows: int, unjudged: Collecti
 
 
 def strongest(figures: Sequence[DriftFigure], count: int = 3) -> str:
-    """The first figures in words: `delay 5.12 (psi), prediction 0.90 (psi)`."""
-    return ", ".join(f"{figure.column} {figure.effect:.2f} ({figure.statistic})" for figure in figures[:count])
+    """The first columns in words, each by its first figure: `delay 5.12 (psi), prediction 0.90 (psi)`."""
+    first: dict[str, DriftFigure] = {}
+    for figure in figures:
+        first.setdefault(figure.column, figure)
+    return ", ".join(f"{one.column} {one.effect:.2f} ({one.statistic})" for one in list(first.values())[:count])
 
 
 def evidence(figures: Sequence[DriftFigure], columns: Sequence[str]) -> Mapping[str, float]:
