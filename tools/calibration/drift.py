@@ -7,18 +7,18 @@ shares of the next values are those of N + 1 spacings (a Dirichlet distribution)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from capstan_contracts.kinds.least_rows import least_rows
+from capstan_contracts.kinds.statistics import MissingSpec, MovedSliceSpec, NewCategorySpec
 from capstan_contracts.loop import DriftSpec
 from capstan_formats.sketches import CategorySketch, NumericSketch
-from capstan_monitoring.domain.drift import ColumnStatistic, judge_columns, verdict
+from capstan_monitoring.domain.drift import ColumnStatistic, judge_columns, least_of, too_little, verdict
 from capstan_monitoring.jobs.measure import measure
 
 AnySketch = CategorySketch | NumericSketch
@@ -31,7 +31,14 @@ SEED: Final = 20261128
 BINS: Final = 10
 VOCABULARY: Final = 50
 WITHOUT_FLOORS: Final = 1e-12
-"""A floor that everything reaches: what is left is the test alone."""
+"""A floor that everything reaches."""
+BARE: Final = DriftSpec(
+    floor=WITHOUT_FLOORS,
+    min_rows=1,
+    also=[kind(floor=WITHOUT_FLOORS) for kind in (MissingSpec, MovedSliceSpec, NewCategorySpec)],
+)
+"""Nothing has a floor, what columns are watched for besides neither: what is left is the test alone."""
+USUAL: Final = DriftSpec(min_rows=1)
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,19 @@ TABLE: Final[tuple[Column, ...]] = (
 """Fifty columns as a table has them: measurements, counts, words, flags that are rare or never set, constants."""
 
 MANY_WORDS: Final = Column(words(falling(20_000, 0.5)))
-"""Many more words than a vocabulary names: the chosen ones fall back."""
+"""Many more words than a vocabulary names: those that are named were chosen for their counts, and fall back."""
+
+
+class Tabulated(NamedTuple):
+    """Columns with a name, and one window in so many is drawn of them."""
+
+    name: str
+    columns: tuple[Column, ...]
+    one_in: int = 1
+
+
+TABLES: Final = (Tabulated("50", TABLE), Tabulated("one of 20,000 words", (MANY_WORDS,), one_in=20))
+"""A usual table, and the case that is known to be bad, for which few windows do."""
 
 
 def figures(pairs: list[Pair], policy: DriftSpec) -> list[ColumnStatistic]:
@@ -117,13 +136,9 @@ def alarms(pairs: list[Pair], policy: DriftSpec) -> list[str]:
     return verdict(judge_columns(figures(pairs, policy), policy), rows, [], policy)[1]
 
 
-@dataclass(frozen=True)
-class Rate:
+class Rate(NamedTuple):
     """Windows with an alarm among those that were drawn, by the test alone and with the floors of the product."""
 
-    baseline_rows: int
-    window_rows: int
-    windows: int
     by_test: int
     with_floors: int
 
@@ -132,57 +147,74 @@ def false_alarms(
     random: Random, baseline_rows: int, window_rows: int, windows: int, table: tuple[Column, ...] = TABLE
 ) -> Rate:
     """Each window against a baseline of its own, without drift."""
-    bare, usual = DriftSpec(floor=WITHOUT_FLOORS, min_rows=1), DriftSpec(min_rows=1)
     by_test = with_floors = 0
     for _ in range(windows):
         pairs = [column.pair(random, baseline_rows, window_rows) for column in table]
-        by_test += bool(alarms(pairs, bare))
-        with_floors += bool(alarms(pairs, usual))
-    return Rate(baseline_rows, window_rows, windows, by_test, with_floors)
+        if alarms(pairs, BARE):  # a floor only takes alarms away
+            by_test += 1
+            with_floors += bool(alarms(pairs, USUAL))
+    return Rate(by_test, with_floors)
 
 
-def shared_values(
-    random: Random, per_entity: int, window_rows: int, shared: int, windows: int, *, aware: bool = True
-) -> float:
-    """Share of windows with an alarm, where `shared` of fifty columns are looked up, `per_entity` rows by one entity.
+class Shared(NamedTuple):
+    """Share of windows with an alarm: as they are judged, and as if their rows were independent."""
 
-    Nothing has moved. `aware` is the product; without it rows are taken as independent.
-    """
-    policy, entities, found = DriftSpec(min_rows=1), max(window_rows // per_entity, 1), 0
-    least = least_rows(policy.alpha, 50)
+    judged: float
+    independent: float
+
+
+def shared_values(random: Random, per_entity: int, window_rows: int, shared: int, windows: int) -> Shared:
+    """Where `shared` of fifty columns are looked up, `per_entity` rows by one entity. Nothing has moved."""
+    entities, judged, independent = max(window_rows // per_entity, 1), 0, 0
+    names = [f"c{number}" for number in range(len(TABLE))]
     for _ in range(windows):
-        statistics: list[ColumnStatistic] = []
-        for number in range(50):
-            clustered = number < shared
-            baseline, window = continuous(random, 50_000, entities if clustered else window_rows)
-            repeats = per_entity if clustered else 1
-            window.counts = window.counts * repeats
-            if clustered and aware and per_entity > 1 and entities < least:
-                continue
-            measured = measure(baseline, window, policy, design_effect=float(repeats) if aware else 1.0)
-            statistics += [ColumnStatistic(column=f"c{number}", role="feature", **one) for one in measured]
-        found += verdict(judge_columns(statistics, policy), window_rows, [], policy)[0] == "drifted"
-    return found / windows
+        looked_up = {name: continuous(random, 50_000, entities) for name in names[:shared]}
+        for _, window in looked_up.values():
+            window.counts = window.counts * per_entity
+        own = _measured({name: continuous(random, 50_000, window_rows) for name in names[shared:]}, 1)
+        judged += _alarm(own + _measured(looked_up, per_entity), names, window_rows)
+        independent += _alarm(own + _measured(looked_up, 1), names, window_rows)
+    return Shared(judged / windows, independent / windows)
 
 
-def alarm_table(*, baselines: Sequence[int], windows_of: Sequence[int], windows: int) -> Iterator[str]:
-    """Lines of Markdown: false alarms by sizes."""
-    random = np.random.default_rng(SEED)
-    yield "| baseline | window | windows | by the test alone | with the floors |"
-    yield "|---|---|---|---|---|"
-    for baseline_rows, window_rows in product(baselines, windows_of):
-        rate = false_alarms(random, baseline_rows, window_rows, windows)
-        shares = f"{rate.by_test / windows:.4f} | {rate.with_floors / windows:.4f}"
-        yield f"| {baseline_rows:,} | {window_rows:,} | {windows:,} | {shares} |"
+def _measured(pairs: Mapping[str, Pair], design_effect: float) -> list[ColumnStatistic]:
+    """The figures of the columns that can be judged, of as many as `TABLE` has."""
+    least = least_of(map(str, range(len(TABLE))), USUAL)
+    return [
+        ColumnStatistic(column=name, role="feature", **figure)
+        for name, (baseline, window) in pairs.items()
+        if too_little(window.total, design_effect, least) is None
+        for figure in measure(baseline, window, USUAL, design_effect=design_effect)
+    ]
+
+
+def _alarm(statistics: list[ColumnStatistic], names: Collection[str], window_rows: int) -> bool:
+    figures = judge_columns(statistics, USUAL)
+    unjudged = set(names) - {figure.column for figure in figures}
+    return verdict(figures, window_rows, [], USUAL, unjudged)[0] == "drifted"
+
+
+def alarm_table(
+    *, baselines: Sequence[int], windows_of: Sequence[int], windows: int, tables: Sequence[Tabulated] = TABLES
+) -> Iterator[str]:
+    """Lines of Markdown: false alarms by sizes, of each table from the same seed."""
+    yield "| columns | baseline | window | windows | by the test alone | with the floors |"
+    yield "|---|---|---|---|---|---|"
+    for name, table, one_in in tables:
+        drawn = windows // one_in
+        random = np.random.default_rng(SEED)
+        for baseline_rows, window_rows in product(baselines, windows_of):
+            rate = false_alarms(random, baseline_rows, window_rows, drawn, table)
+            shares = f"{rate.by_test / drawn:.4f} | {rate.with_floors / drawn:.4f}"
+            yield f"| {name} | {baseline_rows:,} | {window_rows:,} | {drawn:,} | {shares} |"
 
 
 def shared_table(*, entity_rows: Sequence[int], windows_of: Sequence[int], windows: int) -> Iterator[str]:
-    """Lines of Markdown: false alarms where rows share looked-up values."""
-    random = np.random.default_rng(SEED)
+    """Lines of Markdown: false alarms where rows share looked-up values, of each number from the same seed."""
     yield "| rows per entity | window | shared columns | windows | as judged | as if independent |"
     yield "|---|---|---|---|---|---|"
-    for per_entity, window_rows, shared in product(entity_rows, windows_of, (5, 20)):
-        judged, independent = (
-            shared_values(random, per_entity, window_rows, shared, windows, aware=aware) for aware in (True, False)
-        )
-        yield f"| {per_entity} | {window_rows:,} | {shared} | {windows} | {judged:.3f} | {independent:.3f} |"
+    for per_entity in entity_rows:
+        random = np.random.default_rng(SEED)
+        for window_rows, shared in product(windows_of, (5, 20)):
+            judged, independent = shared_values(random, per_entity, window_rows, shared, windows)
+            yield f"| {per_entity} | {window_rows:,} | {shared} | {windows} | {judged:.3f} | {independent:.3f} |"

@@ -56,6 +56,19 @@ def decided(accuracy: float) -> World:
     return World(f"accuracy {accuracy:g}", "accuracy", accuracy, draw)
 
 
+def detected(right: float, positives: float = 0.3) -> World:
+    """Decided rightly so often, in either class: f1 is bootstrapped."""
+    hits, decided = positives * right, positives * right + (1 - positives) * (1 - right)
+    truth = 2 * hits / (decided + positives)
+
+    def draw(random: Random, rows: int) -> Sample:
+        labels = (random.random(rows) < positives).astype(np.float64)
+        said = np.where(random.random(rows) < right, labels, 1 - labels)
+        return binary.sample(labels, 0.1 + 0.8 * said)
+
+    return World(f"f1 {truth:.3g}, {positives:.0%} positive", "f1", truth, draw)
+
+
 def surprised(said: float, share: float) -> World:
     """One probability for all rows, and so many of them positive: the loss has two values."""
     truth = -share * math.log(said) - (1 - share) * math.log(1 - said)
@@ -141,10 +154,12 @@ def alarm_table(*, labels: int, repeats: int) -> Iterator[str]:
     yield "| truth | bound | looked at every | fixed interval | confidence sequence |"
     yield "|---|---|---|---|---|"
     cases = [(ranked(auc, 0.2), 0.65) for auc in (0.65, 0.68, 0.6, 0.5)] + [(decided(p), 0.9) for p in (0.9, 0.85)]
+    bound = detected(0.8).truth
+    cases += [(detected(right), bound) for right in (0.8, 0.75)]
     for world, bound in cases:
         for every in (5, 100):
             shares = [
                 false_alarms(world, bound=bound, labels=labels, every=every, repeats=repeats, anytime=anytime)
                 for anytime in (False, True)
             ]
-            yield f"| {world.name} | {bound:g} | {every} labels of {labels:,} | {shares[0]:.3f} | {shares[1]:.3f} |"
+            yield f"| {world.name} | {bound:.3g} | {every} labels of {labels:,} | {shares[0]:.3f} | {shares[1]:.3f} |"

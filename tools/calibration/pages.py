@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from calibration import champion, drift, intervals
+from calibration import champion, drift, drift_told, intervals
 from calibration.picture import Chart, draw
 
 
@@ -43,17 +43,24 @@ def _retrains(whole: bool) -> Iterable[str]:
 def _drift(whole: bool) -> Iterable[str]:
     if whole:
         return drift.alarm_table(baselines=(3_000, 50_000, 300_000), windows_of=(300, 3_000, 50_000), windows=2000)
-    return drift.alarm_table(baselines=(3_000,), windows_of=(300, 3_000), windows=50)
+    return drift.alarm_table(baselines=(3_000,), windows_of=(300, 3_000), windows=60)
 
 
 def _shared(whole: bool) -> Iterable[str]:
     if whole:
-        return drift.shared_table(entity_rows=(1, 10, 30, 100), windows_of=(500, 3_000, 30_000), windows=400)
+        return drift.shared_table(entity_rows=(1, 10, 30, 100), windows_of=(500, 3_000, 30_000), windows=200)
     return drift.shared_table(entity_rows=(30,), windows_of=(3_000,), windows=20)
+
+
+def _told(whole: bool) -> Iterable[str]:
+    if whole:
+        return drift_told.told_table(windows_of=(300, 3_000, 50_000), windows=100)
+    return drift_told.told_table(windows_of=(3_000,), windows=10)
 
 
 TABLES: Final = (
     Table("drift.md", "drift", _drift),
+    Table("drift.md", "told", _told),
     Table("drift.md", "shared", _shared),
     Table(
         "intervals.md",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
-from capstan_evaluation.calibration import calibration
+from capstan_evaluation.calibration import Calibration, calibration
 from capstan_evaluation.errors import Unsuitable
 from capstan_evaluation.tasks import binary, regression
 
@@ -37,7 +37,15 @@ def test_the_error_by_hand() -> None:
     assert [(one.low, one.high, one.rows) for one in found.bins] == [(0.0, 0.5, 2), (0.5, 1.0, 2)]
     assert [(one.said, one.happened) for one in found.bins] == [(0.2, 0.5), (0.9, 1.0)]
     assert found.error == pytest.approx(0.5 * 0.3 + 0.5 * 0.1)
-    assert found.largest_error == pytest.approx(0.3)
+
+
+def by_chance(curve: Calibration) -> float:
+    """What the error is of probabilities that are all true, by the draw of the labels alone.
+
+    The mean absolute value of a normal variable is sqrt(2 / pi) of its deviation, here that of each bin's share.
+    """
+    said, rows = np.array([one.said for one in curve.bins]), np.array([one.rows for one in curve.bins])
+    return float(np.average(np.sqrt(2 / np.pi * said * (1 - said) / rows), weights=rows))
 
 
 def test_a_model_whose_probabilities_are_true_shows_the_error_of_chance_and_one_that_is_too_sure_more() -> None:
@@ -50,7 +58,7 @@ def test_a_model_whose_probabilities_are_true_shows_the_error_of_chance_and_one_
         labels = random.random(500) < chance
         true = calibration(binary.sample(labels, chance))
         errors.append(true.error or 0.0)
-        chances.append(true.by_chance or 0.0)
+        chances.append(by_chance(true))
         odds = 1.8 * np.log(chance / (1 - chance))
         sure.append(calibration(binary.sample(labels, 1 / (1 + np.exp(-odds)))).error or 0.0)
     assert np.mean(errors) == pytest.approx(np.mean(chances), rel=0.1)
@@ -59,7 +67,7 @@ def test_a_model_whose_probabilities_are_true_shows_the_error_of_chance_and_one_
 
 def test_without_rows_and_without_probabilities() -> None:
     empty = calibration(binary.sample([], []))
-    assert (empty.rows, empty.bins, empty.error, empty.largest_error, empty.by_chance) == (0, (), None, None, None)
+    assert (empty.rows, empty.bins, empty.error) == (0, (), None)
     for sample in (binary.sample([1, 0], [3.0, -1.0], probabilities=False), regression.sample([1.0], [0.5])):
         with pytest.raises(Unsuitable, match="calibration needs probabilities of the class 1"):
             calibration(sample)

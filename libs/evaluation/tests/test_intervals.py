@@ -10,6 +10,7 @@ from scipy.stats import binom, norm
 from scipy.stats import binomtest as score_test
 
 from calibration.intervals import WORLDS, World, coverage, false_alarms
+from calibration.intervals import detected as f1_world
 from calibration.intervals import ranked as ranked_world
 from capstan_evaluation import intervals
 from capstan_evaluation.anytime import confidence_at
@@ -76,6 +77,14 @@ def test_no_pair_out_of_order_is_not_certainty() -> None:
     """60 rows that are ranked perfectly: DeLong's interval has no width."""
     found = AUC.interval(binary.sample(np.repeat([1.0, 0.0], 30), np.repeat([0.9, 0.1], 30)))
     assert found is not None and found.high == 1.0 and 0.85 < found.low < 0.95
+
+
+def test_equal_values_have_no_interval_of_their_mean_though_their_mean_is_rounded() -> None:
+    """The mean of 200 times 0.3 is not 0.3, and their deviation not 0."""
+    for value in (0.3, -0.3, 1e9 / 3, 0.0):
+        assert intervals.of_mean(np.full(200, value), 0.95, (-np.inf, np.inf)) is None
+    near = intervals.of_mean(0.3 + 1e-9 * np.arange(200, dtype=np.float64), 0.95, (-np.inf, np.inf))
+    assert near is not None and near.low < 0.3 + 1e-9 * 99.5 < near.high
 
 
 def test_equal_items_have_no_interval_of_their_mean() -> None:
@@ -164,6 +173,31 @@ def test_looking_often_is_no_way_to_an_alarm() -> None:
     world = ranked_world(0.65, 0.2)
     told = [false_alarms(world, bound=0.65, labels=500, every=10, repeats=120, anytime=way) for way in (True, False)]
     assert told[0] <= binom.ppf(0.999, 120, 0.025) / 120 and told[1] > 0.12
+
+
+def test_a_bootstrapped_interval_widens_with_its_confidence_beyond_what_its_resamples_can_tell() -> None:
+    """As wide as so many standard errors, where the outermost of 1,000 resamples would be the end of every one."""
+    metric, sample = find("f1"), classified(np.random.default_rng(6), 1_000)
+    value, deviation = metric.value(sample), resample(metric.statistic(sample), 1_000).std()
+    found = [metric.interval(sample, confidence) for confidence in (0.95, 0.9976, 0.99999, 0.9999999)]
+    methods = [one.method for one in found if one is not None]
+    assert methods == ["bootstrap percentile", *["bootstrap standard error"] * 3]
+    assert value is not None
+    for one, confidence in zip(found[1:], (0.9976, 0.99999, 0.9999999), strict=True):
+        half = norm.ppf((1 + confidence) / 2) * deviation
+        assert one is not None and [one.low, one.high] == pytest.approx([value - half, value + half], rel=1e-6)
+
+
+def test_an_interval_of_standard_errors_stays_within_the_limits_of_its_metric() -> None:
+    near = np.repeat([0.99, 0.97, 1.0], 20)
+    found = intervals.of_resamples(near, 0.9999999, value=0.98, limits=(0.0, 1.0))
+    assert found is not None and found.high == 1.0 and 0.9 < found.low < 0.97
+
+
+def test_a_bootstrapped_metric_on_its_bound_raises_no_alarm_by_often_looking() -> None:
+    world = f1_world(0.8)
+    told = false_alarms(world, bound=world.truth, labels=400, every=20, repeats=60)
+    assert told <= binom.ppf(0.999, 60, 0.025) / 60
 
 
 def test_what_is_bad_is_found() -> None:

@@ -12,9 +12,11 @@ from capstan_contracts.kinds.family import Family
 from capstan_contracts.kinds.gates import MetricGate
 from capstan_contracts.kinds.metrics import METRICS as NAMES
 from capstan_contracts.kinds.metrics import METRICS_BY_TASK
+from capstan_evaluation import kinds
 from capstan_evaluation.errors import UnknownMetric
-from capstan_evaluation.kinds import METRICS, find, metrics_of, usable
+from capstan_evaluation.kinds import METRICS, find, metrics_of
 from capstan_evaluation.metric import Metric
+from capstan_evaluation.metrics.auc import AUC
 from capstan_evaluation.sample import TASKS
 from capstan_evaluation.tasks import binary
 from capstan_testkit.distributions import install_distribution
@@ -35,18 +37,20 @@ def metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Family[Metric]:
     for name, points in {"acme_metrics": working, "acme_broken": lost}.items():
         install_distribution(tmp_path, monkeypatch, name=name, modules={}, entry_points={"capstan.metrics": points})
     install_distribution(tmp_path, monkeypatch, name="acme_modules", modules=modules, entry_points={})
-    return Family(METRICS.group, METRICS.fault)
+    family: Family[Metric] = Family(METRICS.group, METRICS.fault)
+    monkeypatch.setattr(kinds, "METRICS", family)
+    return family
 
 
 def test_a_strangers_metric_is_found_without_a_change_of_ours(metrics: Family[Metric]) -> None:
-    metric = find("half_brier", metrics)
+    metric = find("half_brier")
     assert metric.value(binary.sample([0, 1], [0.5, 0.5])) == 0.125
-    assert metric in metrics_of("binary", metrics) and metric not in metrics_of("regression", metrics)
+    assert metric in metrics_of("binary") and metric not in metrics_of("regression")
     assert set(metrics) == {*NAMES, "half_brier", "lost", "nothing", "wrong"}
 
 
 def test_a_metric_that_cannot_be_used_is_named_and_the_others_work(metrics: Family[Metric]) -> None:
-    assert {metric.name for metric in usable(metrics)} == {*NAMES, "half_brier"}
+    assert {metric.name for task in TASKS for metric in metrics_of(task)} == {*NAMES, "half_brier"}
     assert [str(error) for error in metrics.broken()] == [
         "capstan.metrics: the kind 'auc' of acme_metrics cannot be used: "
         "capstan_evaluation.metrics.auc:AUC has that name; it is to get another",
@@ -57,15 +61,15 @@ def test_a_metric_that_cannot_be_used_is_named_and_the_others_work(metrics: Fami
         "capstan.metrics: the kind 'wrong' cannot be used: acme_metrics:HALF_BRIER is not a Metric named 'wrong'",
     ]
     with pytest.raises(UnknownMetric, match="the metric 'lost' cannot be used: acme_broken:LOST fails on import"):
-        find("lost", metrics)
-    assert find("auc", metrics) is find("auc")
+        find("lost")
+    assert find("auc") is AUC
 
 
 def test_only_the_metric_that_is_asked_for_is_imported(metrics: Family[Metric]) -> None:
     assert "half_brier" in metrics
-    find("auc", metrics)
+    find("auc")
     assert "acme_metrics" not in sys.modules
-    find("half_brier", metrics)
+    find("half_brier")
     assert "acme_metrics" in sys.modules
 
 
@@ -85,8 +89,9 @@ def test_an_unknown_name_is_told_with_the_nearest_one() -> None:
 
 def test_an_installation_without_entry_points_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.setattr(kinds, "METRICS", Family(METRICS.group, METRICS.fault))
     with pytest.raises(UnknownMetric, match="there is no metric 'auc'; there are: none"):
-        find("auc", Family(METRICS.group, METRICS.fault))
+        find("auc")
 
 
 def test_the_contracts_allow_exactly_the_metrics_that_there_are() -> None:

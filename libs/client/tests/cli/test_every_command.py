@@ -50,8 +50,17 @@ letter = {
     "id": LETTER, "consumer": "training", "event_id": RUN, "event_type": "retrain.requested.v1", "reason": "no loop",
     "attempts": 5, "failed_at": AT, "envelope": {},
 }  # fmt: skip
+monitor = {
+    "loop": "delay", "model_version": 4, "watermark": AT, "alarm": True, "predictions": 7000, "labelled": 6000,
+    "unlabelled": 12, "waiting": 1250,
+}  # fmt: skip
+figure = {"column": "fare", "role": "feature", "seasonal": False, "p_value": 0.0, "adjusted_p": 0.0}
 window = {
-    "loop": "delay", "start": AT, "end": AT, "model_version": 4, "rows": 700, "state": "drifted", "columns": [],
+    "loop": "delay", "start": AT, "end": AT, "model_version": 4, "rows": 700, "state": "drifted",
+    "columns": [
+        {**figure, "statistic": "missing", "unit": "share", "effect": 0.036, "floor": 0.03, "drifted": True},
+        {**figure, "statistic": "psi", "unit": "nats", "effect": 5.1, "floor": 0.2, "adjusted_p": 1, "drifted": False},
+    ],
     "report": f"/v1/projects/default/monitors/delay/windows/{AT}/report",
 }  # fmt: skip
 quality = {
@@ -164,7 +173,15 @@ COMMANDS = [
     Command(
         "ledger verify", {"GET registry /ledger/verify": {"intact": True, "entries": 11}}, ("11 entries",), "intact"
     ),
-    Command("monitor windows delay", {"GET monitoring /monitors/delay/windows": page(window)}, ("drifted",), "report"),
+    Command(
+        "monitor show delay", {"GET monitoring /monitors/delay": monitor},
+        ("4", "7,000", "6,000", "12", "1,250 prediction(s) wait for the promotion of their package to be told"),
+        "waiting",
+    ),
+    Command(
+        "monitor windows delay", {"GET monitoring /monitors/delay/windows": page(window)},
+        ("drifted", "fare 0.036 (missing)"), "report",
+    ),
     Command("monitor quality delay", {"GET monitoring /monitors/delay/quality": [quality]}, ("0.857", "600"), "low"),
     Command(
         "monitor retrains delay", {"GET monitoring /monitors/delay/retrains": page(retrain)}, ("cools down",), "why"

@@ -22,7 +22,14 @@ from capstan_contracts.kinds.metrics import Task, misfit
 from capstan_contracts.kinds.modalities import ModalitySpec, TableModality
 from capstan_contracts.kinds.sources import SourceSpec, UploadSource
 from capstan_contracts.kinds.spec import mistake
-from capstan_contracts.kinds.statistics import MissingSpec, NewCategorySpec, Sort, Statistic, StatisticChoice
+from capstan_contracts.kinds.statistics import (
+    MissingSpec,
+    MovedSliceSpec,
+    NewCategorySpec,
+    Sort,
+    Statistic,
+    StatisticChoice,
+)
 
 
 class DatasetSpec(Spec):
@@ -134,7 +141,7 @@ class DriftSpec(Spec):
         default=None, gt=0, description="effect under which nothing is called drift; by default the statistic's own"
     )
     also: list[Statistic] = Field(
-        default_factory=lambda: [MissingSpec(), NewCategorySpec()],
+        default_factory=lambda: [MissingSpec(), MovedSliceSpec(), NewCategorySpec()],
         description="what each column is watched for besides, each with a floor of its own, where it fits the column",
     )
     alpha: float = Field(

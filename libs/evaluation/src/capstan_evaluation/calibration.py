@@ -2,15 +2,12 @@
 
 Bins of equal width over [0, 1], as in Naeini, Cooper and Hauskrecht (AAAI 2015) and Guo et al. (ICML 2017); a
 probability on an edge belongs to the bin below it, as in scikit-learn. The error of a sample is above that of the
-model, by chance within each bin and the more so the fewer rows a bin has; `by_chance` is what it would be of a model
-whose probabilities are true. Compare models by `brier` or `logloss`, whose intervals cover; look here to see where a
-model is wrong.
+model, by chance within each bin and the more so the fewer rows a bin has. Compare models by `brier` or `logloss`, whose
+intervals cover; look here to see where a model is wrong.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,21 +47,10 @@ class Calibration:
     @property
     def error(self) -> float | None:
         """Expected calibration error: |said - happened|, weighted by the rows of the bins. None without rows."""
-        return _mean([abs(one.said - one.happened) for one in self.bins], self.bins)
-
-    @property
-    def largest_error(self) -> float | None:
-        """Maximum calibration error: that of the worst bin, however few its rows. None without rows."""
-        return max((abs(one.said - one.happened) for one in self.bins), default=None)
-
-    @property
-    def by_chance(self) -> float | None:
-        """What `error` would be of probabilities that are all true, by the draw of the labels alone. None without rows.
-
-        The mean absolute value of a normal variable is sqrt(2 / pi) of its deviation, here that of each bin's share.
-        """
-        deviations = [math.sqrt(max(one.said * (1 - one.said), 0.0) / one.rows) for one in self.bins]
-        return _mean([math.sqrt(2 / math.pi) * deviation for deviation in deviations], self.bins)
+        if not self.bins:
+            return None
+        misses = [abs(one.said - one.happened) for one in self.bins]
+        return float(np.average(misses, weights=[one.rows for one in self.bins]))
 
 
 def calibration(sample: Sample, *, bins: int = BINS, confidence: float = CONFIDENCE) -> Calibration:
@@ -87,9 +73,3 @@ def calibration(sample: Sample, *, bins: int = BINS, confidence: float = CONFIDE
         low, high = float(edges[number]), float(edges[number + 1])
         found.append(Bin(low, high, count, float(said[number] / count), share, interval))
     return Calibration(sample.rows, tuple(found))
-
-
-def _mean(values: Sequence[float], bins: Sequence[Bin]) -> float | None:
-    if not bins:
-        return None
-    return float(np.average(values, weights=[one.rows for one in bins]))

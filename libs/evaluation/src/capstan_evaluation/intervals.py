@@ -14,6 +14,11 @@ from capstan_evaluation.arrays import Floats
 from capstan_evaluation.quantiles import t_quantile
 
 _HALVINGS: Final = 60
+_EQUAL: Final = 1e-12
+"""A range under this share of the largest value is rounding: the values are equal."""
+TAIL: Final = 10
+"""Resamples that a tail must hold before its quantile is read off them."""
+ANYWHERE: Final = (-math.inf, math.inf)
 _STRAIGHT: Final = 1e-6
 """A skewness under which Hall's transformation is the identity, to the last digits of a float."""
 
@@ -46,7 +51,7 @@ def of_mean(values: Floats, confidence: float, limits: tuple[float, float]) -> I
     if count < 2 or not np.isfinite(values).all():
         return None
     mean, spread = float(values.mean()), float(values.std(ddof=1))
-    if spread == 0 or not math.isfinite(spread):
+    if np.ptp(values) <= _EQUAL * np.abs(values).max() or not math.isfinite(spread):
         return None
     skewness = float((((values - mean) / spread) ** 3).mean())
     quantile = t_quantile((1 + confidence) / 2, count - 1) / math.sqrt(count)
@@ -94,8 +99,14 @@ def of_share(share: float, trials: float, confidence: float) -> Interval | None:
     return Interval(max(centre - half, 0.0), min(centre + half, 1.0), confidence, "Wilson")
 
 
-def of_resamples(values: Floats, confidence: float) -> Interval | None:
-    """Percentile interval of bootstrapped values: Efron and Tibshirani (1993), chapter 13.
+def of_resamples(
+    values: Floats, confidence: float, *, value: float | None = None, limits: tuple[float, float] = ANYWHERE
+) -> Interval | None:
+    """Of bootstrapped values: their percentiles, Efron and Tibshirani (1993), chapter 13.
+
+    Where fewer than `TAIL` resamples lie in a tail, as for a confidence sequence, there is no percentile that could be
+    read off them: they would stop widening at the outermost one. Then z bootstrap standard errors on either side of
+    `value` (by default the mean of the resamples), chapter 12, cut at the limits.
 
     Values that are NaN (not defined in that resample) are left out; None when they are more than half.
     """
@@ -103,5 +114,11 @@ def of_resamples(values: Floats, confidence: float) -> Interval | None:
     if 2 * len(defined) < len(values) or not len(defined):
         return None
     tail = (1 - confidence) / 2
-    low, high = np.quantile(defined, (tail, 1 - tail))
-    return Interval(float(low), float(high), confidence, "bootstrap percentile")
+    if tail * len(defined) >= TAIL:
+        low, high = np.quantile(defined, (tail, 1 - tail))
+        return Interval(float(low), float(high), confidence, "bootstrap percentile")
+    middle = float(defined.mean()) if value is None else value
+    half = z_of(confidence) * float(defined.std())
+    return Interval(
+        max(middle - half, limits[0]), min(middle + half, limits[1]), confidence, "bootstrap standard error"
+    )

@@ -6,6 +6,7 @@ are imported when their metric is asked for. One that cannot be used is named, w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from capstan_contracts.kinds.family import BrokenKind, Family, UnknownKind
@@ -21,10 +22,10 @@ def _fault(name: str, kind: object) -> str | None:
 METRICS: Final[Family[Metric]] = Family("capstan.metrics", _fault)
 
 
-def find(name: str, metrics: Family[Metric] = METRICS) -> Metric:
+def find(name: str) -> Metric:
     """The metric of that name. UnknownMetric: there is none (the nearest is named), or it cannot be used."""
     try:
-        return metrics.get(name)
+        return METRICS.get(name)
     except UnknownKind as error:
         hint = f"did you mean {error.nearest!r}? There are" if error.nearest else "there are"
         raise UnknownMetric(f"there is no metric {name!r}; {hint}: {', '.join(error.known) or 'none'}") from error
@@ -32,19 +33,19 @@ def find(name: str, metrics: Family[Metric] = METRICS) -> Metric:
         raise UnknownMetric(f"the metric {name!r} cannot be used: {error.reason}") from error
 
 
-def usable(metrics: Family[Metric] = METRICS) -> tuple[Metric, ...]:
-    """All metrics that can be used, by name; imports them. `METRICS.broken()` has the others."""
-    good = []
-    for name in metrics:
-        try:
-            good.append(metrics.get(name))
-        except BrokenKind:
-            continue
-    return tuple(good)
+def metrics_of(task: Task) -> tuple[Metric, ...]:
+    """The metrics of a task that can be used, by name; imports all. UnknownMetric when there is no such task.
 
-
-def metrics_of(task: Task, metrics: Family[Metric] = METRICS) -> tuple[Metric, ...]:
-    """The usable metrics of a task, by name. UnknownMetric when there is no such task."""
+    `METRICS.broken()` has those that cannot.
+    """
     if task not in TASKS:
         raise UnknownMetric(f"there is no task {task!r}; tasks: {', '.join(TASKS)}")
-    return tuple(metric for metric in usable(metrics) if task in metric.tasks)
+    return tuple(metric for metric in _usable() if task in metric.tasks)
+
+
+def _usable() -> Iterator[Metric]:
+    for name in METRICS:
+        try:
+            yield METRICS.get(name)
+        except BrokenKind:
+            continue

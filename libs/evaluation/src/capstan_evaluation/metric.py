@@ -100,9 +100,11 @@ class Metric(ABC):
 
     def interval(self, sample: Sample, confidence: float = CONFIDENCE) -> Interval | None:
         """Two-sided interval of the value for independent items; None where there is none. Unsuitable."""
-        if self.value(sample) is None or sample.rows < 2:
+        value = self.value(sample)
+        if value is None or sample.rows < 2:
             return None
-        return intervals.of_resamples(resample(self.statistic(sample), sample.rows), confidence)
+        resamples = resample(self.statistic(sample), sample.rows)
+        return intervals.of_resamples(resamples, confidence, value=value, limits=self.limits)
 
     def statistic(self, sample: Sample) -> Statistic:
         """The metric as a function of resampled rows: here by measuring each resample anew."""

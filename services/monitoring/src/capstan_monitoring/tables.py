@@ -34,6 +34,8 @@ class MonitorRow(Base):
     newest: Mapped[datetime | None] = mapped_column(InstantColumn)
     declared: Mapped[datetime | None] = mapped_column(InstantColumn)
     alarm: Mapped[bool] = mapped_column(Boolean, default=False)
+    alarm_columns: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
+    """The columns that made the alarm: it is over when a window has judged them all, and none has drifted."""
     statements: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     """How many times labels were received: the order in which they were said."""
 

@@ -275,3 +275,36 @@ async def test_an_alarm_ends_with_a_quiet_window_and_windows_close_by_the_newest
     [(_, event)] = await driver.h.until(cleared)
     assert event.window_start == day(driver.package, 1).start
     assert (await driver.monitor())["alarm"] is False
+
+
+async def test_an_alarm_of_a_looked_up_column_is_not_ended_by_a_window_that_cannot_judge_it(
+    driver: Any, made: Any, make_part: Any, day: Any
+) -> None:
+    """Day 0 moves the temperature of 600 entities; day 1 asks for 20 entities, day 2 for 600: as in the training."""
+    await driver.apply(make_part())
+    await driver.promote(made)
+    for number, (entities, shift) in enumerate([(600, 30.0), (20, 0.0), (600, 0.0)]):
+        one = day(driver.package, number)
+        for place, row in enumerate(one.rows):
+            share = one.rows[place % entities]["looked_up"]["weather__temp"]
+            row["temp"] = None if share is None else share + shift
+            row["lookup_keys"] = {"weather": {"origin": f"A{place % entities}"}}
+            row["feature_times"] = {"weather": 0}
+        for row in one.rows:
+            row["looked_up"] = {"weather__temp": row.pop("temp")}
+        await driver.log(one)
+    await driver.seen(1800)
+    await driver.advance(one.start)
+    windows = await driver.judged(2)
+    assert [window["state"] for window in windows[:2]] == ["drifted", "quiet"]
+    assert {figure["column"] for figure in windows[0]["columns"] if figure["drifted"]} == {"weather__temp"}
+    assert "the alarm stays: of its columns these were not judged: weather__temp" in windows[1]["message"]
+    assert (await driver.monitor())["alarm"] is True and await driver.h.relayed(DriftCleared) == []
+    await driver.advance(one.start + DAY)
+    assert (await driver.judged(3))[2]["state"] == "quiet"
+
+    async def cleared() -> Any:
+        return driver.h.published(DriftCleared)
+
+    [(_, event)] = await driver.h.until(cleared)
+    assert event.window_start == one.start and (await driver.monitor())["alarm"] is False

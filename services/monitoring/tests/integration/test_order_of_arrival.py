@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import permutations
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from capstan_contracts.ids import uuid7
+from capstan_formats.id_range import IdRange, id_number
+from capstan_formats.segments import SegmentWriter
+from capstan_formats.sketches import BaselineColumn, NumericSketch, Role
 from capstan_monitoring.actions.write_rows import insert_scored, next_statement, write_labels
 from capstan_monitoring.domain.join import key_of, prediction_key
 from capstan_monitoring.tables import ScoredRow, SegmentRow
+from capstan_testkit.log_records import log_record
+from capstan_testkit.packages import build_package
 
 pytestmark = pytest.mark.integration
 
@@ -72,17 +79,10 @@ async def test_predictions_of_a_package_that_is_not_known_yet_wait_and_are_taken
     await driver.log(one, rows=slice(0, 400), name="before")
     await driver.commit(one)
 
-    async def waiting(count: int) -> Any:
-        async def there() -> Any:
-            found = await driver.monitor()
-            return found if found["waiting"] == count else None
-
-        return await driver.h.until(there)
-
-    assert (await waiting(400))["predictions"] == 0 and await driver.windows() == []
+    assert (await _waiting(driver, 400))["predictions"] == 0 and await driver.windows() == []
     await driver.promote(made)
     await driver.seen(400)
-    assert (await waiting(0))["labelled"] == 400
+    assert (await _waiting(driver, 0))["labelled"] == 400
     await driver.log(one, rows=slice(400, 600), name="after")
     await driver.seen(600)
     assert [window["rows"] for window in await driver.windows()] == [600]
@@ -94,3 +94,57 @@ async def test_predictions_of_a_package_that_is_not_known_yet_wait_and_are_taken
         return [one["labelled"] for one in await driver.get("/quality")] == [600]
 
     await driver.h.until(measured)
+
+
+async def _segments(driver: Any) -> list[SegmentRow]:
+    async with driver.h.kit.database.read() as session:
+        return list((await session.scalars(select(SegmentRow))).all())
+
+
+async def test_a_package_that_becomes_known_and_cannot_be_read_is_a_problem_of_the_segments_that_waited_for_it(
+    driver: Any, day: Any, make_part: Any, tmp_path: Path
+) -> None:
+    await driver.apply(make_part())
+    (tmp_path / "none.tar").write_bytes(b"no package")
+    none = SimpleNamespace(package=tmp_path / "none.tar", training_set=tmp_path / "none.tar")
+    await driver.log(day(await driver.h.kit.objects.put_file("default", none.package), 0, rows=100))
+    await _waiting(driver, 100)
+    await driver.promote(none)
+    await _waiting(driver, 0)
+    [segment] = await _segments(driver)
+    assert segment.problem.startswith("the package cannot be read") and (segment.rows, segment.unknown) == (100, 100)
+
+
+async def test_rows_of_a_second_package_that_says_to_be_the_same_version_are_in_no_window(
+    driver: Any, day: Any, made: Any, make_part: Any, tmp_path: Path
+) -> None:
+    """Both packages become known after the segment: sketches, predictions and counts are those of the first."""
+    await driver.apply(make_part())
+    columns = {"prediction": BaselineColumn(Role.PREDICTION, NumericSketch.build([n / 100 for n in range(100)]))}
+    built = build_package(tmp_path / "other", baseline=columns)
+    first = await driver.h.kit.objects.put_file("default", made.package)
+    second = await driver.h.kit.objects.put_file("default", built.path)
+    one = day(first, 0, rows=150)
+    path = tmp_path / "both.seg"
+    with SegmentWriter(path) as writer:
+        for package, rows in ((first, one.rows[:100]), (second, one.rows[100:])):
+            ids = IdRange(id_number(rows[0]["prediction_id"]), len(rows))
+            writer.append(log_record(rows, ids=ids, package=package, model="delay", deployment="delay", version=1))
+        writer.close()
+    await driver.log_file(path)
+    await _waiting(driver, 150)
+    await driver.promote(made)
+    await _waiting(driver, 50)
+    await driver.promote(SimpleNamespace(package=built.path, training_set=made.training_set), ledger=2)
+    await _waiting(driver, 0)
+    assert (await driver.monitor())["predictions"] == 100
+    assert [window["rows"] for window in await driver.windows()] == [100]
+    assert [(row.rows, row.unknown) for row in await _segments(driver)] == [(150, 50)]
+
+
+async def _waiting(driver: Any, count: int) -> Any:
+    async def there() -> Any:
+        found = await driver.monitor()
+        return found if found["waiting"] == count else None
+
+    return await driver.h.until(there)

@@ -19,10 +19,12 @@ from capstan_monitoring.domain.drift import (
     ColumnStatistic,
     adjusted,
     evidence,
+    holding,
     judge_columns,
     rows_needed,
     strongest,
     verdict,
+    why_no_verdict,
 )
 from capstan_monitoring.domain.guard import PastRetrain, refusal
 from capstan_monitoring.domain.instants import instant, micros
@@ -112,13 +114,48 @@ def test_a_column_is_judged_for_each_thing_that_it_is_watched_for() -> None:
     assert evidence(figures, ["a"]) == {"a": 0.05}
 
 
+def test_a_column_is_named_once_for_all_that_has_drifted_of_it() -> None:
+    part = ColumnStatistic("a", "feature", "moved-slice", "share", effect=0.2, floor=0.05, p_value=1e-9)
+    figures = judge_columns([column("a", 0.3, 1e-9), part, column("b", 0.25, 1e-9)], DriftSpec())
+    assert all(one.drifted for one in figures)
+    assert strongest(figures) == "a 0.20 (moved-slice), b 0.25 (psi)"
+
+
 @pytest.mark.parametrize(("columns", "least"), [(1, 43), (50, 60), (500, 72)])
 def test_a_window_that_is_too_small_for_its_test_has_too_few_rows(columns: int, least: int) -> None:
     policy = DriftSpec(min_rows=20)
     figures = judge_columns([column(f"c{n}", 0.0, 1.0) for n in range(columns)], policy)
-    assert rows_needed(figures, policy) == least
+    assert rows_needed({figure.column for figure in figures}, policy) == least
     assert verdict(figures, least - 1, [], policy) == ("too-few-rows", [])
     assert verdict(figures, least, [], policy) == ("quiet", [])
+
+
+def test_a_window_of_which_nothing_could_be_judged_is_not_quiet() -> None:
+    policy = DriftSpec(seasonal=["temp"])
+    assert verdict([], 1000, [], policy, ["a"]) == ("too-few-rows", [])
+    shown = judge_columns([column("temp", 0.1, 0.5), column("late", 0.1, 0.5, "label")], policy)
+    assert verdict(shown, 1000, [], policy) == ("too-few-rows", [])
+    assert why_no_verdict([], 1000, ["a"], policy) == "no column could be judged, hence no verdict"
+    assert verdict(judge_columns([column("b", 0.1, 0.5)], policy), 1000, [], policy, ["a"]) == ("quiet", [])
+
+
+def test_columns_without_a_figure_count_among_those_that_the_rows_must_suffice_for() -> None:
+    """And several figures of one column once: what the job asks of shared rows and what the verdict asks is one."""
+    policy = DriftSpec(min_rows=20)
+    nulls = ColumnStatistic("c0", "feature", "missing", "share", effect=0.0, floor=0.03, p_value=1.0)
+    figures = judge_columns([column("c0", 0.0, 1.0), nulls], policy)
+    others = [f"c{number}" for number in range(1, 50)]
+    assert why_no_verdict(figures, 59, others, policy) == "too few rows: 59, and 60 are needed for a verdict"
+    assert verdict(figures, 59, [], policy, others)[0] == "too-few-rows"
+    assert verdict(figures, 60, [], policy, others)[0] == "quiet"
+    assert verdict(figures, 43, [], policy)[0] == "quiet"
+
+
+def test_an_alarm_is_held_by_its_columns_that_were_not_judged() -> None:
+    policy = DriftSpec(seasonal=["season"], ignore=["id"])
+    figures = judge_columns([column("a", 0.1, 0.5)], policy)
+    assert holding(["a"], figures, policy) == [] == holding(["season", "id"], figures, policy)
+    assert holding(["b", "a"], figures, policy) == ["b"]
 
 
 def test_so_few_rows_that_nothing_could_be_told_are_refused_with_the_number(make_part: Callable[..., LoopPart]) -> None:

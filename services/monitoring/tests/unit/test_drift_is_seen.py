@@ -86,6 +86,27 @@ def test_a_changed_share_of_missing_values_is_told(before: float, now: float) ->
     assert judged(nulls(50_000, 0.02), nulls(3_000, 0.03), DriftSpec())[0] == "quiet"
 
 
+def a_slice(rows: int, share: float, by: float) -> Values:
+    return normal(rows) + by * (RANDOM.random(rows) < share)
+
+
+@pytest.mark.parametrize(("rows", "least"), [(3_000, 0.8), (50_000, 1.0)])
+@pytest.mark.parametrize("by", [2.0, -2.0, 3.0])
+def test_a_tenth_of_the_rows_that_moves_is_told(by: float, rows: int, least: float) -> None:
+    """It is a PSI of 0.05, of a floor of 0.2: of 50,000 rows nobody was told."""
+    baseline = normal(50_000)
+    told = [judged(baseline, a_slice(rows, 0.1, by), DriftSpec()) for _ in range(30)]
+    assert np.mean([state == "drifted" for state, _ in told]) >= least
+    assert {named.partition("(")[2] for state, named in told if state == "drifted"} == {"moved-slice)"}
+    assert judged(baseline, a_slice(rows, 0.1, by), DriftSpec(also=[]))[0] == "quiet"
+
+
+def test_a_small_shift_of_all_rows_is_no_slice() -> None:
+    """It is a PSI of 0.06, more than a tenth that moves by two deviations."""
+    baseline = normal(50_000)
+    assert not any(judged(baseline, normal(50_000, 0.25), DriftSpec())[0] == "drifted" for _ in range(30))
+
+
 def test_a_shift_of_two_deviations_is_told_in_the_smallest_window_that_gets_a_verdict() -> None:
     """It was found in 0 of 40 windows of 30 rows, which were called quiet."""
     policy, told = DriftSpec(min_rows=1), []

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from capstan_contracts.kinds.statistics import MissingSpec, MovedSliceSpec, NewCategorySpec
 from capstan_contracts.loop import DriftSpec
 from capstan_formats.sketches import CategorySketch, NumericSketch
 from capstan_monitoring.domain.drift import ColumnStatistic, judge_columns, verdict
-from capstan_monitoring.statistics.installed import STATISTICS
-from capstan_monitoring.statistics.sorts import sort_of
+from capstan_monitoring.jobs.measure import measure
 
 WORDS = np.array(["AA", "B6", "DL", "EV", "UA"])
 Columns = dict[str, np.ndarray]
@@ -33,16 +33,12 @@ def sketches(columns: Columns) -> dict[str, NumericSketch | CategorySketch]:
 
 
 def alarmed(baseline: dict[str, NumericSketch | CategorySketch], window: Columns, rows: int, policy: DriftSpec) -> bool:
-    statistics = []
+    statistics: list[ColumnStatistic] = []
     for name, values in window.items():
         sketch = baseline[name].empty_like()
         sketch.update(values)
-        sort = sort_of(sketch)
-        spec, floor = policy.statistic.of(sort), policy.floor_of(sort)
-        kind = STATISTICS.get(spec.kind)
-        found = kind.measure(baseline[name], sketch, spec)
-        floor = kind.floor if floor is None else floor
-        statistics.append(ColumnStatistic(name, "feature", spec.kind, kind.unit, found.effect, floor, found.p_value))
+        measured = measure(baseline[name], sketch, policy)
+        statistics += [ColumnStatistic(column=name, role="feature", **one) for one in measured]
     return verdict(judge_columns(statistics, policy), rows, [], policy)[0] == "drifted"
 
 
@@ -60,7 +56,9 @@ def alarms(policy: DriftSpec, windows: int, rows: int) -> int:
 def test_false_alarms_stay_at_the_nominal_rate_even_without_the_floor() -> None:
     # With every column without drift, the share of windows with any false discovery is at most alpha.
     nominal, windows = 0.05, 1000
-    policy = DriftSpec(floor=1e-9, alpha=nominal, min_rows=100)
+    none = 1e-9
+    also = [MissingSpec(floor=none), MovedSliceSpec(floor=none), NewCategorySpec(floor=none)]
+    policy = DriftSpec(floor=none, also=also, alpha=nominal, min_rows=100)
     assert alarms(policy, windows, 800) <= binom.ppf(0.999, windows, nominal)
 
 
@@ -69,8 +67,13 @@ CHOICES: list[Any] = ["psi", "jensen-shannon", "chi-square", {"numeric": "wasser
 
 @pytest.mark.parametrize("statistic", CHOICES)
 def test_with_its_own_floor_each_statistic_raises_none(statistic: Any) -> None:
-    policy = DriftSpec.model_validate({"minRows": 500, "statistic": statistic})
+    policy = DriftSpec.model_validate({"minRows": 500, "statistic": statistic, "also": []})
     assert alarms(policy, 300, 500) == 0
+
+
+def test_what_is_watched_besides_keeps_to_the_nominal_rate() -> None:
+    policy, windows = DriftSpec(min_rows=500), 500
+    assert alarms(policy, windows, 500) <= binom.ppf(0.999, windows, policy.alpha)
 
 
 @pytest.mark.parametrize("statistic", CHOICES)

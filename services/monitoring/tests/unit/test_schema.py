@@ -14,6 +14,12 @@ def test_the_revisions_make_what_the_models_say(tmp_path: Path, database_url: st
     assert_migrations_match(Settings, Base, tmp_path, database_url)
 
 
+def test_an_alarm_of_the_release_before_is_ended_by_any_quiet_window(tmp_path: Path, database_url: str) -> None:
+    row = {"project": "p", "loop": "l", "generation": 1, "part": {}, "ledger": 1, "alarm": True, "statements": 0}
+    found = upgraded_row(Settings, tmp_path, database_url, since="0003", table="monitors", row=row)
+    assert found["alarm"] in (True, 1) and found["alarm_columns"] in ([], "[]")
+
+
 def test_a_prediction_of_the_release_before_keeps_its_number(tmp_path: Path, database_url: str) -> None:
     row = {
         "project": "p", "prediction_id": "one", "loop": "l", "version": 3, "join_key": None, "prediction": 0.25,

@@ -14,11 +14,14 @@ import pytest
 
 from capstan_contracts.loop import DriftSpec
 from capstan_formats.segments import SegmentWriter
+from capstan_formats.sketches import ClusterSketch
 from capstan_monitoring.domain.drift import ColumnStatistic, judge_columns, verdict
 from capstan_monitoring.domain.jobs import MeasuredColumn, MeasuredDrift
-from capstan_monitoring.jobs import ingest, judge
-from capstan_monitoring.jobs.baselines import baseline_of
-from capstan_monitoring.jobs.lookups import views_of
+from capstan_monitoring.jobs import baselines, ingest, judge
+from capstan_monitoring.jobs.baselines import watched_of
+from capstan_packages.contents import Package
+from capstan_packages.header import Header
+from capstan_packages.reader import read_package
 from capstan_servicekit.jobs.api import Job
 from capstan_testkit.log_records import log_record
 
@@ -83,8 +86,41 @@ def of(measured: MeasuredDrift, column: str) -> MeasuredColumn:
 
 
 def test_the_package_says_which_columns_are_looked_up_in_which_view(made: Any) -> None:
-    assert views_of(str(made.package)) == {"weather__temp": "weather"}
-    assert "delay" in baseline_of(str(made.package))
+    baseline, views = watched_of(str(made.package))
+    assert views == {"weather__temp": "weather"} and "delay" in baseline
+
+
+def test_a_package_is_read_once(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Baseline and lookups come of one reading, which hashes the whole file."""
+    read: list[Path] = []
+
+    def reading(path: Path) -> Package[Header]:
+        read.append(path)
+        return read_package(path)
+
+    monkeypatch.setattr(baselines, "read_package", reading)
+    baselines.watched_of.cache_clear()
+    for _ in range(2):
+        baselines.watched_of(str(made.package))
+    assert read == [made.package]
+
+
+def test_rows_of_two_windows_in_one_record_are_counted_in_their_own(made: Any, tmp_path: Path) -> None:
+    rows = asked(np.random.default_rng(3), entities=6, per_entity=10)
+    for number, row in enumerate(rows):
+        row["event_time"] += DAY_US * (number >= 40)
+    with SegmentWriter(tmp_path / "two.seg") as writer:
+        writer.append(log_record(rows, package=DIGEST))
+        writer.close()
+    given = {
+        "segment": str(tmp_path / "two.seg"), "packages": {DIGEST: str(made.package)}, "origin_us": us(START),
+        "length_us": DAY_US, "keys": [], "time_keys": [],
+    }  # fmt: skip
+    sizes = [
+        sorted(ClusterSketch.from_json(partial["sketches"]["clusters"]["weather"]).sizes.values())  # type: ignore[index]
+        for partial in ingest.run(Job(given, tmp_path)).partials
+    ]
+    assert sizes == [[10] * 4, [10] * 2]
 
 
 def test_few_entities_behind_many_rows_are_not_judged_and_named(judged: Judged) -> None:

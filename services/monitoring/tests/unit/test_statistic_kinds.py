@@ -13,13 +13,14 @@ from capstan_contracts.loop import DriftSpec, MonitoringSpec
 from capstan_formats.sketches import Baseline, BaselineColumn, CategorySketch, NumericSketch, Role
 from capstan_monitoring.actions.check_statistics import not_installed
 from capstan_monitoring.jobs import judge
+from capstan_monitoring.jobs.baselines import Watched
 from capstan_monitoring.jobs.measure import measure
 from capstan_monitoring.statistics.installed import STATISTICS
 from capstan_servicekit.jobs.api import Job
 from capstan_testkit.distributions import install_distribution
 from capstan_testkit.suites.statistics import StatisticBehaviour
 
-OURS = ("chi-square", "jensen-shannon", "missing", "new-category", "psi", "wasserstein")
+OURS = ("chi-square", "jensen-shannon", "missing", "moved-slice", "new-category", "psi", "wasserstein")
 
 FOREIGN = """
 from typing import ClassVar, Literal
@@ -97,8 +98,7 @@ def judged(folder: Path, drift: DriftSpec, monkeypatch: pytest.MonkeyPatch) -> d
     window["delay"].update([float(n % 100) + 29 for n in range(600)])
     window["carrier"].update(["AA", "B6", "ZZ"] * 200)
     (folder / "partials.jsonl").write_text(json.dumps(window.to_json()) + "\n")
-    monkeypatch.setattr(judge, "baseline_of", lambda path: baseline)
-    monkeypatch.setattr(judge, "views_of", lambda path: {})
+    monkeypatch.setattr(judge, "watched_of", lambda path: Watched(baseline, {}))
     given = {
         "package": "unused", "partials": str(folder / "partials.jsonl"),
         "drift": drift.model_dump(mode="json", by_alias=True),

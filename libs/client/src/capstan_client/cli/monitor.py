@@ -1,12 +1,27 @@
-"""monitor: windows, quality, retrains."""
+"""monitor: its state, windows, quality, retrains."""
 
 from __future__ import annotations
 
 import typer
 
-from capstan_client.cli.output import AsJson, Project, rows, run, show
+from capstan_client.cli.output import AsJson, Project, rows, run, say, show
 
 app = typer.Typer(help="Drift, live quality, retrains.", no_args_is_help=True)
+
+
+@app.command("show")
+def state(loop: str, as_json: AsJson = False, project: Project = "default") -> None:
+    """What a monitor watches, how far its time has come, and which predictions it has taken in."""
+    found = run(lambda capstan: capstan.monitoring.monitor(loop), project)
+
+    def table() -> None:
+        names = ("version", "watermark", "alarm", "predictions", "labelled", "never labelled", "waiting")
+        cells = (found.model_version, found.watermark, found.alarm, found.predictions, found.labelled, found.unlabelled)
+        rows(loop, names, [(*cells, found.waiting)])
+        if found.waiting:
+            say(f"{found.waiting:,} prediction(s) wait for the promotion of their package to be told: in no window yet")
+
+    show(found, as_json, table)
 
 
 @app.command()
@@ -15,8 +30,7 @@ def windows(loop: str, as_json: AsJson = False, project: Project = "default") ->
     found = run(lambda capstan: capstan.monitoring.windows(loop), project)
     lines = []
     for window in found:
-        judged = [figure for figure in window.columns if not figure.seasonal]
-        top = max(judged, key=lambda figure: figure.strength, default=None)
+        top = next((figure for figure in window.columns if not figure.seasonal), None)  # drifted ones come first
         strongest = f"{top.column} {top.effect:.3f} ({top.statistic})" if top else None
         lines.append((window.start, window.end, window.model_version, window.rows, window.state, strongest))
     show(found, as_json, lambda: rows(loop, ("from", "to", "version", "rows", "state", "strongest drift"), lines))

@@ -60,6 +60,13 @@ class MissingSpec(StatisticSpec):
     kind: Literal["missing"] = "missing"
 
 
+class MovedSliceSpec(StatisticSpec):
+    """Share of rows that have gathered in one place while the others stayed."""
+
+    takes: ClassVar[frozenset[Sort]] = frozenset(("numeric",))
+    kind: Literal["moved-slice"] = "moved-slice"
+
+
 class NewCategorySpec(StatisticSpec):
     """Share of values that the training data does not name."""
 

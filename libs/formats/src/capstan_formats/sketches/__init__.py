@@ -13,6 +13,7 @@ from capstan_formats.sketches.distances import (
 )
 from capstan_formats.sketches.homogeneity import Homogeneity, homogeneity
 from capstan_formats.sketches.hypergeometric import at_least, at_most
+from capstan_formats.sketches.moved_slice import moved_slice
 from capstan_formats.sketches.numeric import NumericSketch
 from capstan_formats.sketches.rules import Sketch, SketchError
 
@@ -33,6 +34,7 @@ __all__ = [
     "chi_square_p_value",
     "homogeneity",
     "jensen_shannon",
+    "moved_slice",
     "psi",
     "thinned",
     "wasserstein",

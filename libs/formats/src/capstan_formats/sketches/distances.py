@@ -59,7 +59,7 @@ def wasserstein(baseline: NumericSketch, window: NumericSketch) -> float:
     too large. Of a normal column that moves by 0.25 to 2 deviations: by 8 to 30 % with 10 bins, 12 to 18 % with 20,
     5 to 11 % with 50; of an exponential one by up to 95 %, 52 % and 16 %; of a uniform one by 2 % at most.
     """
-    _same_cells(baseline, window)
+    same_cells(baseline, window)
     if not baseline.n or not window.n:
         raise SketchError("a Wasserstein distance needs values on both sides")
     points_p, mass_p = _distribution(baseline)
@@ -131,7 +131,7 @@ def _not_zero(value: float, tiny: float) -> float:
 
 def counts_of(baseline: AnySketch, window: AnySketch) -> tuple[Counts, Counts]:
     """Counts of both per cell. SketchError where the cells differ or a side saw nothing."""
-    _same_cells(baseline, window)
+    same_cells(baseline, window)
     if not baseline.total or not window.total:
         raise SketchError("a distance needs values on both sides")
     return baseline.cell_counts(), window.cell_counts()
@@ -144,7 +144,8 @@ def _cells(baseline: AnySketch, window: AnySketch) -> tuple[Floats, Floats]:
     return left[seen].astype(np.float64), right[seen].astype(np.float64)
 
 
-def _same_cells(baseline: AnySketch, window: AnySketch) -> None:
+def same_cells(baseline: AnySketch, window: AnySketch) -> None:
+    """SketchError where the window was not made from this baseline."""
     if isinstance(baseline, NumericSketch) and isinstance(window, NumericSketch):
         same = np.array_equal(baseline.edges, window.edges)
     elif isinstance(baseline, CategorySketch) and isinstance(window, CategorySketch):

@@ -57,7 +57,7 @@ class FollowVersions:
             await self._work.add(session, ingest, project=row.project)
 
     async def _clear(self, session: WriteSession, monitor: MonitorRow) -> None:
-        monitor.alarm = False
+        monitor.alarm, monitor.alarm_columns = False, []
         window = await session.scalar(
             select(WindowRow)
             .where(

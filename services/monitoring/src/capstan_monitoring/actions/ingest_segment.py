@@ -67,17 +67,18 @@ class IngestSegment(Work[SegmentToIngest]):
 
     async def failed(self, session: WriteSession, item: WorkItem[SegmentToIngest], problem: Problem) -> None:
         """Keep why: the segment's rows are in no window."""
-        if await session.get(SegmentRow, (item.project, item.payload.segment)) is None:
+        project, payload, why = item.project, item.payload, problem.detail or problem.title
+        segment = await session.get(SegmentRow, (project, payload.segment))
+        if segment is None:
             session.add(
                 SegmentRow(
-                    project=item.project,
-                    digest=item.payload.segment,
-                    loop=item.payload.loop,
-                    rows=0,
-                    unknown=0,
-                    problem=problem.detail or problem.title,
+                    project=project, digest=payload.segment, loop=payload.loop, rows=0, unknown=0, problem=why
                 )
-            )
+            )  # fmt: skip
+        elif (waiting := await session.get(WaitingRow, (project, payload.package, payload.segment))) is not None:
+            # The rows of this package stay among the unknown ones: nothing will take them in.
+            segment.problem = "; ".join(filter(None, (segment.problem, why)))
+            await session.delete(waiting)
         # Windows do not wait for it any longer.
         monitor = await monitor_row(session, item.project, item.payload.loop)
         await self._close(session, monitor)
@@ -126,35 +127,36 @@ class IngestSegment(Work[SegmentToIngest]):
         if waiting is None or payload.package in read.waiting:
             return
         segment = await session.get_one(SegmentRow, (project, payload.segment))
-        segment.unknown -= waiting.rows
         await session.delete(waiting)
         monitor = await monitor_row(session, project, payload.loop)
-        await self._add(session, monitor, part, payload.segment, read, scored)
+        segment.unknown -= waiting.rows - await self._add(session, monitor, part, payload.segment, read, scored)
         await self._close(session, monitor)
 
     async def _add(
         self, session: WriteSession, monitor: MonitorRow, part: MonitorPart, digest: str, read: ReadSegment,
         scored: Path,
-    ) -> None:  # fmt: skip
+    ) -> int:  # fmt: skip
+        """How many rows were left out: of a version whose rows of that window another package has answered."""
         project, loop = monitor.project, monitor.loop
         grid = Grid(part.monitoring.window_origin, part.monitoring.window)
-        for partial in read.partials:
-            await _add_partial(session, monitor, grid, digest, partial)
-        labelled = await _insert(session, monitor, scored)
+        taken = [one for one in read.partials if not await _add_partial(session, monitor, grid, digest, one)]
+        labelled = await _insert(session, monitor, scored, {(one["window_us"], one["version"]) for one in taken})
         if read.newest_us is not None:
             newest = instant(read.newest_us)
             monitor.newest = max(monitor.newest or newest, newest)
         for start, version in labelled:
             await self._work.add(session, WindowToMeasure(loop, start, version, cause=digest), project=project)
+        return sum(one["rows"] for one in taken)
 
 
 async def _add_partial(
     session: WriteSession, monitor: MonitorRow, grid: Grid, digest: str, partial: PartialSketches
-) -> None:
+) -> bool:
+    """False where another package said to be the same version, and was there first."""
     start, version, rows = instant(partial["window_us"]), partial["version"], partial["rows"]
     project, loop, package = monitor.project, monitor.loop, partial["package"]
     if await session.get(PartialRow, (project, digest, start, version)) is not None:
-        return  # another package said to be the same version, and was there first
+        return False
     session.add(
         PartialRow(
             project=project, segment=digest, window_start=start, version=version, loop=loop, package=package,
@@ -169,10 +171,13 @@ async def _add_partial(
         )  # fmt: skip
         session.add(window)
     window.rows += rows
+    return True
 
 
-async def _insert(session: WriteSession, monitor: MonitorRow, path: Path) -> set[tuple[datetime, int]]:
-    """Insert the predictions; the windows of those whose label was there first."""
+async def _insert(
+    session: WriteSession, monitor: MonitorRow, path: Path, taken: set[tuple[int, int]]
+) -> set[tuple[datetime, int]]:
+    """Insert the predictions but those of `taken` windows; the windows of those whose label was there first."""
     labelled: set[tuple[datetime, int]] = set()
     for lines in chunks(path):
         rows = [
@@ -188,6 +193,7 @@ async def _insert(session: WriteSession, monitor: MonitorRow, path: Path) -> set
                 "by_id": prediction_key(identity),
             }
             for identity, start, version, key, prediction, outputs in lines
+            if (start, version) not in taken
         ]
         await insert_scored(session, monitor.project, monitor.loop, rows)
         labelled |= {(row["window_start"], row["version"]) for row in rows if row["state"] == "labelled"}

@@ -13,7 +13,15 @@ from capstan_contracts.events import DriftCleared, DriftDetected, DriftFigure
 from capstan_contracts.ids import Urn
 from capstan_monitoring.actions.close_windows import CloseWindows
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
-from capstan_monitoring.domain.drift import ColumnStatistic, evidence, judge_columns, rows_needed, strongest, verdict
+from capstan_monitoring.domain.drift import (
+    ColumnStatistic,
+    evidence,
+    holding,
+    judge_columns,
+    strongest,
+    verdict,
+    why_no_verdict,
+)
 from capstan_monitoring.domain.jobs import DriftToMeasure, MeasuredDrift
 from capstan_monitoring.domain.part import MonitorPart
 from capstan_monitoring.domain.window import JUDGED, WINDOW, WindowState
@@ -99,23 +107,21 @@ class JudgeWindow(Work[WindowToJudge]):
         policy = part.monitoring.drift
         figures = judge_columns([ColumnStatistic(**column) for column in measured.statistics], policy)
         earlier = await self._earlier(session, window, policy.persistence[1] - 1)
-        state, columns = verdict(figures, rows, earlier, policy)
+        unjudged = {*measured.absent, *measured.shared}
+        state, columns = verdict(figures, rows, earlier, policy, unjudged)
         window.state, window.judged = WINDOW.move(window.state, state), rows
         window.figures = figures
-        notes = []
-        if measured.absent:
-            notes.append(f"nothing to compare in the log, hence not judged: {', '.join(sorted(measured.absent))}")
-        if measured.shared and state is not WindowState.TOO_FEW_ROWS:
-            few = ", ".join(f"{name} (worth {worth} rows)" for name, worth in sorted(measured.shared.items()))
-            notes.append(f"looked up from too few rows of a view, of {measured.least}, hence not judged: {few}")
+        notes = _of_unjudged(measured)
         if state is WindowState.TOO_FEW_ROWS:
-            notes.append(f"too few rows: {rows}, and {rows_needed(figures, policy)} are needed for a verdict")
+            notes.append(why_no_verdict(figures, rows, unjudged, policy))
         else:
             report = WindowToReport(window.loop, window.start, window.version)
             await self._work.add(session, report, project=window.project)
         if state is WindowState.DRIFTED and window.version != monitor.model_version:
             notes.append(f"no alarm: version {window.version} is not the champion any more")
         elif state is WindowState.DRIFTED:
+            before = monitor.alarm_columns if monitor.alarm else []
+            monitor.alarm_columns = sorted({*before, *columns})
             await self._alarm(
                 session,
                 monitor,
@@ -124,12 +130,18 @@ class JudgeWindow(Work[WindowToJudge]):
                 [figure for figure in figures if figure.drifted and figure.column in columns],
             )
         elif state is WindowState.QUIET and monitor.alarm and window.version == monitor.model_version:
-            monitor.alarm = False
-            cleared = DriftCleared(
-                loop=window.loop, model_version=window.version, window_start=window.start, window_end=window.end
-            )
-            self._outbox.add(session, cleared, project=window.project, subject=_subject(window))
+            if unseen := holding(monitor.alarm_columns, figures, policy):
+                notes.append(f"the alarm stays: of its columns these were not judged: {', '.join(unseen)}")
+            else:
+                self._clear(session, monitor, window)
         window.message = "; ".join(notes)
+
+    def _clear(self, session: WriteSession, monitor: MonitorRow, window: WindowRow) -> None:
+        monitor.alarm, monitor.alarm_columns = False, []
+        cleared = DriftCleared(
+            loop=window.loop, model_version=window.version, window_start=window.start, window_end=window.end
+        )
+        self._outbox.add(session, cleared, project=window.project, subject=_subject(window))
 
     async def _earlier(self, session: WriteSession, window: WindowRow, count: int) -> list[list[DriftFigure]]:
         """Figures of the judged windows before this one, newest first, same version."""
@@ -171,6 +183,17 @@ class JudgeWindow(Work[WindowToJudge]):
                 "model_version": window.version, "effects": effects, "report": report,
             },
         )  # fmt: skip
+
+
+def _of_unjudged(measured: MeasuredDrift) -> list[str]:
+    """Sentences about the columns that have no figure."""
+    notes = []
+    if measured.absent:
+        notes.append(f"nothing to compare in the log, hence not judged: {', '.join(sorted(measured.absent))}")
+    if measured.shared:
+        few = ", ".join(f"{name} (worth {worth} rows)" for name, worth in sorted(measured.shared.items()))
+        notes.append(f"looked up from too few rows of a view, of {measured.least}, hence not judged: {few}")
+    return notes
 
 
 def _subject(window: WindowRow) -> Urn:

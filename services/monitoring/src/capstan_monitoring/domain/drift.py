@@ -8,7 +8,7 @@ have drifted in k of the last n windows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,20 +71,46 @@ def _name(stat: ColumnStatistic) -> tuple[str, str]:
     return stat.column, stat.statistic
 
 
-def rows_needed(figures: Sequence[DriftFigure], policy: DriftSpec) -> int:
-    """The fewest rows that get a verdict: what the loop asks for, and what the test needs for so many figures."""
-    judged = sum(not figure.seasonal and figure.role != "label" for figure in figures)
-    return max(policy.min_rows, least_rows(policy.alpha, max(1, judged)))
+def tested(columns: Iterable[str], policy: DriftSpec) -> set[str]:
+    """The columns whose tests can raise an alarm, of those that are no labels."""
+    return {column for column in columns if column not in policy.ignore and column not in policy.seasonal}
+
+
+def least_of(columns: Iterable[str], policy: DriftSpec) -> int:
+    """The fewest rows that the test of each of these columns needs, judged together or not: one number in a window."""
+    return least_rows(policy.alpha, max(1, len(tested(columns, policy))))
+
+
+def too_little(rows: int, design_effect: float, least: int) -> int | None:
+    """What rows that share looked-up values are worth, where that is too little to judge them; None where it is not."""
+    worth = round(rows / design_effect)
+    return worth if design_effect > 1 and 0 < worth < least else None
+
+
+def rows_needed(columns: Iterable[str], policy: DriftSpec) -> int:
+    """The fewest rows that get a verdict: what the loop asks for, and what the test needs for so many columns."""
+    return max(policy.min_rows, least_of(columns, policy))
+
+
+def judged(figures: Sequence[DriftFigure]) -> set[str]:
+    """The columns that these figures judge: those that are only shown are not among them."""
+    return {figure.column for figure in figures if not figure.seasonal and figure.role != "label"}
 
 
 def verdict(
-    figures: Sequence[DriftFigure], rows: int, earlier: Sequence[Sequence[DriftFigure]], policy: DriftSpec
+    figures: Sequence[DriftFigure],
+    rows: int,
+    earlier: Sequence[Sequence[DriftFigure]],
+    policy: DriftSpec,
+    unjudged: Collection[str] = (),
 ) -> tuple[WindowState, list[str]]:
     """The verdict on a window and the columns that make the alarm.
 
-    `earlier` are the figures of the windows before this one, newest first, same model version.
+    `earlier` are the figures of the windows before this one, newest first, same model version. `unjudged` are the
+    columns that have no figure: a window of which nothing could be judged is not quiet.
     """
-    if rows < rows_needed(figures, policy):
+    columns = judged(figures)
+    if not columns or rows < rows_needed(columns.union(unjudged), policy):
         return WindowState.TOO_FEW_ROWS, []
     k, n = policy.persistence
     drifted = list(dict.fromkeys(figure.column for figure in figures if figure.drifted))
@@ -95,9 +121,25 @@ def verdict(
     return (WindowState.SUSPECT if drifted else WindowState.QUIET), []
 
 
+def holding(alarmed: Iterable[str], figures: Sequence[DriftFigure], policy: DriftSpec) -> list[str]:
+    """The columns of an alarm that this window has not judged: while there are any, the alarm stays."""
+    return sorted(tested(alarmed, policy) - judged(figures))
+
+
+def why_no_verdict(figures: Sequence[DriftFigure], rows: int, unjudged: Collection[str], policy: DriftSpec) -> str:
+    """The sentence to `too-few-rows`."""
+    needed = rows_needed(judged(figures).union(unjudged), policy)
+    if rows < needed:
+        return f"too few rows: {rows}, and {needed} are needed for a verdict"
+    return "no column could be judged, hence no verdict"
+
+
 def strongest(figures: Sequence[DriftFigure], count: int = 3) -> str:
-    """The first figures in words: `delay 5.12 (psi), prediction 0.90 (psi)`."""
-    return ", ".join(f"{figure.column} {figure.effect:.2f} ({figure.statistic})" for figure in figures[:count])
+    """The first columns in words, each by its first figure: `delay 5.12 (psi), prediction 0.90 (psi)`."""
+    first: dict[str, DriftFigure] = {}
+    for figure in figures:
+        first.setdefault(figure.column, figure)
+    return ", ".join(f"{one.column} {one.effect:.2f} ({one.statistic})" for one in list(first.values())[:count])
 
 
 def evidence(figures: Sequence[DriftFigure], columns: Sequence[str]) -> Mapping[str, float]:

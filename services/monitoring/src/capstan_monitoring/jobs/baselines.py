@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from capstan_formats.records import PredictionRecord
 from capstan_formats.sketches import Baseline, BaselineColumn, CategorySketch, NumericSketch, Role, SketchError
 from capstan_monitoring.domain.columns import find
 from capstan_packages.errors import PackageError
+from capstan_packages.kinds.model import ModelHeader
 from capstan_packages.reader import read_package
 from capstan_servicekit.jobs.api import JobRefused
 
@@ -22,16 +25,31 @@ MONITORED = "prediction"
 """The output whose values are compared with labels, and with the baseline's prediction where no output has its name."""
 
 
+class Watched(NamedTuple):
+    """What a package says of the columns that a log holds: the baseline without labels, which are in no log.
+
+    `views`: column of the baseline -> the view that it is looked up in.
+    """
+
+    baseline: Baseline
+    views: Mapping[str, str]
+
+
 @lru_cache(maxsize=4)
-def baseline_of(path: str) -> Baseline:
-    """The baseline of the package at `path`, without labels: they are in no log. JobRefused names the broken rule."""
+def watched_of(path: str) -> Watched:
+    """Of the package at `path`, read once. JobRefused names the broken rule."""
     try:
-        baseline = read_package(Path(path)).baseline
+        package = read_package(Path(path))
     except (PackageError, OSError) as error:
         raise JobRefused(f"the package cannot be read: {error}", errors=[("package", str(error))]) from error
-    if baseline is None:
+    if package.baseline is None:
         raise JobRefused("the package has no baseline to compare with", errors=[("package", "baseline is false")])
-    return Baseline({name: column for name, column in baseline.columns.items() if column.role is not Role.LABEL})
+    columns = package.baseline.columns.items()
+    baseline = Baseline({name: column for name, column in columns if column.role is not Role.LABEL})
+    views: dict[str, str] = {}
+    for lookup in package.header.lookups if isinstance(package.header, ModelHeader) else ():
+        views |= {name: lookup.view for name in baseline if find(name, lookup.columns) is not None}
+    return Watched(baseline, views)
 
 
 class ColumnReader:

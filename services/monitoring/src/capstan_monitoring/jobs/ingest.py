@@ -16,11 +16,11 @@ import numpy.typing as npt
 from capstan_formats.instants import DAY_US, MAX_US, MIN_US
 from capstan_formats.record_columns import Column, Values
 from capstan_formats.segments import PredictionRecord, SegmentError, read_segment
-from capstan_formats.sketches import Baseline, ClusterSketch, NumericSketch
+from capstan_formats.sketches import Baseline, NumericSketch
 from capstan_monitoring.domain.jobs import ReadSegment, SegmentToRead
 from capstan_monitoring.domain.join import key_of
-from capstan_monitoring.jobs.baselines import MONITORED, ColumnReader, baseline_of, count, number
-from capstan_monitoring.jobs.lookups import CLUSTERS, Views, count_clusters, views_of
+from capstan_monitoring.jobs.baselines import MONITORED, ColumnReader, count, number, watched_of
+from capstan_monitoring.jobs.lookups import CLUSTERS, ViewClusters
 from capstan_servicekit.jobs.api import Job, JobRefused
 
 BUFFERED = 4096
@@ -35,8 +35,7 @@ class Partial:
     package: str
     window: Baseline
     reader: ColumnReader
-    views: Views
-    clusters: dict[str, ClusterSketch] = field(default_factory=dict)
+    clusters: ViewClusters
     rows: int = 0
     waiting: int = 0
     buffer: dict[str, list[Values]] = field(default_factory=lambda: defaultdict(list))
@@ -47,7 +46,7 @@ class Partial:
             column = self.reader.column(record, name)
             if column is not None:
                 self.buffer[name].append(_cells(column, rows, numeric=isinstance(self.window[name], NumericSketch)))
-        count_clusters(self.clusters, self.views, record, rows)
+        self.clusters.add(record, rows)
         self.rows += len(rows)
         self.waiting += len(rows)
         if self.waiting >= BUFFERED:
@@ -55,8 +54,7 @@ class Partial:
 
     def to_json(self) -> dict[str, object]:
         """The sketches of the columns, and how rows share the rows of each view."""
-        clusters = {view: sketch.to_json() for view, sketch in self.clusters.items()}
-        return {**self.window.to_json(), CLUSTERS: clusters}
+        return {**self.window.to_json(), CLUSTERS: self.clusters.to_json()}
 
     def flush(self) -> None:
         """Count what is buffered."""
@@ -163,9 +161,9 @@ class Ingester:
         """None when the version's rows in this window come from another package: one of the two is not this version."""
         partial = self._partials.get((start, version))
         if partial is None:
-            baseline = baseline_of(self._given.packages[package])
-            views = views_of(self._given.packages[package])
-            partial = Partial(package, baseline.empty_window(), ColumnReader(baseline), views)
+            baseline, views = watched_of(self._given.packages[package])
+            clusters = ViewClusters(views.values())
+            partial = Partial(package, baseline.empty_window(), ColumnReader(baseline), clusters)
             self._partials[(start, version)] = partial
         return partial if partial.package == package else None
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from capstan_contracts.kinds.family import BrokenKind, UnknownKind
-from capstan_contracts.kinds.least_rows import least_rows
 from capstan_contracts.loop import DriftSpec
 from capstan_evaluation.kinds import METRICS
 from capstan_formats.sketches import Baseline, ClusterSketch, SketchError
+from capstan_monitoring.domain.drift import least_of, too_little
 from capstan_monitoring.domain.jobs import (
     BrokenKinds,
     DriftToMeasure,
@@ -17,8 +17,8 @@ from capstan_monitoring.domain.jobs import (
     MeasuredDrift,
     MeasuredStatistic,
 )
-from capstan_monitoring.jobs.baselines import baseline_of
-from capstan_monitoring.jobs.lookups import CLUSTERS, views_of
+from capstan_monitoring.jobs.baselines import watched_of
+from capstan_monitoring.jobs.lookups import CLUSTERS
 from capstan_monitoring.jobs.measure import measure
 from capstan_monitoring.statistics.installed import STATISTICS
 from capstan_monitoring.statistics.port import AnySketch
@@ -28,19 +28,19 @@ from capstan_servicekit.jobs.api import Job, JobRefused
 def run(job: Job) -> MeasuredDrift:
     """JobRefused where package or sketches cannot be read, or a statistic is not installed."""
     given = job.read(DriftToMeasure)
-    baseline, drift = baseline_of(given.package), DriftSpec.model_validate(given.drift)
+    (baseline, views), drift = watched_of(given.package), DriftSpec.model_validate(given.drift)
     try:
         window, clusters = _merged(baseline, Path(given.partials))
     except SketchError as error:
         raise JobRefused(f"the sketches do not fit the package: {error}", errors=[("partials", str(error))]) from error
-    views, least = views_of(given.package), least_rows(drift.alpha, max(1, len(baseline.columns)))
+    least = least_of(baseline, drift)
+    effects = {view: sketch.design_effect for view, sketch in clusters.items()}
     statistics: list[MeasuredColumn] = []
     absent: list[str] = []
     shared: dict[str, int] = {}
     for name, column in baseline.columns.items():
-        design_effect = clusters.get(views.get(name, ""), ClusterSketch()).design_effect
-        worth = round(window[name].total / design_effect)
-        if design_effect > 1 and 0 < worth < least:
+        design_effect = effects.get(views.get(name, ""), 1.0)
+        if (worth := too_little(window[name].total, design_effect, least)) is not None:
             shared[name] = worth
             continue
         measured = _measured(column.sketch, window[name], drift, design_effect)

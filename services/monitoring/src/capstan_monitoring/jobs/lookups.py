@@ -1,4 +1,4 @@
-"""Which columns of a baseline are looked up, and which rows of the log were read from the same row of a view.
+"""Which rows of the log were read from the same row of a view.
 
 Rows that share a looked-up value are not independent: a month of a route's history is one value, however many flights
 ask for it.
@@ -7,54 +7,61 @@ ask for it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Hashable, Iterable
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from capstan_formats.record_columns import Column
 from capstan_formats.record_schema import ColumnPath
 from capstan_formats.records import PredictionRecord
 from capstan_formats.sketches import ClusterSketch
-from capstan_monitoring.domain.columns import find
-from capstan_monitoring.jobs.baselines import baseline_of
-from capstan_packages.kinds.model import ModelHeader
-from capstan_packages.reader import read_package
 
-CLUSTERS = "clusters"
+CLUSTERS: Final = "clusters"
 """Member of a window's partial sketches: cluster sketches by view."""
 
-Views = Mapping[str, str]
-"""Column of the baseline -> the view that it is looked up in."""
+
+class ViewClusters:
+    """How often each row of each view was read, by the rows of one window; where keys lie is found once per schema."""
+
+    def __init__(self, views: Iterable[str]) -> None:
+        self._views = sorted(set(views))
+        self._places: dict[tuple[ColumnPath, ...], dict[str, list[ColumnPath]]] = {}
+        self._sketches: dict[str, ClusterSketch] = {}
+
+    def add(self, record: PredictionRecord, rows: npt.NDArray[np.intp]) -> None:
+        """Count these rows by the row of each view that they were read from: its keys and its event time.
+
+        A record that does not say by which keys it asked is not counted.
+        """
+        for view, places in self._of(record).items():
+            cells = [_cells(record, place, rows) for place in places]
+            names: Counter[Hashable] = Counter(zip(*cells, strict=True))
+            self._sketches.setdefault(view, ClusterSketch()).update(names)
+
+    def to_json(self) -> dict[str, object]:
+        """The sketches by view."""
+        return {view: sketch.to_json() for view, sketch in self._sketches.items()}
+
+    def _of(self, record: PredictionRecord) -> dict[str, list[ColumnPath]]:
+        columns = record.schema.columns
+        if (found := self._places.get(columns)) is None:
+            found = {view: places for view in self._views if (places := _places(columns, view)) is not None}
+            self._places[columns] = found
+        return found
 
 
-@lru_cache(maxsize=4)
-def views_of(path: str) -> Views:
-    """Of the package at `path`. JobRefused names the broken rule, as `baseline_of` does."""
-    baseline, header = baseline_of(path), read_package(Path(path)).header
-    found: dict[str, str] = {}
-    for lookup in header.lookups if isinstance(header, ModelHeader) else ():
-        found |= {name: lookup.view for name in baseline if find(name, lookup.columns) is not None}
-    return found
+def _cells(record: PredictionRecord, place: ColumnPath, rows: npt.NDArray[np.intp]) -> list[object]:
+    column = record.columns[place]
+    if len(rows) == record.rows:
+        return column.tolist()
+    if isinstance(column.values, list):
+        return [column.values[row] for row in rows.tolist()]
+    return Column(column.values[rows], None if column.nulls is None else column.nulls[rows]).tolist()
 
 
-def count_clusters(
-    clusters: dict[str, ClusterSketch], views: Views, record: PredictionRecord, rows: npt.NDArray[np.intp]
-) -> None:
-    """Count these rows by the row of each view that they were read from: its keys and its event time.
-
-    A record that does not say by which keys it asked is not counted.
-    """
-    for view in sorted(set(views.values())):
-        if (places := _places(record, view)) is None:
-            continue
-        cells = [record.columns[place].tolist() for place in places]
-        names: Counter[Hashable] = Counter(tuple(column[row] for column in cells) for row in rows.tolist())
-        clusters.setdefault(view, ClusterSketch()).update(names)
-
-
-def _places(record: PredictionRecord, view: str) -> list[ColumnPath] | None:
-    keys = sorted(path for path in record.columns if path[:2] == ("lookup_keys", view))
+def _places(columns: tuple[ColumnPath, ...], view: str) -> list[ColumnPath] | None:
+    keys = sorted(path for path in columns if path[:2] == ("lookup_keys", view))
     time = ("feature_times", view)
-    return [*keys, time] if keys and time in record.columns else None
+    return [*keys, time] if keys and time in columns else None

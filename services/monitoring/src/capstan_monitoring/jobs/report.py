@@ -18,7 +18,7 @@ from capstan_formats.segments import PredictionRecord, read_segment
 from capstan_formats.sketches import NumericSketch
 from capstan_monitoring.domain.columns import find
 from capstan_monitoring.domain.jobs import RenderedReport, ReportToRender
-from capstan_monitoring.jobs.baselines import ColumnReader, baseline_of, number
+from capstan_monitoring.jobs.baselines import ColumnReader, number, watched_of
 from capstan_monitoring.jobs.report_columns import section, why_not
 from capstan_monitoring.statistics.installed import STATISTICS
 from capstan_servicekit.jobs.api import Job, JobRefused
@@ -29,7 +29,7 @@ Columns = dict[str, list[object]]
 def run(job: Job) -> RenderedReport:
     """A column that Evidently cannot draw is shown with the reason, and never costs the others their place."""
     given = job.read(ReportToRender)
-    baseline = baseline_of(given.package)
+    baseline = watched_of(given.package).baseline
     drift = DriftSpec.model_validate(given.drift)
     names = [name for name in baseline if name not in drift.ignore]
     window = _window(given, ColumnReader(baseline), names)
