@@ -421,3 +421,17 @@ async def test_a_lone_file_may_be_sent_again_as_another_type(h: Harness, make_sp
     checker.columns = {"id": "date"}
     assert (await send(h, "2", "a"))["state"] == "committed"
     assert (await versions(h))[0]["columns"] == {"id": "date"}
+
+
+async def test_a_key_or_clock_that_no_file_has_is_refused_when_it_is_registered(h: Harness, make_spec: Make) -> None:
+    await send(h, "1", "a")
+    alone = await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(keys=["id", "leg"]))
+    assert alone.status_code == 200, "a lone file may be sent again with it"
+    assert (await h.admin.put(f"{BASE}/datasets/trips", json=make_spec())).status_code == 200
+    await send(h, "2", "b")
+    for place, changes in (
+        ("keys", {"keys": ["id", "leg"]}), ("eventTime", {"event_time": "leg"}), ("knownAt", {"known_at": "leg"}),
+    ):  # fmt: skip
+        refused = await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(**changes))
+        assert (refused.status_code, refused.json()["errors"][0]["place"]) == (400, place), refused.text
+        assert "leg: no file of the dataset has such a column" in refused.json()["detail"]

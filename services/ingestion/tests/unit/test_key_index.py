@@ -79,3 +79,20 @@ def test_the_job_counts_by_partition_and_writes_what_is_left(tmp_path: Path) -> 
         last={"a": "2013-01-03T00:00:00+00:00"},
     )
     assert pq.read_table(tmp_path / "left-0.parquet")["id"].to_pylist() == [1, 2]
+
+
+def test_a_file_that_lacks_a_key_shares_none_and_one_without_the_event_time_is_left_without_times(
+    tmp_path: Path,
+) -> None:
+    def file(name: str, **columns: Any) -> str:
+        pq.write_table(pa.table(columns), tmp_path / name)
+        return str(tmp_path / name)
+
+    moment = pa.array([datetime(2013, 1, 1, tzinfo=UTC)] * 2, pa.timestamp("us", "UTC"))
+    new = file("new", id=[1, 2], leg=[1, 1], at=moment)
+    others = {"older": file("older", id=[1, 2]), "timeless": file("timeless", id=[1, 9], leg=[1, 1])}
+    found = run(
+        Job(fields_of(KeysToCompare(new, ["id", "leg"], "at", others, replace=True, max_failing_rows=2)), tmp_path)
+    )
+    assert found.by_partition == {"timeless": 1}
+    assert found.left_rows == {"timeless": 1} and found.first == found.last == {}

@@ -31,6 +31,8 @@ def run(job: Job) -> ComparedKeys:
     for number, (partition, path) in enumerate(given.others.items()):
         job.progress(number, len(given.others), f"comparing keys with {partition}")
         dataset = pads.dataset(path, format="parquet")
+        if not set(given.keys) <= set(dataset.schema.names):
+            continue  # It is older than a column that is a key by now: null there, which equals no key.
         codes = index.find(dataset.to_table(columns=given.keys, filter=index.within(dataset.schema)))
         here = np.isin(index.codes, codes[codes >= 0])
         if not here.any():
@@ -57,6 +59,8 @@ def _shorten(
     name = f"left-{len(made.left)}.parquet"
     write(left, scratch / name)
     made.left[partition] = name
+    if event_time not in left.column_names:
+        return
     times = pc.min_max(left[event_time]).as_py()
     if times["min"] is not None:
         made.first[partition], made.last[partition] = times["min"].isoformat(), times["max"].isoformat()
