@@ -41,6 +41,7 @@ class LineChecker:
     hidden_faults: int = 0
     columns: dict[str, str] = field(default_factory=lambda: {"id": "int64"})
     refuse: bool = False
+    at: datetime = datetime(2013, 1, 1, tzinfo=UTC)
 
     async def check(
         self,
@@ -69,8 +70,9 @@ class LineChecker:
         canonical = folder / "canonical"
         canonical.write_text(text.rstrip())
         verdict = Verdict(passed=not bad, rows=len(lines), engine="lines", checks=[result])
-        at = datetime(2013, 1, 1, tzinfo=UTC)
-        return Checked(verdict, dict(self.columns), at, at, None if bad else canonical, failing if bad else None, bad)
+        return Checked(
+            verdict, dict(self.columns), self.at, self.at, None if bad else canonical, failing if bad else None, bad
+        )
 
     async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:
         """A line says its type."""
@@ -435,3 +437,16 @@ async def test_a_key_or_clock_that_no_file_has_is_refused_when_it_is_registered(
         refused = await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(**changes))
         assert (refused.status_code, refused.json()["errors"][0]["place"]) == (400, place), refused.text
         assert "leg: no file of the dataset has such a column" in refused.json()["detail"]
+
+
+async def test_times_of_a_former_clock_tell_nothing_about_keys(
+    h: Harness, make_spec: Make, checker: LineChecker
+) -> None:
+    await send(h, "1", "a")
+    spec = make_spec(keys=["id", "heard"], event_time="heard")
+    assert (await h.admin.put(f"{BASE}/datasets/trips", json=spec)).status_code == 200
+    checker.at = datetime(2020, 1, 1, tzinfo=UTC)
+    assert (await send(h, "1\n2", "b"))["state"] == "quarantined"
+    assert (await send(h, "3", "c"))["state"] == "committed"
+    assert (await send(h, "1\n4", "d"))["state"] == "quarantined", "the head has the new clock, the first file not"
+    assert [file["event_time_min"] for file in (await versions(h))[0]["files"]] == [None, "2020-01-01T00:00:00Z"]

@@ -19,7 +19,7 @@ from capstan_ingestion.domain.columns import required_columns
 from capstan_ingestion.domain.contract import read_contract
 from capstan_ingestion.domain.jobs import PlacedFile
 from capstan_ingestion.domain.schema import joined
-from capstan_ingestion.domain.versions import earlier_columns, identity, path_in_dataset, version_of
+from capstan_ingestion.domain.versions import earlier_columns, identity, other_files, path_in_dataset, version_of
 from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow, dataset_row, head_of, mark_replaced
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.clock import Clock
@@ -80,7 +80,7 @@ class CommitBatch:
             columns = joined(earlier, checked.columns, optional=lambda name: name not in required)
             if columns is None:
                 raise SchemaMoved(f"the columns of {batch.dataset} changed during the check")
-            others = [file for file in (head.files if head else []) if file.partition != batch.partition]
+            others = other_files(head, batch.partition, commit.spec.event_time)
             others = await self._widen_files(batch.project, others, earlier, columns, folder)
             compared = await self._compare_keys(batch.project, commit.spec, checked, source, others, folder)
             commit = replace(commit, checked=replace(compared.checked, columns=columns))
