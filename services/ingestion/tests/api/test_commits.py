@@ -84,8 +84,8 @@ class LineChecker:
     async def compare_keys(
         self, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
     ) -> RepeatedKeys:
-        """A line is its own key."""
-        own = set(_text(path).splitlines())
+        """A line is its own key, but for `-`, which has none."""
+        own = set(_text(path).splitlines()) - {"-"}
         by_partition = {name: len(own & set(_text(file).splitlines())) for name, file in others.items()}
         by_partition = {name: count for name, count in by_partition.items() if count}
         left: dict[str, LeftRows] = {}
@@ -450,3 +450,15 @@ async def test_times_of_a_former_clock_tell_nothing_about_keys(
     assert (await send(h, "3", "c"))["state"] == "committed"
     assert (await send(h, "1\n4", "d"))["state"] == "quarantined", "the head has the new clock, the first file not"
     assert [file["event_time_min"] for file in (await versions(h))[0]["files"]] == [None, "2020-01-01T00:00:00Z"]
+
+
+async def test_a_file_that_becomes_what_another_partition_holds_is_placed_as_what_it_is(
+    h: Harness, make_spec: Make
+) -> None:
+    assert (await h.admin.put(f"{BASE}/datasets/trips", json=make_spec(onRepeatedKeys="replace"))).status_code == 200
+    await send(h, "-\n2", "a")
+    await send(h, "-", "b")
+    assert (await send(h, "2", "c"))["state"] == "committed"
+    files = (await versions(h))[0]["files"]
+    md5s = {file["partition"]: file["md5"] for file in files}
+    assert md5s["a"] == md5s["b"] == hashlib.md5(b"-", usedforsecurity=False).hexdigest()

@@ -100,9 +100,9 @@ class CommitBatch:
         self, project: str, head: Manifest | None, files: list[ManifestFile], folder: Path
     ) -> list[ManifestFile]:
         """The files of the other partitions, those that were written again placed one after the other."""
-        before = {file.sha256 for file in (head.files if head else [])}
-        kept = [file for file in files if file.sha256 in before]
-        for file in (file for file in files if file.sha256 not in before):
+        before = {(file.partition, file.sha256) for file in (head.files if head else [])}
+        kept = [file for file in files if (file.partition, file.sha256) in before]
+        for file in (file for file in files if (file.partition, file.sha256) not in before):
             source = await self._objects.local_path(project, file.sha256)
             placed = await self._store.place(project, path=file.path, source=source, kept=kept, folder=folder)
             kept.append(file.model_copy(update={"md5": placed.md5}))
