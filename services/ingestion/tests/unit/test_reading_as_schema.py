@@ -175,3 +175,17 @@ def test_markers_of_null_are_read_as_such_and_reported(arrive: Make) -> None:
     objects = lines(*({"id": n, "at": "2013-01-01", "x": x} for n, x in enumerate(["-", "a", "-"])))
     told = doubted(arrive(objects, "jsonlines", media={"kind": "jsonlines", "nulls": ["-"]}))
     assert told == {"x:null-markers": "x: 2 '-' were read as null; `nulls` under `media` says which texts are"}
+
+
+def test_the_value_that_is_neither_number_nor_truth_value_is_named(arrive: Make) -> None:
+    content = b"id,at,x\n1,2013-01-01,1\n2,2013-01-01,2\n3,2013-01-01,true\n"
+    made = arrive(content, "csv", earlier={**EARLIER, "x": "int64"})
+    assert made.sentences["wrong-type:x"].startswith("x: row 3 has 'true', which is no int64"), made.sentences
+
+
+@pytest.mark.parametrize("word", ["true", "FALSE"])
+def test_truth_values_in_two_columns_of_numbers_are_read(arrive: Make, word: str) -> None:
+    content = f"id,at,x,y\n1,2013-01-01,{word},0\n2,2013-01-01,0,{word}\n".encode()
+    made = arrive(content, "csv", earlier={**EARLIER, "x": "int64", "y": "float64"})
+    value = int(word == "true")
+    assert (made.seen["x"].to_pylist(), made.seen["y"].to_pylist()) == ([value, 0], [0.0, float(value)])
