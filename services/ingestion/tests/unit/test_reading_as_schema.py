@@ -103,6 +103,8 @@ def doubted(made: Any) -> dict[str, str]:
     [
         (["12.5%", "3 %", "100%"], "looks like numbers with a percent sign ('12.5%') and is stored as text"),
         (["CHF 3.00", "CHF 12.50", "1"], "looks like amounts with a currency ('CHF 3.00')"),
+        (["USD1,200.50", "EUR1.00"], "looks like amounts with a currency ('USD1,200.50')"),
+        (["5 EUR", "MAD 100"], "looks like amounts with a currency ('5 EUR')"),
         (["€3", "$4", "5 EUR"], "looks like amounts with a currency"),
         (["1.234,50", "7,25"], "set `decimal: \",\", thousands: \".\"`"),
         (["1 234", "12 345 678", "9"], "set `thousands: \" \"`"),
@@ -123,8 +125,12 @@ def test_what_may_be_misread_is_a_warning_that_says_what_to_set(arrive: Make, va
 
 @pytest.mark.parametrize(
     "values",
-    [["01234", "98765"], ["JFK", "LGA"], ["a 1", "b 2", "3"], ["N14228", "N24211"], ["", " "], ["1%", "red", "blue"]],
-)
+    [
+        ["UAL123", "DLH400"], ["UAL 123", "DLH 400", "BAW 9"], ["JFK 12", "LGA 7"], ["123 EWR", "4LGA"], ["MAD123"],
+        ["UAL1,234", "DLH4.00"], ["ALL100", "SEK12"], ["A$1 x"],
+        ["01234", "98765"], ["JFK", "LGA"], ["a 1", "b 2", "3"], ["N14228", "N24211"], ["", " "], ["1%", "red", "blue"],
+    ],
+)  # fmt: skip
 def test_text_is_text(arrive: Make, values: list[str]) -> None:
     rows = {"id": list(range(len(values))), "at": [AT] * len(values), "x": values}
     assert doubted(arrive(parquet(**rows))) == {}
