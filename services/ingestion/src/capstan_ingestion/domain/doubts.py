@@ -46,19 +46,17 @@ def looks_like(texts: Sequence[str]) -> str | None:
 
     All of them plain numbers are codes that somebody wrote as text on purpose: not told.
     """
-    sorts = [_sort(text.strip()) for text in texts if text.strip()]
-    if not sorts:
+    sorted_texts = [(text, _sort(text)) for text in map(str.strip, texts) if text]
+    if not sorted_texts:
         return None
-    counts = Counter(sorts)
-    others = [text for text, sort in zip((t for t in texts if t.strip()), sorts, strict=True) if sort == _TEXT]
-    if counts[_TEXT] > (1 - _SHARE) * len(sorts) or counts[_PLAIN] == len(sorts):
+    counts = Counter(sort for _, sort in sorted_texts)
+    if counts[_TEXT] > (1 - _SHARE) * len(sorted_texts) or counts[_PLAIN] == len(sorted_texts):
         return None
-    common = next((sort for sort, _ in counts.most_common() if sort not in (_PLAIN, _TEXT)), None)
-    if common is None:
-        bad = others[0].strip()[:60]
-        return f"looks like numbers but for {bad!r} and is stored as text: {advice_for(bad, 'float64')}"
-    example = next(text for text in texts if text.strip() and _sort(text.strip()) == common)
-    return f"looks like {common.noun} ({example.strip()[:60]!r}) and is stored as text: {common.remedy}"
+    common = next((sort for sort, _ in counts.most_common() if sort not in (_PLAIN, _TEXT)), _TEXT)
+    example = next(text for text, sort in sorted_texts if sort == common)[:60]
+    if common == _TEXT:
+        return f"looks like numbers but for {example!r} and is stored as text: {advice_for(example, 'float64')}"
+    return f"looks like {common.noun} ({example!r}) and is stored as text: {common.remedy}"
 
 
 def _sort(text: str) -> _Sort:
