@@ -15,15 +15,16 @@ _PERCENT: Final = re.compile(rf"{_NUMBER}\s?%")
 _SIGNED_MONEY: Final = re.compile(rf"[$€£¥]\s?{_NUMBER}|{_NUMBER}\s?[$€£¥]")
 _CODED_MONEY: Final = re.compile(rf"(?P<before>[A-Z]{{3}})\s?{_NUMBER}|{_NUMBER}\s?(?P<after>[A-Z]{{3}})")
 _AMOUNT: Final = re.compile(r"[\s.,'’]")
-_CURRENCIES: Final = frozenset(
+_ISO_4217: Final = (
     "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF "
     "CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG "
     "HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA "
     "MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD "
     "RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX "
-    "USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW".split()
+    "USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW"
 )
-"""ISO 4217, those that are tender."""
+_CURRENCIES: Final = frozenset(_ISO_4217.split())
+"""Those that are legal tender; no metals, funds and test codes."""
 
 _SHARE: Final = 0.9
 """So many of a column's different texts have to be of a sort before it is said to look like that."""
