@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capstan_ingestion.domain.contract import Arguments
+from capstan_ingestion.modalities.table.exact import as_floats
 
 View = Literal["types", "statistics", "values"]
 WHOLE: Final = 2**53
@@ -84,7 +85,7 @@ def exact_set(kwargs: Arguments, column: pa.ChunkedArray) -> Arguments:
 def _as_floats(table: pa.Table) -> pa.Table:
     for index, field in enumerate(table.schema):
         if pa.types.is_decimal(field.type):
-            table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
+            table = table.set_column(index, field.name, as_floats(table.column(index)))
     return table
 
 
