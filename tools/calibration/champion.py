@@ -1,6 +1,7 @@
 """How often the rule of the champion gate accepts, refuses, and cannot tell.
 
-The rule is the product's own (`capstan_evaluation.noninferiority`), the models are simulated: what is true of them is
+The rule is the product's own (`match`, `behind` and `passes` of `capstan_evaluation.noninferiority`, which the gate
+calls, too), the models are simulated: what is true of them is
 known. Classifiers are binormal with an AUC of 0.72 and a quarter of the rows positive; answers are right with
 probability 0.8; regressions miss by normal errors. `correlation` is that of what two models get wrong.
 """
@@ -16,10 +17,10 @@ from typing import Final
 import numpy as np
 
 from capstan_evaluation.arrays import Floats
-from capstan_evaluation.compare import compare
+from capstan_evaluation.errors import Unsuitable
 from capstan_evaluation.kinds import find
 from capstan_evaluation.metric import Metric
-from capstan_evaluation.noninferiority import Answer, NonInferiority, as_good
+from capstan_evaluation.noninferiority import Answer, NonInferiority, behind, match, passes
 from capstan_evaluation.sample import Sample
 from capstan_evaluation.tasks import binary, regression
 
@@ -86,14 +87,13 @@ WORLDS: Final = (
 
 def judged(world: World, candidate: Sample, champion: Sample, *, resamples: int, seed: int) -> NonInferiority | None:
     """The gate's answer, with the metric's own margin; None where the metric is not defined on these rows."""
-    new, old = world.metric.value(candidate), world.metric.value(champion)
-    if new is None or old is None:
+    try:
+        found = match(
+            world.metric, candidate, champion, margin=None, confidence=CONFIDENCE, resamples=resamples, seed=seed
+        )
+    except Unsuitable:
         return None
-    comparison = compare(world.metric, candidate, champion, resamples=resamples, seed=seed)
-    difference = world.metric.oriented(new) - world.metric.oriented(old)
-    return as_good(
-        comparison, candidate, difference=difference, margin=world.metric.margin.of(old), confidence=CONFIDENCE
-    )
+    return found.result
 
 
 def answers(
@@ -121,7 +121,8 @@ def loss_of_retrains(
 ) -> Floats:
     """Margins lost after retrains in a row, [repeats]; each candidate is worse than the champion of its day by `step`.
 
-    As the gate does it: as good as the champion, and as the best of the last `look_back` champions on these rows.
+    As the gate does it, with `tieBreak: newer`: as good as the champion, and as the best of the last `look_back`
+    champions on these rows; or shown to be better than the champion, whatever was before.
     """
     random, losses = np.random.default_rng((rows, look_back, int(100 * step))), np.zeros(repeats)
     for repeat in range(repeats):
@@ -130,14 +131,19 @@ def loss_of_retrains(
             former = champions[-1 - look_back : -1]
             lost = [champions[-1] + step, champions[-1], *former]
             candidate, *others = world.draw(random, rows, [world.worse(loss) for loss in lost], correlation)
-            best = sorted(others[1:], key=lambda sample: -world.metric.oriented(world.metric.value(sample) or 0.0))
             seed = repeat * retrains + retrain
-            rivals = (others[0], *best[:1])
-            results = [judged(world, candidate, rival, resamples=resamples, seed=seed) for rival in rivals]
-            if all(result is not None and result.answer in PASSES for result in results):
+            now = judged(world, candidate, others[0], resamples=resamples, seed=seed)
+            best = _best(world, candidate, others[1:])
+            before = None if best is None else judged(world, candidate, best, resamples=resamples, seed=seed)
+            if now is not None and passes(now.answer, None if before is None else before.answer, tie=True):
                 champions.append(champions[-1] + step)
         losses[repeat] = champions[-1]
     return losses
+
+
+def _best(world: World, candidate: Sample, former: Sequence[Sample]) -> Sample | None:
+    """The one that the candidate falls behind most; all have the same rows."""
+    return max(former, key=lambda one: behind(world.metric, candidate, one) or 0.0, default=None)
 
 
 def table(*, rows: Sequence[int], repeats: int, correlations: Sequence[float] = (0.8, 0.95)) -> Iterator[str]:

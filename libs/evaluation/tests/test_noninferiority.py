@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import norm, t
 
 from capstan_evaluation.compare import Comparison, compare
+from capstan_evaluation.errors import Unsuitable
 from capstan_evaluation.kinds import METRICS, find
-from capstan_evaluation.noninferiority import LEAST, Answer, as_good
+from capstan_evaluation.noninferiority import LEAST, Answer, as_good, behind, match, passes
 from capstan_evaluation.quantiles import expanded_tail, t_quantile
 from capstan_evaluation.sample import Sample
 from capstan_evaluation.tasks import binary, regression
@@ -58,6 +59,18 @@ def test_a_margin_of_nothing_asks_for_better_and_no_number_of_rows_lets_an_equal
         as_good(resampled(0.0, 0.02), items(), difference=0.0, margin=-0.1, confidence=0.95)
 
 
+@pytest.mark.parametrize("margin", [5e-324, 1e-200, 1e-9])
+def test_more_rows_than_anybody_has_are_no_number_of_rows(margin: float) -> None:
+    """A margin next to nothing, or a difference next to the margin: no crash, and no figure of thirty digits."""
+    tiny = as_good(resampled(0.0, 0.02), items(), difference=0.0, margin=margin, confidence=0.95)
+    assert tiny.answer is Answer.TOO_FEW_ROWS
+    assert tiny.rows_for_equal is None and tiny.rows_needed is None
+    close = as_good(resampled(-0.01, 0.02), items(), difference=-0.01 + 1e-17, margin=0.01, confidence=0.95)
+    assert close.rows_needed is None and close.rows_for_equal is not None
+    many = as_good(resampled(0.0, 0.02), items(), difference=0.0, margin=1e-5, confidence=0.95)
+    assert many.rows_for_equal is not None and 10**9 < many.rows_for_equal <= 10**12
+
+
 @pytest.mark.parametrize("positive", [1, LEAST - 1])
 def test_of_a_handful_of_items_nothing_is_believed(positive: int) -> None:
     """However clear it looks: the bound itself rests on this handful."""
@@ -101,3 +114,36 @@ def test_every_metric_has_a_margin_of_its_own() -> None:
 def test_the_rarer_class_counts_only_where_there_are_two() -> None:
     assert items(1000, 30).rarest == 30 and items(1000, 970).rarest == 30
     assert regression.sample(np.arange(7.0), np.arange(7.0)).rarest == 7
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "passed"),
+    [
+        (Answer.BETTER, Answer.WORSE, True),
+        (Answer.AS_GOOD, None, "tie"),
+        (Answer.AS_GOOD, Answer.BETTER, "tie"),
+        (Answer.AS_GOOD, Answer.WORSE, False),
+        (Answer.AS_GOOD, Answer.TOO_FEW_ROWS, None),
+        (Answer.TOO_FEW_ROWS, Answer.WORSE, False),
+        (Answer.TOO_FEW_ROWS, None, None),
+        (Answer.WORSE, Answer.BETTER, False),
+    ],
+)
+def test_what_follows_from_the_answers(now: Answer, before: Answer | None, passed: bool | str | None) -> None:
+    for tie in (True, False):
+        assert passes(now, before, tie=tie) is (tie if passed == "tie" else passed)
+
+
+def test_a_match_takes_the_metrics_own_margin_or_the_stated_one_and_says_what_is_not_defined() -> None:
+    random = np.random.default_rng(0)
+    labels = random.normal(size=300)
+    new, old = (regression.sample(labels, labels + random.normal(size=300)) for _ in range(2))
+    own = match(find("mae"), new, old, margin=None, confidence=0.95, resamples=200)
+    assert own.result.margin == pytest.approx(0.02 * own.champion) and own.undefined == 0
+    assert own.result.difference == pytest.approx(own.champion - own.candidate)
+    assert behind(find("mae"), new, old) == pytest.approx(own.candidate - own.champion)
+    assert match(find("mae"), new, old, margin=0.5, confidence=0.95, resamples=200).result.margin == 0.5
+    ones = binary.sample(np.ones(20), np.linspace(0, 1, 20))
+    assert behind(find("auc"), ones, ones) is None
+    with pytest.raises(Unsuitable, match="auc is not defined"):
+        match(find("auc"), ones, ones, margin=None, confidence=0.95)

@@ -145,7 +145,9 @@ COMMANDS = [
     Command(f"models reject {RUN} --reason worse", {f"PUT registry /promotions/{RUN}/approval": promotion}, ()),
     Command(
         "models rollback delay --reason broken",
-        {"POST registry /models/delay/rollback":
+        {"GET registry /models/delay/champion":
+            {"model": "delay", "version": 4, "package": DIGEST, "since": AT, "ledger_sequence": 11},
+         "POST registry /models/delay/rollback":
             {"model": "delay", "from_version": 4, "to_version": 3, "by": "ada", "reason": "broken",
              "ledger_sequence": 12, "at": AT}},
         ("delay: version 3 is champion again, in place of version 4 (ledger entry 12)",), "to_version",

@@ -177,3 +177,16 @@ def test_places_and_hint_of_a_refusal_are_printed(platform: Any) -> None:
     platform.answer("GET ingestion /datasets/x/batches", platform.refusal(422, "invalid-name", "wrong", **more))
     done = platform.run("data", "batches", "x")
     assert done.stderr == "No: wrong\n  path.dataset: a DNS label\nSee `capstan data list`.\n"
+
+
+def test_a_rollback_names_the_champion_that_was_seen(platform: Any) -> None:
+    """The one that is found, or that a person has looked at before."""
+    at = "2013-02-01T00:00:00Z"
+    champion = {"model": "delay", "version": 4, "package": "ab" * 32, "since": at, "ledger_sequence": 11}
+    done = {"model": "delay", "from_version": 4, "to_version": 3, "by": "ada", "reason": "broken"}
+    platform.answer("GET registry /models/delay/champion", champion)
+    platform.answer("POST registry /models/delay/rollback", done | {"ledger_sequence": 12, "at": at})
+    assert platform.run("models", "rollback", "delay", "--reason", "broken").exit_code == 0
+    assert platform.body() == {"version": None, "reason": "broken", "from_version": 4}
+    assert platform.run("models", "rollback", "delay", "--reason", "broken", "--from", "5").exit_code == 0
+    assert platform.body()["from_version"] == 5

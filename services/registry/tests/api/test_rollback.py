@@ -108,6 +108,16 @@ async def test_the_same_key_goes_back_once(champions: Harness) -> None:
     assert len((await champions.viewer.get(f"{BASE}/ledger")).json()["items"]) == 4
 
 
+async def test_two_people_who_react_to_the_same_incident_go_back_once(champions: Harness) -> None:
+    h, seen = champions, WHY | {"from_version": 3}
+    first, second = [await h.operator.post(f"{MODEL}/rollback", json=seen) for _ in range(2)]
+    assert (first.status_code, first.json()["to_version"]) == (200, 2)
+    assert second.status_code == 409
+    assert second.json()["detail"] == "Version 3 of 'delay' is not the champion any more, version 2 is"
+    assert (await champion(h))["version"] == 2
+    assert (await h.operator.post(f"{MODEL}/rollback", json=WHY | {"from_version": 0})).status_code == 422
+
+
 async def test_what_is_no_rollback_is_refused_with_the_right_call(champions: Harness) -> None:
     h = champions
     assert (await h.viewer.post(f"{MODEL}/rollback", json=WHY)).status_code == 403

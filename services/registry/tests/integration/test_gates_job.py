@@ -51,7 +51,7 @@ async def pool(tmp_path: Path) -> AsyncIterator[JobPool]:
 
 def files(version: int, package: Path, holdout: Path | None) -> VersionFiles:
     held_out = str(holdout) if holdout else None
-    return {"version": version, "package": str(package), "holdout": held_out, "training_set": None}
+    return {"version": version, "package": str(package), "holdout": held_out, "training_set": None, "gone": []}
 
 
 async def decide(pool: JobPool, folder: Path, **given: Any) -> tuple[list[dict[str, Any]], Path | None]:

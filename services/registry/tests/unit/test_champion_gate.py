@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def test_too_few_rows_is_an_answer_that_names_the_rows_needed_and_does_not_pass(
     expected = 300 * ((1.645 + 0.842) * against["standard_error"] / 0.01) ** 2
     assert against["rows_for_equal"] == pytest.approx(expected, rel=0.01)
     assert against["rows_needed"] > 300
+    assert "passes against the champion alone in 80 of 100 cases" in figure.sentence
     assert "Too few rows to tell, so it does not pass" in figure.sentence
     assert f"{against['rows_for_equal']:,} rows" in figure.sentence and f"{against['rows_needed']:,}" in figure.sentence
 
@@ -126,6 +128,35 @@ def test_a_former_champion_that_cannot_be_compared_is_named() -> None:
     assert figure.passed is True and figure.figures["not_compared"] == ["version 8: its package is gone"]
 
 
+def few_rows(evidence: Simulated, version: int, rows: int, champion: float, seed: int = 3) -> None:
+    """A former champion with which the candidate has only these rows in common."""
+    random = np.random.default_rng(seed)
+    candidate, other = binormal(random, rows, (0.5, champion), 0.0)
+    none: Any = None
+    evidence._former.insert(0, Rival(version, candidate, other, none, 0, 0, (BARE, BARE), None, None))
+
+
+def test_a_former_champion_on_a_handful_of_rows_is_not_the_best_one_by_noise() -> None:
+    evidence = Simulated(13_000, 0.72, 0.71, 0.70)
+    few_rows(evidence, 6, 12, 0.95)
+    figure = judge(evidence)
+    assert figure.passed is True and figure.figures["former"] == [8]
+    assert figure.figures["against_best"]["version"] == 8
+    (reason,) = figure.figures["not_compared"]
+    assert reason.startswith("version 6: too few rows in common, ") and reason.endswith(" of the rarer class of 12")
+
+
+def test_where_the_best_former_champion_cannot_be_compared_the_next_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = Simulated(13_000, 0.69, 0.69, 0.76, 0.72)
+    best = evidence._former[0]
+    assert isinstance(best, Rival)
+    evidence._former[0] = replace(best, champion=best.champion.take(np.arange(50)))
+    figure = judge(evidence)
+    assert figure.figures["against_best"]["version"] == 7 and figure.passed is False
+    (reason,) = figure.figures["not_compared"]
+    assert reason.startswith("version 8: ") and figure.figures["former"] == [7]
+
+
 def test_the_margin_of_an_error_is_a_share_of_the_champions_and_a_stated_one_counts() -> None:
     evidence = Simulated(2000, 0.72, 0.72)
     samples = misses(np.random.default_rng(1), 2000, (1.0, 1.0), 0.8)
@@ -156,7 +187,8 @@ def compared_on(
 
     def files(version: int, learned: slice | None, held: slice) -> dict[str, Any]:
         holdout = part(tmp_path, f"holdout-{version}.parquet", held, make_holdout)
-        made = {"version": version, "package": str(package), "holdout": str(holdout), "training_set": None}
+        made: dict[str, Any] = {"version": version, "package": str(package), "holdout": str(holdout), "gone": []}
+        made["training_set"] = None
         if learned is not None:
             made["training_set"] = str(part(tmp_path, f"set-{version}.parquet", learned, make_holdout))
         return made
@@ -205,7 +237,11 @@ def test_an_ordinary_retrain_is_judged_on_all_of_its_holdout(compared_on: Callab
 
 def test_what_a_version_has_learned_may_not_be_known_and_that_is_said(compared_on: Callable[..., GateFigure]) -> None:
     figure = compared_on((slice(0, 1400), slice(1200, 1400)), (None, slice(600, 800)))
-    assert figure.figures["against_champion"]["seen"][1] == {"version": 2, "known": False}
+    assert figure.figures["against_champion"]["seen"][1] == {
+        "version": 2,
+        "known": False,
+        "why": "no training set was kept",
+    }
     assert "what version 2 learned from is not known" in figure.sentence
 
 

@@ -94,7 +94,7 @@ def given(files: dict[str, Path], definitions: Any, gates: list[Any], candidate:
 
 
 def version_files(version: int, package: Path, holdout: Path) -> Any:
-    return {"version": version, "package": str(package), "holdout": str(holdout), "training_set": None}
+    return {"version": version, "package": str(package), "holdout": str(holdout), "training_set": None, "gone": []}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from capstan_client.cli.output import AsJson, Project, fail, rows, run, say, sho
 from capstan_client.sdk.capstan import Capstan
 from capstan_client.sdk.transport import poll
 from capstan_contracts.ids import short
-from capstan_contracts.rest.registry import LedgerEntry, Promotion
+from capstan_contracts.rest.registry import LedgerEntry, Promotion, Rollback
 from capstan_contracts.work import State
 
 app = typer.Typer(help="Model versions, gates, champion.", no_args_is_help=True)
@@ -79,11 +79,19 @@ def rollback(
     model: str,
     reason: Reason,
     version: Annotated[int | None, typer.Argument(help="A former champion; by default the one before this.")] = None,
+    seen: Annotated[
+        int | None, typer.Option("--from", min=1, help="The champion to leave; refused if it is not any more.")
+    ] = None,
     as_json: AsJson = False,
     project: Project = "default",
 ) -> None:
     """Go back to a version that was champion before, at once and without gates. The ledger says who and why."""
-    done = run(lambda capstan: capstan.registry.rollback(model, reason=reason, version=version), project)
+
+    async def go(capstan: Capstan) -> Rollback:
+        left = seen if seen is not None else (await capstan.registry.champion(model)).version
+        return await capstan.registry.rollback(model, reason=reason, version=version, from_version=left)
+
+    done = run(go, project)
     sentence = (
         f"{done.model}: version {done.to_version} is champion again, in place of version {done.from_version} "
         f"(ledger entry {done.ledger_sequence})"

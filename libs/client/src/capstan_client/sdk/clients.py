@@ -258,9 +258,14 @@ class Registry(ServiceClient):
         answer = Approval(approve=approve, reason=reason)
         return await self.http.put(f"/promotions/{promotion}/approval", answer, Promotion)
 
-    async def rollback(self, model: str, *, reason: str, version: int | None = None) -> Rollback:
-        """Go back to a former champion: the one before the champion of now, unless another is named."""
-        request = RollbackRequest(version=version, reason=reason)
+    async def rollback(
+        self, model: str, *, reason: str, version: int | None = None, from_version: int | None = None
+    ) -> Rollback:
+        """Go back to a former champion: the one before the champion of now, unless another is named.
+
+        `from_version` is the champion that was seen: refused if it is not any more.
+        """
+        request = RollbackRequest(version=version, reason=reason, from_version=from_version)
         return await self.http.post(f"/models/{model}/rollback", request, Rollback)
 
     async def champion(self, model: str, at: datetime | None = None) -> Champion:

@@ -16,12 +16,13 @@ class MetricFigures(TypedDict):
 
 
 class SeenRows(TypedDict):
-    """What a version had learned, as far as it is known: `known` is false when its run kept no training set."""
+    """What a version had learned, as far as it is known: `known` is false when nobody can tell, `why` says why."""
 
     version: int
     known: bool
     learned_until: NotRequired[str]
     """The last event time that it learned from (ISO 8601), where the rows have one."""
+    why: NotRequired[str]
 
 
 class Compared(TypedDict):
@@ -29,7 +30,8 @@ class Compared(TypedDict):
 
     `difference`, `lower`, `upper` and `standard_error` are of candidate - champion, oriented so that more is better.
     `answer`: `better`, `as good`, `worse`, `too few rows to tell`. `rows_needed`: rows at which the answer is clear if
-    the difference stays as it is; `rows_for_equal`: rows at which an equal candidate passes in 80 of 100 cases.
+    the difference stays as it is; `rows_for_equal`: rows at which an equal candidate passes this
+    comparison, alone, in 80 of 100 cases.
     """
 
     version: int
@@ -40,6 +42,8 @@ class Compared(TypedDict):
     """Rows of the candidate's own holdout that one of the two has learned."""
     from_others: int
     """Rows that come from the holdouts of champions."""
+    not_joined: NotRequired[list[str]]
+    """Holdouts of champions whose rows could not be used, a sentence each."""
     seen: list[SeenRows]
     candidate: float
     champion: float

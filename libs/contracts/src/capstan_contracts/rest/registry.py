@@ -96,6 +96,9 @@ class RollbackRequest(Wire):
     """Go back to a former champion, the one before the champion of now unless another is named."""
 
     version: int | None = Field(default=None, ge=1, le=2**31 - 1, description="a version that was champion before")
+    from_version: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="the champion that was seen; 409 if it is not any more"
+    )
     reason: str = Field(min_length=1, max_length=2000, description="why; it goes into the ledger")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import select
+
 from capstan_contracts.kinds.gates import ChampionGate
 from capstan_contracts.loop import ResolvedLoop
 from capstan_registry.actions.stored_loop import stored_loop
@@ -58,4 +60,7 @@ async def _former(
     project, model = candidate.project, candidate.model
     standing_ones = standing(await crownings(session, project, model))
     former = [version for version in standing_ones if version not in (candidate.version, champion.version)]
-    return tuple([await session.get_one(VersionRow, (project, model, version)) for version in former[:count]])
+    wanted = former[:count]
+    of_model = (VersionRow.project == project, VersionRow.model == model, VersionRow.version.in_(wanted))
+    found = {row.version: row for row in await session.scalars(select(VersionRow).where(*of_model))}
+    return tuple(found[version] for version in wanted)

@@ -64,7 +64,7 @@ class ReadModels:
         """Which version was production at a time (now when not given), and why: read from the ledger alone.
 
         The order is the ledger's, and not that of its clock, which may have been set back in between: of the decisions
-        that were made by then, the last one counts, and it counted until the first one after it in the ledger.
+        that were made by then, the last one counts. It counted until the earliest time of those after it in the ledger.
         """
         crowned = (LedgerRow.project == project, LedgerRow.model == model, LedgerRow.decision.in_(CROWNED))
         async with self._database.read() as session:

@@ -33,7 +33,8 @@ class RollBack:
         """To the version that is named, else to the newest champion that nobody went back from.
 
         Forbidden for services; NotFound without a champion, or when there is no such version; Conflict for the champion
-        itself, and for a version that never was champion: that one has to ask for a promotion.
+        itself, where the champion is not the one that was seen, and for a version that never was champion: that one has
+        to ask for a promotion.
         """
         _check_person(by)
         request_print = fingerprint("rollback", model, request.model_dump_json(), by.id)
@@ -43,6 +44,7 @@ class RollBack:
             champion = await session.get(ChampionRow, (project, model))
             if champion is None:
                 raise NotFound(f"model {model!r} has no champion in project {project!r}", hint=HINT)
+            _check_seen(model, champion.version, request.from_version)
             target = _target(model, champion.version, request.version, await crownings(session, project, model))
             version = await version_row(session, project, model, target)
             figure = GateFigure(
@@ -73,6 +75,15 @@ def _check_person(by: Principal) -> None:
         raise Forbidden(
             f"{by.id!r} is of kind {by.kind}, and going back to a former champion is a person's decision",
             hint="Let somebody with the role operator do it with a token of their own.",
+        )
+
+
+def _check_seen(model: str, champion: int, seen: int | None) -> None:
+    """Of two people who react to the same incident the second one would go back a step too far."""
+    if seen is not None and seen != champion:
+        raise Conflict(
+            f"Version {seen} of {model!r} is not the champion any more, version {champion} is",
+            hint=f"Look at who went back, and why, in `capstan ledger list {model}`; then ask again if need be.",
         )
 
 

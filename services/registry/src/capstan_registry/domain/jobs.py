@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 Document = dict[str, object]
 """A model of the contracts as JSON: the other end parses it by the model that is named beside it."""
+
+
+VersionObject = Literal["package", "holdout", "training_set"]
 
 
 class VersionFiles(TypedDict):
     """A version: its package, the holdout that its run pinned, and the rows that the run had, holdout included."""
 
     version: int
-    package: str
+    package: str | None
+    """None only where it is gone."""
     holdout: str | None
     training_set: str | None
-    """None for runs of a release that did not keep it: what the version has learned is then not known."""
+    """None for runs of a release that did not keep it, too: what the version has learned is then not known."""
+    gone: list[VersionObject]
+    """What the version has and the object store has not any more."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,21 @@ class JudgedPromotion:
 
     figures: list[Document]
     items: str | None
+
+
+@dataclass(frozen=True)
+class GatesToAsk:
+    """Gates of which the service wants to know what they will read."""
+
+    gates: list[Document]
+    """Each a GateSpec."""
+
+
+@dataclass(frozen=True)
+class GateNeeds:
+    """Whether one of the gates needs champions; without that only package and holdout of the candidate are read."""
+
+    champions: bool
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from capstan_contracts.events import GateFigure
 from capstan_contracts.kinds.gate_figures import ChampionFigures
 from capstan_contracts.kinds.gates import ChampionGate
 from capstan_evaluation.kinds import find
-from capstan_evaluation.noninferiority import Answer
+from capstan_evaluation.noninferiority import passes
 from capstan_registry.gates.champion_match import best_former, match_of
 from capstan_registry.gates.champion_words import compared, decided, described
 from capstan_registry.gates.evidence.evidence import Evidence, Need
@@ -37,7 +37,8 @@ class ChampionKind:
             return _first(spec, metric_value(find(spec.metric), evidence.candidate), evidence.candidate.rows)
         match = match_of(evidence, spec, rival)
         best, reasons, looked_at = best_former(evidence, spec)
-        passed = _passes(spec, match.result.answer, best.result.answer if best else None)
+        before = best.result.answer if best else None
+        passed = passes(match.result.answer, before, tie=spec.tie_break == "newer")
         figures: ChampionFigures = {
             "rows": match.result.rows,
             "tie_break": spec.tie_break,
@@ -52,23 +53,11 @@ class ChampionKind:
             kind=spec.kind,
             passed=passed,
             not_judged="refuses",
-            observed=match.candidate,
-            bound=match.champion,
+            observed=match.found.candidate,
+            bound=match.found.champion,
             figures=dict(figures),
-            sentence=" ".join((described(spec.metric, match), decided(spec, match, best, passed))),
+            sentence=" ".join((described(spec.metric, match), decided(spec, match, best))),
         )
-
-
-def _passes(spec: ChampionGate, now: Answer, before: Answer | None) -> bool | None:
-    """None where there are too few rows to tell, which refuses."""
-    if now is Answer.BETTER:
-        return True
-    answers = (now,) if before is None else (now, before)
-    if Answer.WORSE in answers:
-        return False
-    if Answer.TOO_FEW_ROWS in answers:
-        return None
-    return spec.tie_break == "newer"
 
 
 def _first(spec: ChampionGate, observed: float, rows: int) -> GateFigure:

@@ -22,8 +22,8 @@ def compared(match: Match, resamples: int) -> Compared:
         "left_out": rival.left_out,
         "from_others": rival.from_others,
         "seen": [_seen(learned) for learned in rival.seen],
-        "candidate": match.candidate,
-        "champion": match.champion,
+        "candidate": match.found.candidate,
+        "champion": match.found.champion,
         "difference": result.difference,
         "lower": result.lower,
         "upper": result.upper,
@@ -32,11 +32,13 @@ def compared(match: Match, resamples: int) -> Compared:
         "confidence": result.confidence,
         "answer": result.answer.value,
         "resamples": resamples,
-        "undefined_resamples": match.undefined,
+        "undefined_resamples": match.found.undefined,
         "method": METHOD,
     }
     if rival.rows_from is not None and rival.rows_until is not None:
         figures["rows_from"], figures["rows_until"] = rival.rows_from.isoformat(), rival.rows_until.isoformat()
+    if rival.not_joined:
+        figures["not_joined"] = list(rival.not_joined)
     if result.rows_needed is not None:
         figures["rows_needed"] = result.rows_needed
     if result.rows_for_equal is not None:
@@ -46,22 +48,23 @@ def compared(match: Match, resamples: int) -> Compared:
 
 def described(metric: str, match: Match) -> str:
     """Both metrics, the rows, and what the rows show of the difference."""
-    rival, result = match.rival, match.result
+    rival, found, result = match.rival, match.found, match.result
+    without = f" Rows are missing: {'; '.join(rival.not_joined)}." if rival.not_joined else ""
     return (
-        f"{metric} is {match.candidate:.4f}, that of the champion (version {rival.version}) is {match.champion:.4f}, "
+        f"{metric} is {found.candidate:.4f}, that of the champion (version {rival.version}) is {found.champion:.4f}, "
         f"on {result.rows:,} rows{_times(rival)} {_unseen(rival)}. Candidate - champion, more "
         f"being better, is at least {result.lower:+.4f} and at most {result.upper:+.4f}, each with "
-        f"{result.confidence:.0%} confidence; the margin is {result.margin:.4g}."
+        f"{result.confidence:.0%} confidence; the margin is {result.margin:.4g}.{without}"
     )
 
 
-def decided(spec: ChampionGate, match: Match, best: Match | None, passed: bool | None) -> str:
+def decided(spec: ChampionGate, match: Match, best: Match | None) -> str:
     """What follows from it, and from the best champion before."""
     answer = match.result.answer
     if answer is Answer.BETTER:
-        behind = best is not None and best.result.answer is Answer.WORSE
-        more = f" Version {best.rival.version} is better still: {_gap(best)}." if best and behind else ""
-        return f"It is better than the champion.{more}"
+        if best is None or best.result.answer is not Answer.WORSE:
+            return "It is better than the champion."
+        return f"It is better than the champion. Version {best.rival.version} is better still: {_gap(best)}."
     if answer is Answer.WORSE:
         return "It is worse than the champion by more than the margin."
     if answer is Answer.TOO_FEW_ROWS:
@@ -70,7 +73,7 @@ def decided(spec: ChampionGate, match: Match, best: Match | None, passed: bool |
         "newer": "As good as the champion, and `tieBreak: newer` takes the newer one.",
         "keep": "As good as the champion and not shown to be better, and `tieBreak: keep` keeps the champion.",
     }[spec.tie_break]
-    if passed is True or best is None or best.result.answer in (Answer.BETTER, Answer.AS_GOOD):
+    if best is None or best.result.answer in (Answer.BETTER, Answer.AS_GOOD):
         return tie
     name = f"version {best.rival.version}, the best of the champions before"
     if best.result.answer is Answer.WORSE:
@@ -84,7 +87,7 @@ def _too_few(match: Match, whom: str) -> str:
     if result.rows_for_equal is not None and result.rows_for_equal > result.rows:
         sentences.append(
             f"at the standard error of {result.standard_error:.4f} that was seen, a candidate equal to {whom} passes "
-            f"in 80 of 100 cases with {result.rows_for_equal:,} rows"
+            f"against {whom} alone in 80 of 100 cases with {result.rows_for_equal:,} rows"
         )
     if result.rows_needed is not None:
         sentences.append(f"if the difference stays {result.difference:+.4f}, {result.rows_needed:,} rows tell")
@@ -102,9 +105,10 @@ def _times(rival: Rival) -> str:
 
 
 def _unseen(rival: Rival) -> str:
-    unknown = [f"version {learned.version}" for learned in rival.seen if not learned.known]
+    unknown = [side for side in rival.seen if not side.known]
     if unknown:
-        return f"(what {' and '.join(unknown)} learned from is not known: no training set was kept)"
+        reasons = [f"what version {side.version} learned from is not known: {side.why}" for side in unknown]
+        return f"({'; '.join(reasons)})"
     out, others = f"{rival.left_out:,} rows of the candidate's holdout are left out for that", f"{rival.from_others:,}"
     left_out = f"; {out}, {others} come from the champions'" if rival.left_out or rival.from_others else ""
     until = [f"version {side.version} up to {_day(side.until)}" for side in rival.seen if side.until is not None]
@@ -115,6 +119,8 @@ def _seen(learned: Learned) -> SeenRows:
     seen: SeenRows = {"version": learned.version, "known": learned.known}
     if learned.until is not None:
         seen["learned_until"] = learned.until.isoformat()
+    if learned.why is not None:
+        seen["why"] = learned.why
     return seen
 
 

@@ -9,9 +9,9 @@ from capstan_contracts.kinds.family import BrokenKind, UnknownKind
 from capstan_contracts.kinds.gates import GATE_KINDS, GateSpec
 from capstan_evaluation.errors import EvaluationError
 from capstan_evaluation.kinds import METRICS
-from capstan_registry.domain.jobs import BrokenKinds, JudgedPromotion, PromotionToJudge
+from capstan_registry.domain.jobs import BrokenKinds, GateNeeds, GatesToAsk, JudgedPromotion, PromotionToJudge
 from capstan_registry.gates.evidence.case import Case
-from capstan_registry.gates.evidence.evidence import Evidence
+from capstan_registry.gates.evidence.evidence import Evidence, Need
 from capstan_registry.gates.installed import GATES
 from capstan_registry.jobs.scoring import Unusable, write_items
 from capstan_servicekit.jobs.api import Job
@@ -30,6 +30,17 @@ def decide(job: Job) -> JudgedPromotion:
         figures.append(judge(evidence, spec).model_dump(mode="json"))
         job.progress(number, len(specs), spec.title)
     return JudgedPromotion(figures, _write_items(job.scratch, evidence))
+
+
+def needs(job: Job) -> GateNeeds:
+    """What the gates will read. Here, since only a worker imports gates; one that cannot be used needs nothing."""
+    needed: set[Need] = set()
+    for spec in map(GATE_KINDS.parse, job.read(GatesToAsk).gates):
+        try:
+            needed |= GATES.get(spec.kind).needs(spec)
+        except (UnknownKind, BrokenKind):
+            continue
+    return GateNeeds(champions=Need.CHAMPION in needed)
 
 
 def broken_kinds(job: Job) -> BrokenKinds:

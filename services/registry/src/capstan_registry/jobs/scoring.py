@@ -40,7 +40,8 @@ class Holdout:
     Labels by task: 0 or 1 (binary), the number of the class (multiclass), any finite number (regression).
     """
 
-    items: list[object]
+    items: list[str | None]
+    """Item ids as text: one recipe may write what another one reads as numbers."""
     task: str
     labels: Floats
     table: pa.Table
@@ -62,8 +63,10 @@ class Holdout:
         return Holdout([*self.items, *other.items], self.task, np.concatenate([self.labels, other.labels]), table)
 
 
-def open_package(path: Path, who: str) -> ModelPackage:
-    """Read a package and have its engine check it; Unusable with place and rule."""
+def open_package(path: Path | None, who: str) -> ModelPackage:
+    """Read a package and have its engine check it; Unusable with place and rule. None: it is gone."""
+    if path is None:
+        raise Unusable(f"the package of the {who} is gone")
     try:
         package = read_model(path)
         check(package)
@@ -89,6 +92,7 @@ def open_holdout(path: Path, header: ModelHeader, wanted: Iterable[str]) -> Hold
         table = pq.read_table(path, columns=columns).combine_chunks()
     except (pa.ArrowException, OSError) as error:
         raise Unusable(f"the holdout cannot be read as Parquet: {error}") from error
+    table = _ids_as_text(table)
     if table.num_rows == 0:
         raise Unusable("the holdout has no rows")
     items = table.column(ITEM_ID).to_pylist()
@@ -97,6 +101,14 @@ def open_holdout(path: Path, header: ModelHeader, wanted: Iterable[str]) -> Hold
     labels = _labels(table.column(label), label)
     _check_labels(labels, label, header)
     return Holdout(items, header.task, labels, table)
+
+
+def _ids_as_text(table: pa.Table) -> pa.Table:
+    try:
+        ids = table.column(ITEM_ID).cast(pa.string()).combine_chunks()
+    except pa.ArrowException as error:
+        raise Unusable(f"the column {ITEM_ID!r} of the holdout cannot be read as text: {error}") from error
+    return table.set_column(table.column_names.index(ITEM_ID), ITEM_ID, ids)
 
 
 def _labels(column: pa.ChunkedArray, name: str) -> Floats:

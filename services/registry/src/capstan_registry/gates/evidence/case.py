@@ -8,29 +8,34 @@ from pathlib import Path
 
 from capstan_contracts.loop import FeatureDefinitions
 from capstan_contracts.rest.registry import ApprovalGiven
-from capstan_registry.domain.jobs import PromotionToJudge, VersionFiles
+from capstan_registry.domain.jobs import PromotionToJudge, VersionFiles, VersionObject
 
 ReportProgress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """The files of a version. `training_set`: all rows that its run had; None where the run did not keep them."""
+    """The files of a version. `training_set`: all rows that its run had; None where the run did not keep them.
+
+    `gone`: what the version has and nobody finds any more; that is None here, too.
+    """
 
     version: int
-    package: Path
+    package: Path | None
     holdout: Path | None
     training_set: Path | None
+    gone: frozenset[VersionObject]
 
     @classmethod
     def of(cls, files: VersionFiles) -> Contender:
         """Paths of texts."""
-        holdout, training_set = files["holdout"], files["training_set"]
+        package, holdout, training_set = files["package"], files["holdout"], files["training_set"]
         return cls(
             version=files["version"],
-            package=Path(files["package"]),
+            package=Path(package) if package else None,
             holdout=Path(holdout) if holdout else None,
             training_set=Path(training_set) if training_set else None,
+            gone=frozenset(files["gone"]),
         )
 
 

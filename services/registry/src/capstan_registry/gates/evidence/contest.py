@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from capstan_evaluation.arrays import Floats
 from capstan_evaluation.sample import Sample
 from capstan_packages.models import ModelPackage
 from capstan_registry.gates.evidence.case import Case, Contender
+from capstan_registry.gates.evidence.holdout import pinned
 from capstan_registry.gates.evidence.learned import Learned, Mask, first, last, learned, texts
 from capstan_registry.jobs.scoring import ITEM_ID, Holdout, Unusable, open_holdout, open_package, scored
 
@@ -37,6 +39,8 @@ class Rival:
     """What candidate and champion had seen."""
     rows_from: datetime | None
     rows_until: datetime | None
+    not_joined: tuple[str, ...] = ()
+    """Holdouts of champions whose rows could not be used, and why."""
 
 
 class Contest:
@@ -45,7 +49,7 @@ class Contest:
     def __init__(self, case: Case, candidate: ModelPackage) -> None:
         self._case, self._candidate = case, candidate
         self._packages: dict[int, ModelPackage] = {}
-        self._own = 0
+        self._own, self._not_joined = 0, list[str]()
         self._pool = self._pooled()
         self._items = texts(self._pool.table.column(ITEM_ID))
         self._samples: dict[int, Sample] = {}
@@ -71,6 +75,7 @@ class Contest:
             raise Unusable(
                 f"no row is left to compare on: all {len(fair)} rows that version {self._case.candidate.version} and "
                 f"version {contender.version} have held out were learned by one of the two"
+                + "".join(f"; {reason}" for reason in self._not_joined)
             )
         rows = self._pool.take(fair)
         return Rival(
@@ -83,6 +88,7 @@ class Contest:
             seen=(self._seen, seen),
             rows_from=first(rows.table, self._case.event_time),
             rows_until=last(rows.table, self._case.event_time),
+            not_joined=tuple(self._not_joined),
         )
 
     def _sample(self, package: ModelPackage, version: int, who: str) -> Sample:
@@ -105,25 +111,29 @@ class Contest:
             except Unusable:
                 continue  # said when it is asked for
         wanted |= {field.name for field in self._candidate.header.signature.inputs}
-        if case.candidate.holdout is None:
-            raise Unusable("the run pinned no holdout")
-        pool = open_holdout(case.candidate.holdout, self._candidate.header, wanted)
+        pool = open_holdout(pinned(case.candidate), self._candidate.header, wanted)
         self._own = pool.rows
         for contender in contenders:
-            if contender.holdout is not None and contender.holdout != case.candidate.holdout:
-                pool = _joined(pool, contender, self._candidate, wanted)
+            if "holdout" in contender.gone:
+                self._not_joined.append(f"the holdout of version {contender.version} is gone")
+            elif contender.holdout is not None and contender.holdout != case.candidate.holdout:
+                pool = self._joined(pool, contender.version, contender.holdout, wanted)
         return pool
 
-
-def _joined(pool: Holdout, contender: Contender, candidate: ModelPackage, wanted: set[str]) -> Holdout:
-    """With the rows of another holdout that are new; without them where it cannot be read as this one is."""
-    assert contender.holdout is not None
-    try:
-        other = open_holdout(contender.holdout, candidate.header, wanted)
-        if not set(pool.table.column_names) <= set(other.table.column_names):
+    def _joined(self, pool: Holdout, version: int, holdout: Path, wanted: set[str]) -> Holdout:
+        """With the rows of another holdout that are new; without them, and with the reason, where that cannot be."""
+        try:
+            return _with_new_rows(pool, open_holdout(holdout, self._candidate.header, wanted))
+        except (Unusable, pa.ArrowException) as error:
+            self._not_joined.append(f"the holdout of version {version} cannot be joined: {error}")
             return pool
-        known = texts(pool.table.column(ITEM_ID))
-        new = pc.invert(pc.is_in(texts(other.table.column(ITEM_ID)), value_set=known))
-        return pool.with_rows(other.take(np.asarray(new.to_numpy(zero_copy_only=False), dtype=np.bool_)))
-    except (Unusable, pa.ArrowException):
-        return pool
+
+
+def _with_new_rows(pool: Holdout, other: Holdout) -> Holdout:
+    """Unusable, ArrowException."""
+    missing = sorted(set(pool.table.column_names) - set(other.table.column_names))
+    if missing:
+        raise Unusable(f"it lacks the column {missing[0]!r}")
+    known = texts(pool.table.column(ITEM_ID))
+    new = pc.invert(pc.is_in(texts(other.table.column(ITEM_ID)), value_set=known))
+    return pool.with_rows(other.take(np.asarray(new.to_numpy(zero_copy_only=False), dtype=np.bool_)))

@@ -60,7 +60,7 @@ class Evidence:
     @property
     def package_bytes(self) -> int:
         """The size of the candidate's package."""
-        return self._ask(Need.PACKAGE_BYTES, lambda whole: self._case.candidate.package.stat().st_size)
+        return self._ask(Need.PACKAGE_BYTES, lambda whole: whole._package_bytes())
 
     @property
     def holdout(self) -> Holdout:
@@ -79,8 +79,8 @@ class Evidence:
 
     def former(self, look_back: int) -> list[Rival | Unusable]:
         """The same of the champions before it, newest first, at most so many; of each the reason if there is none."""
-        former = self._case.former[:look_back]
-        return self._ask(Need.CHAMPION, lambda whole: [*map(whole._former, former)], "former", look_back)
+        rivals = self._ask(Need.CHAMPION, lambda whole: [*map(whole._former, self._case.former)], "former")
+        return rivals[:look_back]
 
     @property
     def features(self) -> FeatureDefinitions:
@@ -147,8 +147,13 @@ class Evidence:
             )
         return package
 
+    def _package_bytes(self) -> int:
+        if (package := self._case.candidate.package) is None:
+            raise Unusable("the package of the candidate is gone")
+        return package.stat().st_size
+
     def _read_holdout(self) -> Holdout:
-        return read_holdout(self._case.candidate.holdout, self.package, self._case.columns)
+        return read_holdout(self._case.candidate, self.package, self._case.columns)
 
     def _contest(self) -> Contest:
         return self._ask(Need.CHAMPION, lambda whole: Contest(whole._case, whole.package))
@@ -160,4 +165,4 @@ class Evidence:
         try:
             return self._contest().rival(contender, "former champion")
         except Unusable as reason:
-            return reason
+            return Unusable(f"version {contender.version}: {reason}")

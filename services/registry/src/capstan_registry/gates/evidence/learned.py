@@ -20,27 +20,24 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What one version had seen of some items. `known` is false, and the mask empty, where its run kept no rows."""
+    """What one version had seen of some items. `known` is false, and the mask empty, where nobody can tell any more."""
 
     version: int
     known: bool
     items: Mask
     until: datetime | None = None
     """The last event time among what it has learned."""
+    why: str | None = None
+    """Why it is not known."""
 
 
 def learned(contender: Contender, items: pa.Array, event_time: str) -> Learned:
-    """Of these items (text). A training set that cannot be read is one that is not known."""
-    unknown = Learned(contender.version, known=False, items=np.zeros(len(items), dtype=np.bool_))
-    if contender.training_set is None:
-        return unknown
+    """Of these items (text). Without the holdout it is not known: its rows are in the training set, too."""
     try:
-        rows = _columns(contender.training_set, event_time)
-        if contender.holdout is not None:
-            held_out = _columns(contender.holdout, event_time)[ITEM_ID]
-            rows = rows.filter(pc.invert(pc.is_in(rows[ITEM_ID], value_set=held_out)))
-    except (pa.ArrowException, OSError, KeyError):
-        return unknown
+        rows = _learned_rows(contender, event_time)
+    except _Unknown as reason:
+        nothing = np.zeros(len(items), dtype=np.bool_)
+        return Learned(contender.version, known=False, items=nothing, why=str(reason))
     mask = pc.is_in(items, value_set=rows[ITEM_ID].combine_chunks()).to_numpy(zero_copy_only=False)
     return Learned(contender.version, known=True, items=mask, until=last(rows, event_time))
 
@@ -58,6 +55,30 @@ def last(rows: pa.Table, event_time: str) -> datetime | None:
 def texts(column: pa.ChunkedArray) -> pa.Array:
     """Item ids as text: one recipe may write what another one reads as numbers."""
     return column.cast(pa.string()).combine_chunks()
+
+
+class _Unknown(Exception):
+    """Why nobody can tell what a version has learned."""
+
+
+def _learned_rows(contender: Contender, event_time: str) -> pa.Table:
+    """Those of the training set that are not in the holdout."""
+    if contender.training_set is None:
+        raise _Unknown("its training set is gone" if "training_set" in contender.gone else "no training set was kept")
+    rows = _readable(contender.training_set, event_time, "training set")
+    if "holdout" in contender.gone:
+        raise _Unknown("its holdout is gone")
+    if contender.holdout is None:
+        return rows
+    held_out = _readable(contender.holdout, event_time, "holdout")[ITEM_ID]
+    return rows.filter(pc.invert(pc.is_in(rows[ITEM_ID], value_set=held_out)))
+
+
+def _readable(path: Path, event_time: str, what: str) -> pa.Table:
+    try:
+        return _columns(path, event_time)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise _Unknown(f"its {what} cannot be read") from error
 
 
 def _moment(value: pa.Scalar) -> datetime | None:
