@@ -18,7 +18,7 @@ from capstan_contracts.rest.ingestion import CheckResult, ManifestFile, Verdict
 from capstan_ingestion.actions.ports import Checked, LeftRows, Progress, RepeatedKeys
 from capstan_ingestion.app import compose
 from capstan_ingestion.domain.files import Form
-from capstan_ingestion.domain.jobs import PlacedFile
+from capstan_ingestion.domain.jobs import PlacedFiles
 from capstan_ingestion.settings import Settings
 from capstan_servicekit.errors import InvalidData, Upstream
 from capstan_servicekit.runtime import Kit, Service
@@ -32,6 +32,10 @@ CSV = {"content-type": "text/csv"}
 
 def _text(path: Path) -> str:
     return path.read_text()
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass
@@ -102,25 +106,25 @@ class LineChecker:
 
 @dataclass
 class NamedStore:
-    """A store that keeps no content and names everything; `meanwhile` runs once while a file is placed."""
+    """A store that keeps no content and names everything; `meanwhile` runs once while files are placed."""
 
     meanwhile: Callable[[], Awaitable[None]] | None = None
     calls: int = 0
     named: set[str] = field(default_factory=set)
 
     async def place(
-        self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
-    ) -> PlacedFile:
+        self, project: str, *, new: Mapping[str, Path], kept: Sequence[ManifestFile], folder: Path
+    ) -> PlacedFiles:
         self.calls += 1
         if self.meanwhile is not None:
             action, self.meanwhile = self.meanwhile, None
             await action()
         if lost := next((one for one in kept if one.md5 not in self.named), None):
             raise Upstream(f"the store has lost {lost.path} ({lost.md5})")
-        md5 = hashlib.md5(_text(source).encode(), usedforsecurity=False).hexdigest()
-        self.named.add(md5)
-        names = "".join(sorted([f"{path}{md5}", *(f"{one.path}{one.md5}" for one in kept)]))
-        return PlacedFile(md5, hashlib.md5(names.encode(), usedforsecurity=False).hexdigest() + ".dir")
+        md5s = {path: _md5(_text(source)) for path, source in new.items()}
+        self.named.update(md5s.values())
+        names = sorted(path + md5 for path, md5 in ({one.path: one.md5 for one in kept} | md5s).items())
+        return PlacedFiles(md5s, _md5("".join(names)) + ".dir")
 
 
 @pytest.fixture
