@@ -67,14 +67,18 @@ class RegisterDataset:
         return changes
 
     async def __call__(self, session: WriteSession, project: str, spec: DatasetSpec) -> DatasetRow:
-        """The row as it is from now on. The same again changes nothing."""
-        changes = await self.changes(session, project, spec)
+        """The row as it is from now on. The same again changes nothing. InvalidSpec as in `changes`."""
+        await self.changes(session, project, spec)
+        return await self.store(session, project, spec)
+
+    async def store(self, session: WriteSession, project: str, spec: DatasetSpec) -> DatasetRow:
+        """The row as it is from now on, of a dataset whose `changes` have been asked for in this transaction."""
         row = await session.get(DatasetRow, (project, spec.name))
         now = self._clock.now()
         if row is None:
             row = DatasetRow(project=project, name=spec.name, spec={}, latest=None, created_at=now, updated_at=now)
             session.add(row)
-        if changes:
+        if not row.spec or spec_of(row) != spec:
             row.spec, row.updated_at = spec.model_dump(mode="json"), now
         await session.flush()
         return row

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from capstan_contracts.kinds.media import CsvMedium
 from capstan_ingestion.domain.columns import Refusal
 from capstan_ingestion.domain.file_refused import FileRefused, check_header, named, too_large
-from capstan_ingestion.media.csv_remarks import remark
+from capstan_ingestion.media.csv_remarks import remark, remarkable
 from capstan_ingestion.media.foreign_bytes import check_begin
 from capstan_ingestion.media.port import Reading
 from capstan_ingestion.media.text import decoded
@@ -64,22 +65,7 @@ class Csv:
             raise FileRefused(Refusal("no-rows", "the file has a header but no rows"))
         if quotes % 2:
             _check_last_row(table)
-        for name in kept:
-            if name not in how.types and too_big(table[name]):
-                texts = _parse(path, _Header(names, lines), [name], spec, replace(how, types={name: "string"}))
-                check_digits(name, texts[name])
-        remark(
-            table,
-            list(how.types),
-            lambda columns: _parse(
-                path,
-                _Header(names, lines),
-                columns,
-                spec.model_copy(update={"nulls": []}),
-                replace(how, types=dict.fromkeys(columns, "string")),
-            ),
-            how.remarks,
-        )
+        _check_texts(table, path, _Header(names, lines), spec, how)
         return pa.table([_finished(name, table[name], how.types.get(name), spec) for name in kept], names=kept)
 
 
@@ -142,6 +128,23 @@ def _parse(path: Path, header: _Header, kept: list[str], spec: CsvMedium, how: R
         if "Empty CSV file" in str(error):
             return pa.table({name: pa.array([], pa.string()) for name in kept})
         raise _explain(str(error), header, how.types) from error
+
+
+def _check_texts(table: pa.Table, path: Path, header: _Header, spec: CsvMedium, how: Reading) -> None:
+    """Read columns whose values do not tell everything again as the texts that they are, all of them at once.
+
+    FileRefused for an integer that the column's floats would change; what else is remarkable goes to the remarks.
+    """
+    big = [name for name in table.column_names if name not in how.types and too_big(table[name])]
+    names = list(dict.fromkeys([*big, *remarkable(table, how.types)]))
+    if not names:
+        return
+    as_text = replace(how, types=dict.fromkeys(names, "string"))
+    texts = _parse(path, header, names, spec.model_copy(update={"nulls": []}), as_text)
+    for name in big:
+        # Without those that mean null.
+        check_digits(name, pc.if_else(pc.is_valid(table[name]), texts[name], pa.scalar(None, pa.string())))
+    remark(table, how.types, texts, how.remarks)
 
 
 def _types(kept: list[str], types: Mapping[str, str], spec: CsvMedium) -> dict[str, pa.DataType]:

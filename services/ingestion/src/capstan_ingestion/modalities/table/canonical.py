@@ -173,7 +173,8 @@ def _check_whole(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> Non
 def _check_digits(name: str, values: pa.ChunkedArray) -> None:
     """FileRefused where a decimal has digits that a float loses, or is an integer beside which it has no neighbour."""
     if values.type.scale == 0:
-        largest = max((abs(value) for value in values.drop_null().to_pylist()), default=0)
+        ends = [end for end in pc.min_max(values).as_py().values() if end is not None]
+        largest = max(map(abs, ends), default=0)
         if largest >= 2**53:
             text = f"{name}: {largest} is an integer that a float does not hold"
             raise FileRefused(Refusal("wrong-type", f"{text}; declare decimal(38,0) or string under `columns`", name))
