@@ -55,4 +55,4 @@ async def test_each_job_says_what_was_too_much_and_what_to_do(
         with pytest.raises(InvalidData) as refused:
             await job
         assert str(refused.value).startswith(noun) and str(refused.value).endswith(said)
-        assert refused.value.hint is not None and f"or raise {setting}." in refused.value.hint
+        assert f"or raise {setting}." in refused.value.hint

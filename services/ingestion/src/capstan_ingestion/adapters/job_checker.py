@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Verdict
 from capstan_ingestion.actions.ports import Checked, LeftRows, Progress, RepeatedKeys
@@ -28,6 +30,9 @@ from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
 CHECK = JobKind("ingestion", "capstan_ingestion.jobs.check:run", FileToCheck, CheckedFile)
 WIDEN = JobKind("ingestion", "capstan_ingestion.jobs.widen_files:run", FilesToWiden, WidenedFiles)
 COMPARE = JobKind("ingestion", "capstan_ingestion.jobs.compare_keys:run", KeysToCompare, ComparedKeys)
+
+
+_LEFT = TypeAdapter(LeftFile)
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,9 @@ class JobChecker:
             max_failing_rows=self._settings.max_failing_rows,
         )
         compared = await self._call(COMPARE, given, _COMPARING, folder)
-        left = {partition: _left_rows(LeftFile(**fields), folder) for partition, fields in compared.left.items()}
+        left = {
+            partition: _left_rows(_LEFT.validate_python(fields), folder) for partition, fields in compared.left.items()
+        }
         failing = folder / compared.failing_rows if compared.failing_rows else None
         return RepeatedKeys(compared.rows, compared.by_partition, failing, left)
 

@@ -66,7 +66,8 @@ def _shortened(table: pa.Table, index: KeyIndex, event_time: str, scratch: Path,
     if not left.num_rows:
         return LeftFile(0)
     write(left, scratch / name)
-    times = pc.min_max(left[event_time]).as_py() if event_time in left.column_names else {"min": None}
-    if times["min"] is None:
+    if event_time not in left.column_names:
         return LeftFile(left.num_rows, name)
-    return LeftFile(left.num_rows, name, times["min"].isoformat(), times["max"].isoformat())
+    times = pc.min_max(left[event_time]).as_py()
+    first, last = (None if time is None else time.isoformat() for time in (times["min"], times["max"]))
+    return LeftFile(left.num_rows, name, first, last)
