@@ -22,10 +22,10 @@ def dead_letters(as_json: AsJson = False, project: Project = "default") -> None:
     async def go(capstan: Capstan) -> list[DeadLetter]:
         return [letter for name in SERVICES for letter in await capstan.service(name).dead_letters()]
 
-    found = run(go, project)
-    lines = [(d.consumer, d.id, d.event_type, d.failed_at, d.replayed, d.reason) for d in found]
+    letters = run(go, project)
+    lines = [(d.consumer, d.id, d.event_type, d.failed_at, d.replayed, d.reason) for d in letters]
     names = ("consumer", "letter", "event", "at", "replayed", "reason")
-    show(found, as_json, lambda: rows("Dead letters", names, lines, empty="No dead letters."))
+    show(letters, as_json, lambda: rows("Dead letters", names, lines, empty="No dead letters."))
 
 
 @app.command()
@@ -35,8 +35,10 @@ def replay(service: str, letter: str, project: Project = "default") -> None:
 
     async def go(capstan: Capstan) -> DeadLetter:
         client = capstan.service(service)
-        known = client.every("/dead-letters", Page[DeadLetter])
-        return await client.replay_dead_letter(await whole_id("dead letter", letter, (one.id async for one in known)))
+        letters = client.every("/dead-letters", Page[DeadLetter])
+        return await client.replay_dead_letter(
+            await whole_id("dead letter", letter, (entry.id async for entry in letters))
+        )
 
     say(f"{run(go, project).event_type} was taken by {service}.")
 
