@@ -33,9 +33,9 @@ def _known(name: str) -> str:
     """ValueError with the nearest name when no installed distribution has such a metric."""
     if name in METRICS or name in INSTALLED:
         return name
-    known = tuple(sorted({*METRICS, *INSTALLED}))
-    close = nearest(name, known)
-    hint = f"did you mean {close!r}?" if close else f"metrics: {', '.join(known)}"
+    names = tuple(sorted({*METRICS, *INSTALLED}))
+    close = nearest(name, names)
+    hint = f"did you mean {close!r}?" if close else f"metrics: {', '.join(names)}"
     raise ValueError(f"no metric {name!r}; {hint}")
 
 
