@@ -49,11 +49,11 @@ class VersionStoreBehaviour:
 
     async def test_the_order_of_the_kept_files_does_not_matter(self, store: VersionStore, tmp_path: Path) -> None:
         placed = {name: await self._place(store, tmp_path, name, name) for name in ("a", "b")}
-        beside = [kept(name, one.md5) for name, one in placed.items()]
-        there = await self._place(store, tmp_path, "c", "c", *beside)
+        beside = [kept(name, stored.md5) for name, stored in placed.items()]
+        forth = await self._place(store, tmp_path, "c", "c", *beside)
         back = await self._place(store, tmp_path, "c", "c", *reversed(beside))
         alone = await self._place(store, tmp_path, "c", "c")
-        assert there == back and there.md5 == alone.md5 and there.dvc_md5 != alone.dvc_md5
+        assert forth == back and forth.md5 == alone.md5 and forth.dvc_md5 != alone.dvc_md5
 
     async def test_a_kept_file_that_the_store_has_lost_is_no_part_of_a_new_version(
         self, store: VersionStore, tmp_path: Path
