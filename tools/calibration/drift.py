@@ -105,9 +105,9 @@ MANY_WORDS: Final = Column(words(falling(20_000, 0.5)))
 def figures(pairs: list[Pair], policy: DriftSpec) -> list[ColumnStatistic]:
     """What the job measures of columns, numbered."""
     return [
-        ColumnStatistic(column=f"c{number}", role="feature", **found)
+        ColumnStatistic(column=f"c{number}", role="feature", **figure)
         for number, (baseline, window) in enumerate(pairs)
-        for found in measure(baseline, window, policy)
+        for figure in measure(baseline, window, policy)
     ]
 
 
@@ -148,7 +148,7 @@ def shared_values(
 
     Nothing has moved. `aware` is the product; without it rows are taken as independent.
     """
-    policy, entities, found = DriftSpec(min_rows=1), max(window_rows // per_entity, 1), 0
+    policy, entities, drifted = DriftSpec(min_rows=1), max(window_rows // per_entity, 1), 0
     least = least_rows(policy.alpha, 50)
     for _ in range(windows):
         statistics: list[ColumnStatistic] = []
@@ -160,9 +160,9 @@ def shared_values(
             if clustered and aware and per_entity > 1 and entities < least:
                 continue
             measured = measure(baseline, window, policy, design_effect=float(repeats) if aware else 1.0)
-            statistics += [ColumnStatistic(column=f"c{number}", role="feature", **one) for one in measured]
-        found += verdict(judge_columns(statistics, policy), window_rows, [], policy)[0] == "drifted"
-    return found / windows
+            statistics += [ColumnStatistic(column=f"c{number}", role="feature", **figure) for figure in measured]
+        drifted += verdict(judge_columns(statistics, policy), window_rows, [], policy)[0] == "drifted"
+    return drifted / windows
 
 
 def alarm_table(*, baselines: Sequence[int], windows_of: Sequence[int], windows: int) -> Iterator[str]:
