@@ -56,8 +56,8 @@ class Paths:
 
     def resolve(self, method: str, path: str) -> Route:
         """The route, or a RequestError: no such route, or another method."""
-        found = self._known.get((method, path))
-        return found if found is not None else self._resolve(method, path)
+        route = self._known.get((method, path))
+        return route if route is not None else self._resolve(method, path)
 
     def _resolve(self, method: str, path: str) -> Route:
         for kind, (wanted, pattern, role) in _ROUTES.items():

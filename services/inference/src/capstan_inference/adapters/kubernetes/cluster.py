@@ -112,7 +112,7 @@ class LightkubeCluster:
     async def find(self, kind: Kind, labels: Mapping[str, str]) -> list[Manifest]:
         """Objects with these labels."""
         try:
-            return [dict(found) async for found in self._client.list(_KINDS[kind], labels=dict(labels))]
+            return [dict(manifest) async for manifest in self._client.list(_KINDS[kind], labels=dict(labels))]
         except (ApiError, httpx.HTTPError) as error:
             raise _told(error, f"list {kind}") from error
 
