@@ -33,7 +33,7 @@ class FakeCluster:
     def __init__(self, folder: Path, rights: Rules) -> None:
         self._folder = folder / "pods"
         self._secrets = {name: folder / name for name in ("identity", "principals")}
-        self._known: dict[str, float] = {}
+        self._last_ready: dict[str, float] = {}
         self.deployments: dict[str, Manifest] = {}
         self.services: dict[str, Manifest] = {}
         self.pods: dict[str, FakePod] = {}
@@ -190,7 +190,7 @@ class FakeCluster:
 
     def _endpoints(self, service: str) -> list[int]:
         """Late by the time that a change takes to reach every node."""
-        now, last_ready = asyncio.get_running_loop().time(), self._known
+        now, last_ready = asyncio.get_running_loop().time(), self._last_ready
         ports = []
         for pod in self.pods.values():
             if pod.name.startswith(f"{service}-"):

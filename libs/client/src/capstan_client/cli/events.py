@@ -31,7 +31,7 @@ def dead_letters(as_json: AsJson = False, project: Project = "default") -> None:
 @app.command()
 def replay(service: str, letter: str, project: Project = "default") -> None:
     """Hand a dead letter to its handler again."""
-    _known(service)
+    _check_service(service)
 
     async def go(capstan: Capstan) -> DeadLetter:
         client = capstan.service(service)
@@ -51,7 +51,7 @@ def reconcile(
 ) -> None:
     """Publish again what a lost stream forgot; known events have no second effect."""
     if service:
-        _known(service)
+        _check_service(service)
 
     async def go(capstan: Capstan) -> dict[str, int]:
         return {name: await capstan.service(name).reconcile(hours) for name in ([service] if service else SERVICES)}
@@ -59,6 +59,6 @@ def reconcile(
     rows("Published again", ("service", "events"), list(run(go, project).items()))
 
 
-def _known(service: str) -> None:
+def _check_service(service: str) -> None:
     if service not in SERVICES:
         fail(f"{service!r} is not a service; there are: {', '.join(SERVICES)}")
