@@ -51,7 +51,7 @@ def interpreters() -> Iterator[str]:
         yield f"python{version}"
         yield from (f"{folder}/python{version}" for folder in ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"))
         for root in roots:
-            yield from (str(found) for found in sorted(root.glob(f"*{version}*/bin/python{version}")))
+            yield from (str(interpreter) for interpreter in sorted(root.glob(f"*{version}*/bin/python{version}")))
     yield sys.executable
     yield "python3"
 
@@ -140,7 +140,7 @@ def make_tools() -> None:
 def make(environment: Environment) -> None:
     """Bring one environment to its lock and put our own distributions in as sources."""
     locks = [LOCKS / f"{name}.txt" for name in environment.locks]
-    stamp = fingerprint([*locks, *(ROOT / one / "pyproject.toml" for one in environment.distributions)])
+    stamp = fingerprint([*locks, *(ROOT / source / "pyproject.toml" for source in environment.distributions)])
     folder = environment.folder
     if is_current(folder, stamp):
         return
@@ -154,7 +154,7 @@ def make(environment: Environment) -> None:
             (folder / STAMP).unlink()
         pinned = [uv, "pip", "sync", "--python", python, "--require-hashes", *map(str, locks)]
         run(pinned, f"Could not install the {environment.name} environment. {NO_INDEX}")
-        if sources := [part for one in environment.distributions for part in ("-e", f"./{one}")]:
+        if sources := [part for source in environment.distributions for part in ("-e", f"./{source}")]:
             install = [uv, "pip", "install", "--python", python, "--no-deps", *sources]
             run(install, "Could not install Capstan's own parts.")
     write_stamp(folder, stamp)

@@ -61,11 +61,11 @@ def _replace(target: Path, source: Path) -> None:
 def main(arguments: list[str]) -> int:
     """Do what the arguments name, in order; return the exit status."""
     verbs: dict[str, Callable[[], object]] = {"write": write, "vendor": vendor}
-    if not arguments or any(one not in verbs for one in arguments):
+    if not arguments or any(verb not in verbs for verb in arguments):
         print("usage: chart_files.py write | vendor ...", file=sys.stderr)
         return 2
-    for one in arguments:
-        verbs[one]()
+    for verb in arguments:
+        verbs[verb]()
     return 0
 
 

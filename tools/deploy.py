@@ -78,8 +78,8 @@ def helm(place: Place, *arguments: str) -> list[str]:
 
 def consent(place: Place, *, yes: bool) -> None:
     """Ask once per context; DeployError when the answer is no, or nobody is there to give one."""
-    known = KNOWN.read_text().splitlines() if KNOWN.exists() else []
-    if yes or place.context == OWN_CONTEXT or place.context in known:
+    agreed = KNOWN.read_text().splitlines() if KNOWN.exists() else []
+    if yes or place.context == OWN_CONTEXT or place.context in agreed:
         return
     if not sys.stdin.isatty():
         raise DeployError(
@@ -90,7 +90,7 @@ def consent(place: Place, *, yes: bool) -> None:
     if answer.strip().lower() not in {"y", "yes"}:
         raise DeployError("Nothing was changed.")
     KNOWN.parent.mkdir(exist_ok=True)
-    KNOWN.write_text("\n".join([*known, place.context]) + "\n")
+    KNOWN.write_text("\n".join([*agreed, place.context]) + "\n")
 
 
 def deploy(place: Place) -> float:
@@ -106,7 +106,7 @@ def deploy(place: Place) -> float:
 def upgrade_platform(place: Place) -> list[str]:
     """The command for the umbrella chart with what the place says about values."""
     files = [part for file in place.values for part in ("--values", file)]
-    settings = [part for one in place.settings for part in ("--set", one)]
+    settings = [part for setting in place.settings for part in ("--set", setting)]
     return upgrade(place, place.release, CHART, "--set", f"global.image.tag={place.tag}", *files, *settings)
 
 
@@ -147,7 +147,7 @@ def reason(pod: dict[str, Any]) -> str:
     status, owners = pod.get("status", {}), pod["metadata"].get("ownerReferences", [])
     if status.get("phase") == "Succeeded" or any(owner["kind"] == "Job" for owner in owners):
         return ""
-    conditions = {one["type"]: one for one in status.get("conditions", [])}
+    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
     if conditions.get("Ready", {}).get("status") == "True":
         return ""
     for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):

@@ -57,15 +57,15 @@ def build(docker: str, service: str, image: str, tag: str, extra: Sequence[str])
     """Build one image; the seconds it took."""
     begun = time.monotonic()
     arguments = [f"SERVICE={service}", f"VERSION={tag}", f"REVISION={revision()}", *extra]
-    options = [part for one in arguments for part in ("--build-arg", one)]
+    options = [part for argument in arguments for part in ("--build-arg", argument)]
     output(docker, "build", "--quiet", *options, "--tag", image, ".")
     return time.monotonic() - begun
 
 
 def layers(docker: str, image: str) -> tuple[int, list[str]]:
     """Bytes of an image, and the digests of its layers."""
-    found = json.loads(output(docker, "image", "inspect", image))[0]
-    return int(found["Size"]), list(found["RootFS"]["Layers"])
+    image_info = json.loads(output(docker, "image", "inspect", image))[0]
+    return int(image_info["Size"]), list(image_info["RootFS"]["Layers"])
 
 
 def history(docker: str, image: str) -> list[int]:
@@ -98,8 +98,10 @@ def common_bytes(docker: str, images: Sequence[str]) -> int:
 def table(built: Sequence[Built], load_s: float | None) -> str:
     """The sizes, for people."""
     rows = [f"{'image':<34} {'MB':>6} {'own MB':>7} {'build s':>8}"]
-    rows += [f"{one.image:<34} {one.bytes / MB:>6.0f} {one.own_bytes / MB:>7.0f} {one.build_s:>8.1f}" for one in built]
-    stored = max(one.bytes - one.own_bytes for one in built) + sum(one.own_bytes for one in built)
+    rows += [
+        f"{item.image:<34} {item.bytes / MB:>6.0f} {item.own_bytes / MB:>7.0f} {item.build_s:>8.1f}" for item in built
+    ]
+    stored = max(item.bytes - item.own_bytes for item in built) + sum(item.own_bytes for item in built)
     rows.append(f"{'together, shared layers once':<34} {stored / MB:>6.0f}")
     if load_s is not None:
         rows.append(f"loaded in {load_s:.1f} s")
@@ -134,7 +136,7 @@ def main(arguments: Sequence[str]) -> int:
         for image in images:
             output(docker, "push", "--quiet", image)
     built = [Built(image, sizes[image], sizes[image] - shared, round(seconds[image], 1), load_s) for image in images]
-    print(json.dumps([asdict(one) for one in built], indent=1) if given.json else table(built, load_s))
+    print(json.dumps([asdict(item) for item in built], indent=1) if given.json else table(built, load_s))
     return 0
 
 

@@ -32,16 +32,16 @@ def get(path: str) -> dict[str, Any]:
     done = subprocess.run(["kubectl", "get", "--raw", path], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"kubernetes_schemas: {done.stderr.strip()}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
 
 
 def references(schema: Any) -> set[str]:
     """Names of the schemas that one refers to."""
     if isinstance(schema, dict):
         own = {schema["$ref"].removeprefix(REFERENCE)} if isinstance(schema.get("$ref"), str) else set()
-        return own.union(*(references(one) for one in schema.values()))
-    return set().union(*(references(one) for one in schema)) if isinstance(schema, list) else set()
+        return own.union(*(references(part) for part in schema.values()))
+    return set().union(*(references(part) for part in schema)) if isinstance(schema, list) else set()
 
 
 def compact(schema: dict[str, Any]) -> dict[str, Any]:
@@ -52,18 +52,18 @@ def compact(schema: dict[str, Any]) -> dict[str, Any]:
         return {"type": ["integer", "string"]}
     if len(schema.get("allOf", [])) == 1:
         return compact(schema["allOf"][0])
-    found: dict[str, Any] = {key: schema[key] for key in KEPT if key in schema and key != "format"}
+    kept: dict[str, Any] = {key: schema[key] for key in KEPT if key in schema and key != "format"}
     for key in ("oneOf", "anyOf", "allOf"):
-        if key in found:
-            found[key] = [compact(one) for one in found[key]]
-    if "items" in found:
-        found["items"] = compact(found["items"])
-    if isinstance(found.get("additionalProperties"), dict):
-        found["additionalProperties"] = compact(found["additionalProperties"])
-    if "properties" in found:
-        found["properties"] = {name: compact(one) for name, one in found["properties"].items()}
-        found.setdefault("additionalProperties", False)
-    return found
+        if key in kept:
+            kept[key] = [compact(option) for option in kept[key]]
+    if "items" in kept:
+        kept["items"] = compact(kept["items"])
+    if isinstance(kept.get("additionalProperties"), dict):
+        kept["additionalProperties"] = compact(kept["additionalProperties"])
+    if "properties" in kept:
+        kept["properties"] = {name: compact(property_) for name, property_ in kept["properties"].items()}
+        kept.setdefault("additionalProperties", False)
+    return kept
 
 
 def take() -> dict[str, Any]:
@@ -74,10 +74,10 @@ def take() -> dict[str, Any]:
         schemas = get(f"/openapi/v3/{group}")["components"]["schemas"]
         open_ = []
         for name, schema in schemas.items():
-            for one in schema.get("x-kubernetes-group-version-kind", []):
-                version = f"{one['group']}/{one['version']}".lstrip("/")
-                if one["kind"] in wanted and group.endswith(version):
-                    kinds[f"{version}/{one['kind']}"] = name
+            for version_kind in schema.get("x-kubernetes-group-version-kind", []):
+                version = f"{version_kind['group']}/{version_kind['version']}".lstrip("/")
+                if version_kind["kind"] in wanted and group.endswith(version):
+                    kinds[f"{version}/{version_kind['kind']}"] = name
                     open_.append(name)
         while open_:
             name = open_.pop()
@@ -93,14 +93,15 @@ def main() -> None:
     minor = "".join(digit for digit in version["minor"] if digit.isdigit())
     FOLDER.mkdir(parents=True, exist_ok=True)
     target = FOLDER / f"kubernetes-{version['major']}.{minor}.json"
-    found = take()
+    taken = take()
     lines = ",\n".join(
-        f"{json.dumps(name)}:{json.dumps(one, separators=(',', ':'))}" for name, one in found["definitions"].items()
+        f"{json.dumps(name)}:{json.dumps(definition, separators=(',', ':'))}"
+        for name, definition in taken["definitions"].items()
     )
     target.write_text(
-        f'{{"kinds":{json.dumps(found["kinds"], indent=1)},\n"definitions":{{\n{lines}\n}}}}\n', encoding="utf-8"
+        f'{{"kinds":{json.dumps(taken["kinds"], indent=1)},\n"definitions":{{\n{lines}\n}}}}\n', encoding="utf-8"
     )
-    print(f"{target.relative_to(ROOT)}: {len(found['kinds'])} kinds, {target.stat().st_size // 1000} kB")
+    print(f"{target.relative_to(ROOT)}: {len(taken['kinds'])} kinds, {target.stat().st_size // 1000} kB")
 
 
 if __name__ == "__main__":

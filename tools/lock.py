@@ -34,16 +34,16 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def dependencies(folders: Iterable[str], extra: str | None = None, base: bool = True) -> list[str]:
     """Return what the distributions ask of the world, and what the Capstan libraries ask that they declare."""
-    found: set[str] = set()
+    requirements: set[str] = set()
     for folder in folders:
         project = read_toml(ROOT / folder / "pyproject.toml")["project"]
         declared = [
             *(project["dependencies"] if base else []),
             *project.get("optional-dependencies", {}).get(extra, []),
         ]
-        libraries = [f"libs/{one.removeprefix('capstan-')}" for one in declared if one.startswith("capstan-")]
-        found |= {one for one in declared if not one.startswith("capstan-")} | set(dependencies(libraries))
-    return sorted(found)
+        libraries = [f"libs/{entry.removeprefix('capstan-')}" for entry in declared if entry.startswith("capstan-")]
+        requirements |= {entry for entry in declared if not entry.startswith("capstan-")} | set(dependencies(libraries))
+    return sorted(requirements)
 
 
 def compile_lock(name: str, requirements: Iterable[str], constraints: str, *options: str) -> None:
@@ -70,7 +70,7 @@ def packages_of(name: str) -> list[str]:
 def cut_images() -> None:
     """Write the locks of the images: the layer that all share, what one service adds to it, and the OpenMP runtime."""
     compile_lock("image-base", dependencies(IMAGE_BASE_LIBS), "all", "--upgrade")
-    left_out = [f"--no-emit-package={one}" for one in (*packages_of("image-base"), *NOT_IN_IMAGES)]
+    left_out = [f"--no-emit-package={package}" for package in (*packages_of("image-base"), *NOT_IN_IMAGES)]
     for folder in SERVICES:
         wanted = dependencies((*IMAGE_BASE_LIBS, folder))
         compile_lock(f"image-{Path(folder).name}", wanted, "all", "--upgrade", *left_out)
@@ -87,7 +87,7 @@ def main() -> None:
         for service in JOB_SERVICES
     }
     dev = sorted({*platform, *dependencies(LIBS), *groups["dev"]})
-    everything = sorted({*dev, *groups["docs"], *(one for wanted in jobs.values() for one in wanted)})
+    everything = sorted({*dev, *groups["docs"], *(requirement for wanted in jobs.values() for requirement in wanted)})
     compile_lock("all", everything, "constraints", *(["--upgrade"] if upgrade else []))
     cuts = {"platform": platform, "dev": dev, **jobs}
     for name, wanted in cuts.items():

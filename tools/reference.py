@@ -117,7 +117,7 @@ def events_page() -> str:
 def command_page(command: Any, name: str, level: int = 1) -> Iterator[str]:
     """A command with its arguments and options, then its subcommands."""
     yield f"{'#' * min(level, 4)} {name}\n\n{(command.help or '').strip()}\n\n"
-    rows = [(_parameter(one), getattr(one, "help", None) or "") for one in command.params if one.name != "help"]
+    rows = [(_parameter(param), getattr(param, "help", None) or "") for param in command.params if param.name != "help"]
     if rows:
         yield "| argument or option | |\n|---|---|\n"
         yield "".join(f"| `{title}` | {_cell(words)} |\n" for title, words in rows) + "\n"
@@ -147,7 +147,8 @@ def settings_page() -> Iterator[str]:
 
 def _fields(prefix: str, fields: Mapping[str, FieldInfo]) -> str:
     rows = [
-        f"| `{prefix}{name.upper()}` | {_default(one)} | {_cell(one.description)} |\n" for name, one in fields.items()
+        f"| `{prefix}{name.upper()}` | {_default(field)} | {_cell(field.description)} |\n"
+        for name, field in fields.items()
     ]
     return "| variable | default | |\n|---|---|---|\n" + "".join(rows)
 
@@ -183,8 +184,8 @@ def _specs_of_kinds(schema: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The specs of kinds, which stand in a schema where they are chosen and not among its definitions."""
     if isinstance(schema, Mapping) and _is_spec(schema):
         yield schema["title"], schema
-    for one in schema.values() if isinstance(schema, Mapping) else schema if isinstance(schema, list) else ():
-        yield from _specs_of_kinds(one)
+    for part in schema.values() if isinstance(schema, Mapping) else schema if isinstance(schema, list) else ():
+        yield from _specs_of_kinds(part)
 
 
 def _is_spec(schema: Mapping[str, Any]) -> bool:
@@ -216,9 +217,9 @@ def _type(field: Mapping[str, Any]) -> str:
     if "const" in field:
         return json.dumps(field["const"])
     if "enum" in field:
-        return " or ".join(json.dumps(one) for one in field["enum"])
+        return " or ".join(json.dumps(choice) for choice in field["enum"])
     if options := field.get("anyOf") or field.get("oneOf"):
-        return " or ".join(_type(one) for one in options)
+        return " or ".join(_type(option) for option in options)
     if field.get("type") == "array":
         return f"list of {_type(field.get('items', {}))}"
     return str(field.get("type", "any"))

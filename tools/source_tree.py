@@ -72,12 +72,12 @@ def package_of(folder: str) -> str:
 def modules(folder: str) -> tuple[Module, ...]:
     """Return every module of one distribution, parsed."""
     source = ROOT / folder / "src"
-    found = []
+    parsed = []
     for path in sorted(source.rglob("*.py")):
         parts = list(path.relative_to(source).with_suffix("").parts)
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found.append(Module(path, name, ast.parse(path.read_text(encoding="utf-8"), filename=str(path))))
-    return tuple(found)
+        parsed.append(Module(path, name, ast.parse(path.read_text(encoding="utf-8"), filename=str(path))))
+    return tuple(parsed)
 
 
 def all_modules() -> Iterator[tuple[str, Module]]:
@@ -90,8 +90,8 @@ def all_modules() -> Iterator[tuple[str, Module]]:
 @cache
 def files() -> tuple[Path, ...]:
     """Return every file of the repository: no environment, no cache, nothing that a platform left behind."""
-    found = []
+    paths = []
     for folder, below, names in os.walk(ROOT):
-        below[:] = sorted(one for one in below if one not in SKIPPED and (one[0] != "." or one in KEPT_HIDDEN))
-        found += [Path(folder) / name for name in names if (Path(folder) / name).is_file() and name != ".git"]
-    return tuple(sorted(found))
+        below[:] = sorted(name for name in below if name not in SKIPPED and (name[0] != "." or name in KEPT_HIDDEN))
+        paths += [Path(folder) / name for name in names if (Path(folder) / name).is_file() and name != ".git"]
+    return tuple(sorted(paths))

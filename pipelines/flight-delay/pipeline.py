@@ -88,7 +88,7 @@ def train_booster(
     plan = json.loads(manifest)
     table = pq.read_table(learn.path)
     time, words = plan["label_time"], ("carrier", "origin", "dest")
-    numbers = ["distance", *(f"{one['view']}__{c['name']}" for one in plan["lookups"] for c in one["columns"])]
+    numbers = ["distance", *(f"{lookup['view']}__{c['name']}" for lookup in plan["lookups"] for c in lookup["columns"])]
     seen = {name: sorted(pc.unique(table[name]).drop_null().to_pylist()) for name in words}
     preprocessor = Preprocessor([
         *(Operation("category", name, name, tuple(seen[name])) for name in words),

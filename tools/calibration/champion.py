@@ -88,12 +88,12 @@ WORLDS: Final = (
 def judged(world: World, candidate: Sample, champion: Sample, *, resamples: int, seed: int) -> NonInferiority | None:
     """The gate's answer, with the metric's own margin; None where the metric is not defined on these rows."""
     try:
-        found = match(
+        comparison = match(
             world.metric, candidate, champion, margin=None, confidence=CONFIDENCE, resamples=resamples, seed=seed
         )
     except Unsuitable:
         return None
-    return found.result
+    return comparison.result
 
 
 def answers(
@@ -143,7 +143,7 @@ def loss_of_retrains(
 
 def _best(world: World, candidate: Sample, former: Sequence[Sample]) -> Sample | None:
     """The one that the candidate falls behind most; all have the same rows."""
-    return max(former, key=lambda one: behind(world.metric, candidate, one) or 0.0, default=None)
+    return max(former, key=lambda sample: behind(world.metric, candidate, sample) or 0.0, default=None)
 
 
 def table(*, rows: Sequence[int], repeats: int, correlations: Sequence[float] = (0.8, 0.95)) -> Iterator[str]:

@@ -124,9 +124,9 @@ TABLES: Final = (Tabulated("50", TABLE), Tabulated("one of 20,000 words", (MANY_
 def figures(pairs: list[Pair], policy: DriftSpec) -> list[ColumnStatistic]:
     """What the job measures of columns, numbered."""
     return [
-        ColumnStatistic(column=f"c{number}", role="feature", **found)
+        ColumnStatistic(column=f"c{number}", role="feature", **figure)
         for number, (baseline, window) in enumerate(pairs)
-        for found in measure(baseline, window, policy)
+        for figure in measure(baseline, window, policy)
     ]
 
 

@@ -113,11 +113,11 @@ def coverage(world: World, *, rows: int, repeats: int) -> tuple[float, float, in
     """(share of intervals that hold the truth, mean width, samples that had none)."""
     metric, random = find(world.metric), np.random.default_rng((rows, repeats))
     intervals = [metric.interval(world.draw(random, rows), CONFIDENCE) for _ in range(repeats)]
-    there = [interval for interval in intervals if interval is not None]
-    if not there:
+    defined = [interval for interval in intervals if interval is not None]
+    if not defined:
         return math.nan, math.nan, repeats
-    held = sum(interval.low <= world.truth <= interval.high for interval in there) / len(there)
-    return held, sum(interval.high - interval.low for interval in there) / len(there), repeats - len(there)
+    held = sum(interval.low <= world.truth <= interval.high for interval in defined) / len(defined)
+    return held, sum(interval.high - interval.low for interval in defined) / len(defined), repeats - len(defined)
 
 
 def false_alarms(world: World, *, bound: float, labels: int, every: int, repeats: int, anytime: bool = True) -> float:
@@ -125,7 +125,7 @@ def false_alarms(world: World, *, bound: float, labels: int, every: int, repeats
 
     `anytime: False` is the fixed interval at every look, from the first labels on: what is not done.
     """
-    metric, random, told = find(world.metric), np.random.default_rng((labels, every, repeats)), 0
+    metric, random, alarms = find(world.metric), np.random.default_rng((labels, every, repeats)), 0
     for _ in range(repeats):
         sample = world.draw(random, labels)
         for count in range(every, labels + 1, every):
@@ -134,9 +134,9 @@ def false_alarms(world: World, *, bound: float, labels: int, every: int, repeats
             confidence = confidence_at(count, FIRST_LOOK, CONFIDENCE) if anytime else CONFIDENCE
             interval = metric.interval(sample.take(np.arange(count)), confidence)
             if interval is not None and interval.high < bound:
-                told += 1
+                alarms += 1
                 break
-    return told / repeats
+    return alarms / repeats
 
 
 def coverage_table(*, rows: Sequence[int], repeats: int) -> Iterator[str]:

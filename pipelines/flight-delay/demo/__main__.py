@@ -44,10 +44,10 @@ def main() -> int:
         except StepFailed as failure:
             screen.say(f"FAILED: {failure}")
         finally:
-            found = telling.write(arguments.out.absolute(), time.monotonic() - begun)
+            contents = telling.write(arguments.out.absolute(), time.monotonic() - begun)
     screen.table(telling.steps)
-    _close(arguments, home, found, screen)
-    return 0 if found["ok"] else 1
+    _close(arguments, home, contents, screen)
+    return 0 if contents["ok"] else 1
 
 
 def _arguments() -> argparse.Namespace:
@@ -146,7 +146,7 @@ class Telling:
 
     def write(self, folder: Path, seconds: float) -> dict[str, Any]:
         """Write both reports."""
-        found = report.write_json(folder, self.steps, seconds, self._platform)
+        contents = report.write_json(folder, self.steps, seconds, self._platform)
         services: dict[str, str] = self._platform.get("services", {})
         links = {}
         if services:
@@ -154,14 +154,15 @@ class Telling:
             if self._seen.links.get("report"):
                 links["Evidently report of the drifted window"] = services["monitoring"] + self._seen.links["report"]
             links |= {f"API of {name}": f"{url}/docs" for name, url in services.items()}
-        report.write_html(folder, found, self._seen, links)
-        return found
+        report.write_html(folder, contents, self._seen, links)
+        return contents
 
 
-def _close(arguments: argparse.Namespace, home: Home, found: dict[str, Any], screen: Terminal) -> None:
-    platform = found["platform"]
+def _close(arguments: argparse.Namespace, home: Home, contents: dict[str, Any], screen: Terminal) -> None:
+    platform = contents["platform"]
     screen.say(
-        f"{found['seconds']:.0f} s in all; ready in {platform.get('ready_s')} s; idle {platform.get('idle_pss_mb')} MB"
+        f"{contents['seconds']:.0f} s in all; ready in {platform.get('ready_s')} s; "
+        f"idle {platform.get('idle_pss_mb')} MB"
     )
     screen.say(f"report: {arguments.out.absolute() / 'index.html'}")
     record = home.record()

@@ -89,12 +89,14 @@ class Chapter:
             except CapstanProblem:
                 return None
 
-        def there(found: Deployment | None) -> bool:
-            return found is not None and found.state == "serving" and (found.model_version or 0) >= at_least
+        def serves(deployment: Deployment | None) -> bool:
+            return (
+                deployment is not None and deployment.state == "serving" and (deployment.model_version or 0) >= at_least
+            )
 
-        found = await self.until(look, there)
-        assert found is not None
-        return found
+        deployment = await self.until(look, serves)
+        assert deployment is not None
+        return deployment
 
     async def one_prediction(self) -> dict[str, Any]:
         """Ask for the first flight that is there to be asked for."""

@@ -43,9 +43,9 @@ class ModelChapter(Chapter):
     async def retrain(self, step: Step) -> None:
         done = {"promoted", "refused", "failed", "withheld"}
         retrains = await self.until(
-            lambda: self.capstan.monitoring.retrains(LOOP), lambda found: any(r.state in done for r in found)
+            lambda: self.capstan.monitoring.retrains(LOOP), lambda retrains: any(r.state in done for r in retrains)
         )
-        retrain = next(one for one in reversed(retrains) if one.state in done)
+        retrain = next(retrain for retrain in reversed(retrains) if retrain.state in done)
         step.check("the retrain was asked for by monitoring and promoted", retrain.state == "promoted")
         run = await self.capstan.training.run(retrain.run or "")
         deployment = await self.serving(self.seen.champion + 1)
@@ -71,7 +71,7 @@ class ModelChapter(Chapter):
             entries = await self.capstan.registry.ledger(LOOP)
             return next((entry for entry in entries if entry.version == versions.get(run.id)), None)
 
-        entry = await self.until(decided, lambda found: found is not None)
+        entry = await self.until(decided, lambda entry: entry is not None)
         assert entry is not None
         champion = await self.capstan.registry.champion(LOOP)
         failed = [gate for gate in entry.gates if gate["passed"] is False]
@@ -113,22 +113,26 @@ class ModelChapter(Chapter):
         return done, time.monotonic() - started
 
     async def explain(self, step: Step) -> None:
-        found = await trace(self.capstan, self.seen.sample_prediction)
+        lineage = await trace(self.capstan, self.seen.sample_prediction)
         verified = await self.capstan.registry.verify_ledger()
-        then = await self.capstan.registry.champion(LOOP, found.prediction.answered_at)
-        explained = [origin.explanation for origin in found.features if origin.explanation and origin.explanation.rows]
-        step.check("the id leads to version, run and dataset", found.run.id == found.version.run)
-        step.check("source files and rows are named", bool(explained) and bool(found.dataset.files))
-        step.check("the ledger names the same version for that moment", then.version == found.prediction.model_version)
+        then = await self.capstan.registry.champion(LOOP, lineage.prediction.answered_at)
+        explained = [
+            origin.explanation for origin in lineage.features if origin.explanation and origin.explanation.rows
+        ]
+        step.check("the id leads to version, run and dataset", lineage.run.id == lineage.version.run)
+        step.check("source files and rows are named", bool(explained) and bool(lineage.dataset.files))
+        step.check(
+            "the ledger names the same version for that moment", then.version == lineage.prediction.model_version
+        )
         step.check("the ledger is intact", verified.intact and verified.entries >= 3)
         step.figures = {
-            "prediction": found.prediction.prediction_id, "urns": found.urns,
-            "files": [f"{file.source} ({file.rows:,} rows)" for file in found.dataset.files],
+            "prediction": lineage.prediction.prediction_id, "urns": lineage.urns,
+            "files": [f"{file.source} ({file.rows:,} rows)" for file in lineage.dataset.files],
             "rows": [f"{row.dataset} {row.file} row {row.row}" for why in explained for row in why.rows[:1]],
             "ledger_entries": verified.entries,
         }  # fmt: skip
-        moment = f"{found.prediction.answered_at:%H:%M:%S}"
+        moment = f"{lineage.prediction.answered_at:%H:%M:%S}"
         step.observed = (
-            f"{' <- '.join(found.urns[:5])}: {len(explained)} views down to a row of a file; "
+            f"{' <- '.join(lineage.urns[:5])}: {len(explained)} views down to a row of a file; "
             f"production at {moment} was version {then.version}; ledger of {verified.entries} entries intact"
         )

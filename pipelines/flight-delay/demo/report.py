@@ -30,7 +30,7 @@ code{background:#1c222c}.grid{stroke:#2a313d}.axis{fill:#9aa4b2}.ok{color:#4cc38
 
 def write_json(folder: Path, steps: list[Step], seconds: float, platform: Mapping[str, Any]) -> dict[str, Any]:
     """Write `report.json`; what it says."""
-    found = {
+    contents = {
         "ok": bool(steps) and all(step.ok for step in steps),
         "seconds": round(seconds, 1),
         "platform": dict(platform),
@@ -45,24 +45,24 @@ def write_json(folder: Path, steps: list[Step], seconds: float, platform: Mappin
         ],
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps(found, indent=1, default=str))
-    return found
+    (folder / "report.json").write_text(json.dumps(contents, indent=1, default=str))
+    return contents
 
 
-def write_html(folder: Path, found: Mapping[str, Any], seen: Seen, links: Mapping[str, str]) -> Path:
+def write_html(folder: Path, contents: Mapping[str, Any], seen: Seen, links: Mapping[str, str]) -> Path:
     """Write `index.html` beside it."""
     verdict = (
-        '<span class="ok">every step held</span>' if found["ok"] else '<span class="no">a step did not hold</span>'
+        '<span class="ok">every step held</span>' if contents["ok"] else '<span class="no">a step did not hold</span>'
     )
-    numbers = found["platform"]
+    numbers = contents["platform"]
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width">',
         f"<title>Capstan: the loop on flight delays</title><style>{STYLE}</style></head><body>",
         "<h1>The loop, once round</h1>",
-        f"<p>{verdict} in {found['seconds']:.0f} s. Platform ready in {numbers.get('ready_s')} s, ",
+        f"<p>{verdict} in {contents['seconds']:.0f} s. Platform ready in {numbers.get('ready_s')} s, ",
         f"{numbers.get('idle_pss_mb')} MB when idle, all processes together (PSS).</p>",
-        _steps(found["steps"]),
+        _steps(contents["steps"]),
         "<h2>Drift by window</h2>", _drift(seen),
         "<h2>Live quality by window</h2>", _quality(seen),
         "<h2>Timeline</h2>", _timeline(seen),
@@ -107,20 +107,20 @@ def _drift(seen: Seen) -> str:
 
 
 def _quality(seen: Seen) -> str:
-    found = [one for one in seen.quality if one.value is not None]
-    versions = sorted({one.model_version for one in found})
-    labels = sorted({one.start for one in found})
+    measured = [window for window in seen.quality if window.value is not None]
+    versions = sorted({window.model_version for window in measured})
+    labels = sorted({window.start for window in measured})
     lines = []
     for version in versions:
-        mine = {one.start: one for one in found if one.model_version == version}
-        values = [mine[start].value if start in mine else None for start in labels]
-        pairs = [_interval(mine.get(start)) for start in labels]
+        by_start = {window.start: window for window in measured if window.model_version == version}
+        values = [by_start[start].value if start in by_start else None for start in labels]
+        pairs = [_interval(by_start.get(start)) for start in labels]
         lines.append(Line(f"version {version}, AUC with 95 % interval", values, pairs))
     return chart([f"{start:%d %b}" for start in labels], lines)
 
 
-def _interval(one: QualityWindow | None) -> tuple[float, float] | None:
-    return None if one is None or one.low is None or one.high is None else (one.low, one.high)
+def _interval(window: QualityWindow | None) -> tuple[float, float] | None:
+    return None if window is None or window.low is None or window.high is None else (window.low, window.high)
 
 
 def _timeline(seen: Seen) -> str:

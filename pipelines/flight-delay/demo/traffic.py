@@ -64,7 +64,7 @@ async def ask(capstan: Capstan, model: str, rows: list[dict[str, Any]]) -> Answe
     await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
     return Answered(
         rows=len(rows), requests=len(batches), seconds=time.monotonic() - started, versions=versions,
-        ids=[one for batch in ids for one in batch], first=_instant(rows[0]), last=_instant(rows[-1]),
+        ids=[id_ for batch in ids for id_ in batch], first=_instant(rows[0]), last=_instant(rows[-1]),
     )  # fmt: skip
 
 

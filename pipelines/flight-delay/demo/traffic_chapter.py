@@ -22,7 +22,7 @@ class TrafficChapter(Chapter):
             answered.append(await self._month(month))
         end = datetime.fromisoformat(f"{self.plan.quiet_until}-01T00:00:00+00:00") + timedelta(days=29)
         windows = await self._closed(end)
-        quality = await self.until(lambda: self.capstan.monitoring.quality(LOOP), lambda found: bool(found))
+        quality = await self.until(lambda: self.capstan.monitoring.quality(LOOP), lambda windows: bool(windows))
         monitor = await self.capstan.monitoring.monitor(LOOP)
         self.seen.sample_prediction = answered[-1].ids[len(answered[-1].ids) // 2]
         rows, seconds = sum(a.rows for a in answered), sum(a.seconds for a in answered)
@@ -64,7 +64,7 @@ class TrafficChapter(Chapter):
         step.check(
             "Evidently's report can be read", b"<html" in report[:2000].lower() or b"<!doctype" in report[:200].lower()
         )
-        shown = next(one for one in await self.capstan.monitoring.windows(LOOP) if one.start == window.start)
+        shown = next(listed for listed in await self.capstan.monitoring.windows(LOOP) if listed.start == window.start)
         self.seen.links["report"] = shown.report or ""
         step.check("the window names its report", bool(shown.report))
         step.figures = {"window": window_figures(window), "report_bytes": len(report)}
@@ -77,16 +77,20 @@ class TrafficChapter(Chapter):
         answered = await self._month(left[0])
         quality = await self.until(
             lambda: self.capstan.monitoring.quality(LOOP),
-            lambda found: any(one.model_version == self.seen.champion and one.value is not None for one in found),
+            lambda windows: any(
+                window.model_version == self.seen.champion and window.value is not None for window in windows
+            ),
         )
-        mine = [one for one in quality if one.model_version == self.seen.champion and one.value is not None]
-        best = max(mine, key=lambda one: one.labelled)
+        measured = [
+            window for window in quality if window.model_version == self.seen.champion and window.value is not None
+        ]
+        best = max(measured, key=lambda window: window.labelled)
         step.check("every answer came from the new champion", answered.versions == {self.seen.champion})
         step.check("its live quality has a confidence interval", best.low is not None and best.high is not None)
         self.seen.sample_prediction = answered.ids[len(answered.ids) // 2]
         step.figures = {"predictions": answered.rows, "auc": best.value, "low": best.low, "high": best.high}
         retrains = await self._at_rest()
-        step.figures["retrains"] = [f"{one.state}: {one.reason}" for one in retrains]
+        step.figures["retrains"] = [f"{retrain.state}: {retrain.reason}" for retrain in retrains]
         interval = f"AUC {best.value:.3f} [{best.low or 0:.3f}, {best.high or 0:.3f}]"
         more = f"; the season goes on: {len(retrains)} retrains so far" if len(retrains) > 1 else ""
         step.observed = f"{left[0]}: {answered.rows:,} predictions by version {self.seen.champion}, {interval}{more}"
@@ -97,7 +101,7 @@ class TrafficChapter(Chapter):
         await self._settled()
         return await self.until(
             lambda: self.capstan.monitoring.retrains(LOOP),
-            lambda found: not any(one.state in under_way for one in found),
+            lambda retrains: not any(retrain.state in under_way for retrain in retrains),
         )
 
     async def _report(self, window: Window) -> bytes:
@@ -120,7 +124,7 @@ class TrafficChapter(Chapter):
         await self.commit("flights", self.file("flights", month), month)
         await self.until(
             lambda: self.capstan.monitoring.monitor(LOOP),
-            lambda found: found.predictions >= self.seen.predictions and found.labelled > before.labelled,
+            lambda monitor: monitor.predictions >= self.seen.predictions and monitor.labelled > before.labelled,
         )
         await self._materialized("flights")
         self.seen.months_played.append(month)
@@ -134,8 +138,8 @@ class TrafficChapter(Chapter):
         latest = (await self.capstan.ingestion.dataset(dataset)).latest
 
         def fresh(views: list[View]) -> bool:
-            mine = [view for view in views if view.spec.dataset == dataset]
-            return bool(mine) and all(view.dataset_version == latest for view in mine)
+            of_dataset = [view for view in views if view.spec.dataset == dataset]
+            return bool(of_dataset) and all(view.dataset_version == latest for view in of_dataset)
 
         await self.until(self.capstan.features.views, fresh)
 
@@ -150,8 +154,8 @@ class TrafficChapter(Chapter):
         async def look() -> tuple[Monitor, list[Window]]:
             return await self.capstan.monitoring.monitor(LOOP), await self.capstan.monitoring.windows(LOOP)
 
-        def judged(found: tuple[Monitor, list[Window]]) -> bool:
-            monitor, windows = found
+        def judged(answer: tuple[Monitor, list[Window]]) -> bool:
+            monitor, windows = answer
             over = [window for window in windows if monitor.watermark and window.end <= monitor.watermark]
             return all(window.state not in ("open", "evaluating") for window in over)
 

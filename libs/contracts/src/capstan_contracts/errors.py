@@ -15,10 +15,10 @@ __all__ = ["Code", "FieldError", "Problem", "place_of"]
 
 def place_of(location: Iterable[int | str]) -> str:
     """A place as people read it: `spec.gates[0].metric`."""
-    found = ""
+    place = ""
     for part in location:
-        found += f"[{part}]" if isinstance(part, int) else f".{part}" if found else part
-    return found
+        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
+    return place
 
 
 class FieldError(Lenient):

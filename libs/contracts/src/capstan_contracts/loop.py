@@ -295,7 +295,7 @@ class Loop(Spec):
     def not_built_yet(self) -> list[tuple[str, str]]:
         """(place, sentence) for each used field whose station does not exist yet."""
         spec = self.spec
-        found = [
+        unbuilt = [
             (f"spec.{place}", f"{what} is not built yet; leave the field out for now")
             for place, what, used in (
                 ("serving.canary", "a canary rollout", spec.serving.canary is not None),
@@ -308,12 +308,12 @@ class Loop(Spec):
             if used
         ]
         datasets = [("dataset", spec.dataset), *((f"sources[{i}]", s) for i, s in enumerate(spec.sources))]
-        found += [
+        unbuilt += [
             (f"spec.{place}.schedule", "scheduled ingestion is not built yet; leave the field out for now")
             for place, dataset in datasets
             if dataset.schedule is not None
         ]
-        return found
+        return unbuilt
 
 
 # --- the definitions inside the recipe's features folder -------------------------------------------------------------
@@ -370,14 +370,14 @@ class FeatureDefinitions(Spec):
     @model_validator(mode="after")
     def _lookups_fit(self) -> Self:
         views = {view.name: view for view in self.views}
-        known = {column.name for column in self.service.request} | set(self.service.derived)
+        columns = {column.name for column in self.service.request} | set(self.service.derived)
         for lookup in self.service.lookups:
             view = views.get(lookup.view)
             if view is None:
                 raise ValueError(f"lookup of unknown view {lookup.view!r}; views: {', '.join(sorted(views))}")
             if set(lookup.keys) != {key.name for key in view.keys}:
                 raise ValueError(f"lookup of {lookup.view!r} must give exactly its keys {[k.name for k in view.keys]}")
-            missing = sorted(set(lookup.keys.values()) - known)
+            missing = sorted(set(lookup.keys.values()) - columns)
             if missing:
                 raise ValueError(f"lookup of {lookup.view!r} reads unknown request columns {missing}")
         return self

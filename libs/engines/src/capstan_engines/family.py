@@ -53,21 +53,21 @@ def check_declared(engine: Engine, header: ModelHeader) -> None:
     if header.task not in engine.tasks:
         close = nearest(header.task, tuple(sorted(engine.tasks)))
         hint = f"did you mean {close!r}? It knows" if close else "it knows"
-        known = ", ".join(sorted(engine.tasks))
-        raise _header("task", f"engine {engine.name!r} does not know the task {header.task!r}; {hint}: {known}")
+        tasks = ", ".join(sorted(engine.tasks))
+        raise _header("task", f"engine {engine.name!r} does not know the task {header.task!r}; {hint}: {tasks}")
     if set(header.members) != set(engine.members):
         listed = ", ".join(header.members) or "none"
         raise _header("members", f"engine {engine.name!r} reads {', '.join(engine.members)}; the header lists {listed}")
     if header.requires:
         raise _header("requires", f"engine {engine.name!r} loads no package on top of another one")
-    if not any(one.name == PREDICTION and one.width == 1 for one in header.signature.outputs):
+    if not any(output.name == PREDICTION and output.width == 1 for output in header.signature.outputs):
         raise _header("outputs", f"signature.outputs must have {PREDICTION!r}, one value per row")
     try:
         wanted = outputs_of(header.task, header.signature.classes or 2)
     except KeyError:
         return  # a task that only this engine knows: its check compares the other outputs
     if header.signature.outputs != wanted:
-        shown = ", ".join(f"{one.name} ({one.dtype}, width {one.width})" for one in wanted)
+        shown = ", ".join(f"{output.name} ({output.dtype}, width {output.width})" for output in wanted)
         raise _header("outputs", f"signature.outputs must be {shown} for the task {header.task!r}")
 
 

@@ -68,16 +68,16 @@ class Column:
         if self.nulls is not None and self.nulls[row]:
             return None
         cell = self.values[row]
-        return [None if one != one else one for one in cell.tolist()] if self.values.ndim == 2 else cell.item()
+        return [None if value != value else value for value in cell.tolist()] if self.values.ndim == 2 else cell.item()
 
     def numbers(self) -> Floats | None:
         """float64 with NaN where null, bools as 0 and 1; None for a column of anything but numbers."""
         if isinstance(self.values, list) or self.values.ndim != 1 or self.values.dtype.kind not in "fib":
             return None
-        found = self.values.astype(np.float64)
+        floats = self.values.astype(np.float64)
         if self.nulls is not None:
-            found[self.nulls] = np.nan
-        return found
+            floats[self.nulls] = np.nan
+        return floats
 
 
 def encode_column(values: Values) -> tuple[int, bytes]:

@@ -66,7 +66,7 @@ class RecordSchema:
 def _parsed(data: bytes) -> RecordSchema:
     try:
         source = read_object(data)
-        columns = tuple(_path(one) for one in need(source, "columns", list))
+        columns = tuple(_path(column) for column in need(source, "columns", list))
         if len(set(columns)) != len(columns):
             raise JsonRuleError("columns name one place twice")
         return RecordSchema(

@@ -107,8 +107,8 @@ class FrameReader:
                 return
             self._fail(0, _foreign(start))
         self.end = len(HEADER)
-        while (found := self._next()) is not None:
-            head, payload, is_footer = found
+        while (frame := self._next()) is not None:
+            head, payload, is_footer = frame
             if is_footer:
                 self._close(payload)
                 return

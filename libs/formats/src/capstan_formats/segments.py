@@ -79,8 +79,8 @@ class SegmentWriter:
                 raise SegmentError(self.path, f"a payload has 1 to {MAX_PAYLOAD} bytes, not {len(payload)}")
             frames.append((frame_bytes(payload), times or _times(self.path, payload, self._size)))
         self._write(b"".join(frame for frame, _ in frames))
-        for frame, found in frames:
-            self._tally.add(frame, found)
+        for frame, span in frames:
+            self._tally.add(frame, span)
 
     def sync(self) -> None:
         """Waits until all appended records are on the disk."""
@@ -198,8 +198,8 @@ def recover_segment(path: Path) -> SegmentInfo:
 def _check_footer(path: Path, reader: FrameReader, tally: Tally) -> None:
     if reader.footer is None:
         return
-    found = tally.info(path, 0)
-    if reader.footer["count"] != found.count or reader.footer["sha256"] != found.sha256:
+    info = tally.info(path, 0)
+    if reader.footer["count"] != info.count or reader.footer["sha256"] != info.sha256:
         raise SegmentError(path, "the records are not those that the footer sealed", reader.end)
 
 

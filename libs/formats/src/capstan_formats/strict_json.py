@@ -95,5 +95,5 @@ def _refuse_depth(value: Any) -> None:
 
 
 def _children(item: Any) -> list[Any]:
-    found = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-    return [child for child in found if isinstance(child, (dict, list))]
+    children = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+    return [child for child in children if isinstance(child, (dict, list))]

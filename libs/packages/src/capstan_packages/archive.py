@@ -50,7 +50,7 @@ def index(file: BinaryIO, size: int, place: str) -> dict[str, Entry]:
 
     PackageError for what is no tar, for names that lead elsewhere, links, repetitions, pickles and missing bytes.
     """
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     at = 0
     while size - at >= BLOCK:
         file.seek(at)
@@ -61,17 +61,17 @@ def index(file: BinaryIO, size: int, place: str) -> dict[str, Entry]:
             raise PackageError(place, "tar", f"not an uncompressed tar: no header at byte {at}")
         name = _text(header[345:500]) + _text(header[:100])
         entry = Entry(name, at + BLOCK, _size(header, name))
-        _check_entry(entry, header[156:157], found)
+        _check_entry(entry, header[156:157], entries)
         refuse_pickle(name, file.read(min(MAGIC_BYTES, entry.size)))
         if entry.offset + entry.size > size:
             raise PackageError(name, "truncated", f"{entry.size} bytes announced, {max(size - entry.offset, 0)} there")
-        found[name] = entry
-        if len(found) > MAX_ENTRIES:
+        entries[name] = entry
+        if len(entries) > MAX_ENTRIES:
             raise PackageError(place, "size", f"more than {MAX_ENTRIES} files")
         at = entry.end
-    if not found:
+    if not entries:
         raise PackageError(place, "tar", "not an uncompressed tar, or an empty one")
-    return found
+    return entries
 
 
 def digests(file: BinaryIO, size: int, entries: Sequence[Entry], place: str) -> tuple[str, Mapping[str, str]]:
@@ -174,11 +174,11 @@ def _size(header: bytes, name: str) -> int:
     return int(digits, 8)
 
 
-def _check_entry(entry: Entry, kind: bytes, found: Mapping[str, Entry]) -> None:
+def _check_entry(entry: Entry, kind: bytes, entries: Mapping[str, Entry]) -> None:
     name, shown = entry.name, entry.name[:128]
     if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name:
         raise PackageError(shown, "path", "the name leads out of the package")
     if kind != b"0":
         raise PackageError(shown, "regular-file", NOT_REGULAR)
-    if name in found:
+    if name in entries:
         raise PackageError(shown, "duplicate", "the file appears twice")

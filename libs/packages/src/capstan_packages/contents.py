@@ -60,8 +60,8 @@ class Contents(Generic[H_co]):
     def member(self, name: str) -> Member:
         """The member of that name. PackageError where the package has none."""
         if name not in self.members:
-            there = ", ".join(self.members) or "none"
-            raise PackageError(name, "missing-file", f"the package has no such member; there are: {there}")
+            listed = ", ".join(self.members) or "none"
+            raise PackageError(name, "missing-file", f"the package has no such member; there are: {listed}")
         return self.members[name]
 
     def read(self, name: str, limit: int | None = None) -> bytes:
@@ -80,12 +80,12 @@ class Package(Contents[H_co]):
 
 def members_of(folder: Path, names: Iterable[str], limit: int) -> dict[str, Member]:
     """Files of a folder as members. PackageError for what is missing, no regular file or beyond `limit` bytes."""
-    found = {}
+    members = {}
     for name in names:
         try:
             with open_regular(folder / name, name) as (_, size):
                 refuse_large(size, limit, name)
         except FileNotFoundError:
             raise PackageError(name, "missing-file", "the folder lacks this file") from None
-        found[name] = Member(name, folder / name, 0, size)
-    return found
+        members[name] = Member(name, folder / name, 0, size)
+    return members

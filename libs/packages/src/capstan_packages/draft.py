@@ -32,7 +32,9 @@ def draft(
     """
     preprocessor = Preprocessor.from_spec(features)
     if "signature" not in given:
-        inputs = {one.column: InputField(one.column, _dtype(one)) for one in preprocessor.operations}
+        inputs = {
+            operation.column: InputField(operation.column, _dtype(operation)) for operation in preprocessor.operations
+        }
         given["signature"] = Signature(tuple(inputs.values()), outputs_of(task, classes))
     defaults = {
         "name": "draft",

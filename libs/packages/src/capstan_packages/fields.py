@@ -82,8 +82,8 @@ def read_signature(source: dict[str, Any]) -> Signature:
 def signature_json(signature: Signature) -> dict[str, Any]:
     """The JSON object that `read_signature` reads back."""
     return {
-        "inputs": [{"name": one.name, "dtype": one.dtype, "source": one.source} for one in signature.inputs],
-        "outputs": [{"name": one.name, "dtype": one.dtype, "width": one.width} for one in signature.outputs],
+        "inputs": [{"name": field.name, "dtype": field.dtype, "source": field.source} for field in signature.inputs],
+        "outputs": [{"name": field.name, "dtype": field.dtype, "width": field.width} for field in signature.outputs],
     }
 
 
@@ -141,12 +141,12 @@ def lookup_json(lookup: EntityLookup) -> dict[str, Any]:
 
 def read_requirement(entry: dict[str, Any], place: str) -> Requirement:
     """One entry of `requires`."""
-    found = Requirement(*(need(entry, key, str, place) for key in ("role", "kind", "package")))
-    if not _WORD.fullmatch(found.role) or not _WORD.fullmatch(found.kind):
+    requirement = Requirement(*(need(entry, key, str, place) for key in ("role", "kind", "package")))
+    if not _WORD.fullmatch(requirement.role) or not _WORD.fullmatch(requirement.kind):
         raise HeaderError(f"{place}: role and kind must be words of small letters, digits, - and _")
-    if not _HEX64.fullmatch(found.package):
+    if not _HEX64.fullmatch(requirement.package):
         raise HeaderError(f"{place}.package must be the sha256 of a package in hex")
-    return found
+    return requirement
 
 
 def read_pins(source: dict[str, Any]) -> Pins:

@@ -66,7 +66,7 @@ class Header:
         if not _NAME.fullmatch(self.name):
             raise HeaderError("name must be a DNS label")
         _check_members(self.members)
-        refuse_repeated("requires", [one.role for one in self.requires])
+        refuse_repeated("requires", [requirement.role for requirement in self.requires])
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -93,7 +93,10 @@ class Header:
             "metrics": {"overall": self.metrics.overall, "slices": self.metrics.slices},
             "members": list(self.members),
             "baseline": self.baseline,
-            "requires": [{"role": one.role, "kind": one.kind, "package": one.package} for one in self.requires],
+            "requires": [
+                {"role": requirement.role, "kind": requirement.kind, "package": requirement.package}
+                for requirement in self.requires
+            ],
         }
 
     def to_bytes(self) -> bytes:

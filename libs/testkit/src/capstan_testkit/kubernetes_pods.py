@@ -24,7 +24,7 @@ Manifest = dict[str, Any]
 def children(pid: int) -> list[int]:
     """Child processes, from the kernel."""
     with suppress(OSError):
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
 
 
@@ -63,25 +63,27 @@ class FakePod:
 
     def data_plane(self) -> int | None:
         """Process id of the data plane in this pod."""
-        found = children(self.process.pid) if self.process is not None else []
-        return found[0] if found else None
+        pids = children(self.process.pid) if self.process is not None else []
+        return pids[0] if pids else None
 
     def _environment(self) -> dict[str, str]:
         container, values = self.template["spec"]["containers"][0], {}
-        volumes = {one["name"]: one for one in self.template["spec"]["volumes"]}
+        volumes = {volume["name"]: volume for volume in self.template["spec"]["volumes"]}
         places = {"/tmp": str(self.home)}
         for mount in container["volumeMounts"]:
             secret = volumes[mount["name"]].get("secret")
             places[mount["mountPath"]] = str(self._secrets[secret["secretName"]] if secret else self.home)
-        for one in container["env"]:
-            field = one.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
+        for variable in container["env"]:
+            field = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
             if field == "metadata.name":
-                values[one["name"]] = self.name
+                values[variable["name"]] = self.name
             elif field.startswith("metadata.annotations['"):
-                values[one["name"]] = self.template["metadata"]["annotations"][field.split("'")[1]]
-            elif "value" in one:
-                found = next((path for path in places if one["value"].startswith(path)), None)
-                values[one["name"]] = one["value"] if found is None else one["value"].replace(found, places[found], 1)
+                values[variable["name"]] = self.template["metadata"]["annotations"][field.split("'")[1]]
+            elif "value" in variable:
+                place = next((path for path in places if variable["value"].startswith(path)), None)
+                values[variable["name"]] = (
+                    variable["value"] if place is None else variable["value"].replace(place, places[place], 1)
+                )
         values |= {"CAPSTAN_POD_PORT": str(self.port), "CAPSTAN_POD_HOST": "127.0.0.1"}
         values["CAPSTAN_POD_TERMINATION_LOG"] = str(self._word)
         return inherited_environment() | values

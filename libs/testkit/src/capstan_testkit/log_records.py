@@ -43,10 +43,10 @@ def log_record(
 
 
 def _flat(row: Mapping[str, Any]) -> dict[ColumnPath, Any]:
-    found: dict[ColumnPath, Any] = {
+    cells: dict[ColumnPath, Any] = {
         (section, name): value
         for section in ("inputs", "looked_up", "feature_times", "outputs")
         for name, value in (row.get(section) or {}).items()
     }
     keys = row.get("lookup_keys") or {}
-    return found | {("lookup_keys", view, key): value for view, asked in keys.items() for key, value in asked.items()}
+    return cells | {("lookup_keys", view, key): value for view, asked in keys.items() for key, value in asked.items()}

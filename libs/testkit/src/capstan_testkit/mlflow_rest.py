@@ -75,8 +75,8 @@ class FakeMlflow:
 
     def _search_experiments(self, body: Json) -> Json:
         wanted = _quoted(body["filter"])
-        found = [{"experiment_id": id_, "name": name} for name, id_ in self.experiments.items() if name == wanted]
-        return {"experiments": found} if found else {}
+        experiments = [{"experiment_id": id_, "name": name} for name, id_ in self.experiments.items() if name == wanted]
+        return {"experiments": experiments} if experiments else {}
 
     def _create_experiment(self, body: Json) -> Json:
         if body["name"] in self.experiments:
@@ -87,12 +87,12 @@ class FakeMlflow:
         tag = re.match(r"tags\.`([^`]+)` = '", body["filter"])
         if tag is None:
             raise Refused(f"this filter is not understood: {body['filter']}")
-        found = [
+        runs = [
             {"info": {"run_id": id_}}
             for id_, run in self.runs.items()
             if run.experiment in body["experiment_ids"] and run.tags.get(tag[1]) == _quoted(body["filter"])
         ]
-        return {"runs": found} if found else {}
+        return {"runs": runs} if runs else {}
 
     def _create_run(self, body: Json) -> Json:
         if body["experiment_id"] not in self.experiments.values():
@@ -105,20 +105,20 @@ class FakeMlflow:
         run, params, metrics = self._run(body["run_id"]), body["params"], body["metrics"]
         if len(params) > MOST_PARAMS or len(metrics) > MOST_METRICS:
             raise Refused(f"at most {MOST_PARAMS} params and {MOST_METRICS} metrics are taken in one batch")
-        for one in params:
-            if len(one["value"]) > LONGEST_PARAM:
-                raise Refused(f"Param value for {one['key']} exceeds the length of {LONGEST_PARAM}")
-            if run.params.setdefault(one["key"], one["value"]) != one["value"]:
-                raise Refused(f"Changing param values is not allowed: {one['key']}")
-        run.metrics |= {one["key"]: one["value"] for one in metrics}
+        for param in params:
+            if len(param["value"]) > LONGEST_PARAM:
+                raise Refused(f"Param value for {param['key']} exceeds the length of {LONGEST_PARAM}")
+            if run.params.setdefault(param["key"], param["value"]) != param["value"]:
+                raise Refused(f"Changing param values is not allowed: {param['key']}")
+        run.metrics |= {metric["key"]: metric["value"] for metric in metrics}
         return {}
 
     def _log_inputs(self, body: Json) -> Json:
         run = self._run(body["run_id"])
-        for one in body["datasets"]:
-            if len(one["dataset"]["digest"]) > LONGEST_DIGEST:
+        for dataset_input in body["datasets"]:
+            if len(dataset_input["dataset"]["digest"]) > LONGEST_DIGEST:
                 raise Refused(f"Dataset digest exceeds the maximum length of {LONGEST_DIGEST}")
-            run.datasets[f"{one['dataset']['name']} {one['dataset']['digest']}"] = one
+            run.datasets[f"{dataset_input['dataset']['name']} {dataset_input['dataset']['digest']}"] = dataset_input
         return {}
 
     def _update_run(self, body: Json) -> Json:

@@ -75,17 +75,17 @@ def _binaries() -> Iterator[Path]:
     for place in (spec.submodule_search_locations or []) if spec else []:
         yield Path(place) / "pginstall" / "bin"
     debian = Path("/usr/lib/postgresql").glob("*/bin")
-    yield from sorted(debian, key=lambda one: float(one.parent.name), reverse=True)
-    if (found := shutil.which("postgres")) is not None:
-        yield Path(found).resolve().parent
+    yield from sorted(debian, key=lambda directory: float(directory.parent.name), reverse=True)
+    if (executable := shutil.which("postgres")) is not None:
+        yield Path(executable).resolve().parent
 
 
 def _user() -> str | None:
     """Whom the server runs as: PostgreSQL refuses to run as root, so somebody without rights is taken instead."""
     if os.geteuid() != 0:
         return None
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    return next((name for name in ("postgres", "nobody") if name in known), None)
+    users = {entry.pw_name for entry in pwd.getpwall()}
+    return next((name for name in ("postgres", "nobody") if name in users), None)
 
 
 @contextmanager

@@ -18,12 +18,12 @@ _UUID = "01890000-0000-7000-8000-000000000000"
 def guarded_routes(app: FastAPI) -> list[tuple[str, str]]:
     """(method, path with example values) of every route that is not public."""
     declared: list[SecuredRoute] = app.state.declared
-    found = []
+    guarded = []
     for route in declared:
         if not isinstance(permission(route), Public):
             path = concrete(route.path)
-            found += [(method, path) for method in sorted(route.methods or ())]
-    return found
+            guarded += [(method, path) for method in sorted(route.methods or ())]
+    return guarded
 
 
 def concrete(path: str) -> str:

@@ -37,12 +37,12 @@ def assert_migrations_match(
     async def differences() -> Any:
         engine = create_async_engine(url)
         async with engine.connect() as connection:
-            found = await connection.run_sync(compare)
+            diff = await connection.run_sync(compare)
         await engine.dispose()
-        return found
+        return diff
 
-    found = asyncio.run(differences())
-    assert found == [], f"models and migrations differ: {found}"
+    changes = asyncio.run(differences())
+    assert changes == [], f"models and migrations differ: {changes}"
 
 
 def upgraded_row(
@@ -58,10 +58,10 @@ def upgraded_row(
     config.set_main_option("script_location", str(Path(*importlib.import_module(package).__path__)))
     config.attributes["url"] = make_url(url)
     command.upgrade(config, since)
-    asyncio.run(_in_table(url, table, lambda there: there.insert().values(dict(row))))
+    asyncio.run(_in_table(url, table, lambda target: target.insert().values(dict(row))))
     upgrade(url, package)
-    (found,) = asyncio.run(_in_table(url, table, sa.Table.select))
-    return found
+    (upgraded,) = asyncio.run(_in_table(url, table, sa.Table.select))
+    return upgraded
 
 
 async def _in_table(url: str, name: str, make: Callable[[sa.Table], sa.Executable]) -> list[dict[str, Any]]:

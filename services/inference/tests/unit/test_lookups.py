@@ -12,7 +12,7 @@ from capstan_formats.online import EntityRow, OnlineColumn, OnlineSchema, Online
 from capstan_formats.online.store import connect, read_pointer
 from capstan_formats.preprocess import KeySource
 from capstan_inference.dataplane.counters import Counters
-from capstan_inference.dataplane.lookups import Found, Lookups
+from capstan_inference.dataplane.lookups import LookedUp, Lookups
 from capstan_inference.dataplane.online import open_views
 from capstan_packages.fields import EntityLookup
 
@@ -27,7 +27,7 @@ def write(home: Path, *rows: tuple[str, int, float, bool]) -> None:
         writer.commit()
 
 
-def found(home: Path, hours: list[int], item: str = "bread", ttl_s: int | None = None) -> tuple[Found, Counters]:
+def found(home: Path, hours: list[int], item: str = "bread", ttl_s: int | None = None) -> tuple[LookedUp, Counters]:
     counters = Counters()
     lookup = EntityLookup(PRICES.view, PRICES.version, PRICES.keys, PRICES.columns, ttl_s)
     with closing(open_views(home / "online")) as views:

@@ -245,7 +245,7 @@ class Caller:
 
         return str(await self.h.until(look))
 
-    async def told(self, run: str) -> tuple[int, int]:
+    async def times_published(self, run: str) -> tuple[int, int]:
         """How often the start and the end of a run were published."""
         started = [event.run for _, event in await self.h.relayed(RunStarted)]
         return started.count(run), [event.run for _, event in self.h.published(RunFinished)].count(run)

@@ -55,4 +55,4 @@ async def test_a_pod_that_is_deleted_or_evicted_is_replaced(
         assert (await call.ended(evicted))["state"] == "succeeded"
         log = await call.log(evicted)
         assert "its pod was taken away" in log and "attempt 2" not in log and log.count("    line 59\n") == 1
-        assert await call.told(deleted) == await call.told(evicted) == (1, 1)
+        assert await call.times_published(deleted) == await call.times_published(evicted) == (1, 1)

@@ -86,7 +86,7 @@ async def test_an_evicted_pod_is_replaced_and_a_deleted_one_makes_a_second_job(
         names = [name for what, name in fake.requests if what == "POST job"]
         assert names.count(f"run-{deleted}-2") == names.count(f"run-{deleted}") == 1
         assert f"run-{evicted}-2" not in names
-        assert await call.told(deleted) == await call.told(evicted) == (1, 1)
+        assert await call.times_published(deleted) == await call.times_published(evicted) == (1, 1)
 
 
 async def test_broken_streams_and_an_absent_api_lose_and_double_no_line(

@@ -20,9 +20,9 @@ app = typer.Typer(help="Datasets, batches, quarantine, versions.", no_args_is_he
 @app.command("list")
 def datasets(as_json: AsJson = False, project: Project = "default") -> None:
     """Datasets with their newest version."""
-    found = run(lambda capstan: capstan.ingestion.datasets(), project)
-    lines = [(d.name, short(d.latest) if d.latest else None, d.rows, d.partitions) for d in found]
-    show(found, as_json, lambda: rows("Datasets", ("dataset", "version", "rows", "partitions"), lines))
+    catalogue = run(lambda capstan: capstan.ingestion.datasets(), project)
+    lines = [(d.name, short(d.latest) if d.latest else None, d.rows, d.partitions) for d in catalogue]
+    show(catalogue, as_json, lambda: rows("Datasets", ("dataset", "version", "rows", "partitions"), lines))
 
 
 @app.command()
@@ -91,26 +91,26 @@ def replay(batch: str, as_json: AsJson = False, project: Project = "default") ->
 @app.command()
 def batches(dataset: str, as_json: AsJson = False, project: Project = "default") -> None:
     """Batches of a dataset, newest first."""
-    found = run(lambda capstan: capstan.ingestion.batches(dataset), project)
-    lines = [(short(b.id), b.partition, b.filename, b.state.value, b.rows, b.received_at) for b in found]
-    show(found, as_json, lambda: rows(dataset, ("batch", "partition", "file", "state", "rows", "received"), lines))
+    history = run(lambda capstan: capstan.ingestion.batches(dataset), project)
+    lines = [(short(b.id), b.partition, b.filename, b.state.value, b.rows, b.received_at) for b in history]
+    show(history, as_json, lambda: rows(dataset, ("batch", "partition", "file", "state", "rows", "received"), lines))
 
 
 @app.command("failing-rows")
 def failing_rows(batch: str, as_json: AsJson = False, project: Project = "default") -> None:
     """Rows of a quarantined batch that broke the contract."""
-    found = run(lambda capstan: capstan.ingestion.failing_rows(batch_id(batch)), project)
-    names = list(found.rows[0]) if found.rows else []
-    lines = [[row.get(name) for name in names] for row in found.rows[:20]]
-    show(found, as_json, lambda: rows(f"{found.total} failing rows (20 shown at most)", names, lines))
+    failing = run(lambda capstan: capstan.ingestion.failing_rows(batch_id(batch)), project)
+    names = list(failing.rows[0]) if failing.rows else []
+    lines = [[row.get(name) for name in names] for row in failing.rows[:20]]
+    show(failing, as_json, lambda: rows(f"{failing.total} failing rows (20 shown at most)", names, lines))
 
 
 @app.command()
 def versions(dataset: str, as_json: AsJson = False, project: Project = "default") -> None:
     """Versions of a dataset, newest first."""
-    found = run(lambda capstan: capstan.ingestion.versions(dataset), project)
-    lines = [(short(m.version), m.sequence, len(m.files), m.rows, m.dvc_md5, m.created_at) for m in found]
-    show(found, as_json, lambda: rows(dataset, ("version", "sequence", "files", "rows", "DVC", "made"), lines))
+    manifests = run(lambda capstan: capstan.ingestion.versions(dataset), project)
+    lines = [(short(m.version), m.sequence, len(m.files), m.rows, m.dvc_md5, m.created_at) for m in manifests]
+    show(manifests, as_json, lambda: rows(dataset, ("version", "sequence", "files", "rows", "DVC", "made"), lines))
 
 
 def _outcome(batch: Batch, as_json: bool) -> None:

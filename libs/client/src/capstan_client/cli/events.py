@@ -22,21 +22,23 @@ def dead_letters(as_json: AsJson = False, project: Project = "default") -> None:
     async def go(capstan: Capstan) -> list[DeadLetter]:
         return [letter for name in SERVICES for letter in await capstan.service(name).dead_letters()]
 
-    found = run(go, project)
-    lines = [(d.consumer, d.id, d.event_type, d.failed_at, d.replayed, d.reason) for d in found]
+    letters = run(go, project)
+    lines = [(d.consumer, d.id, d.event_type, d.failed_at, d.replayed, d.reason) for d in letters]
     names = ("consumer", "letter", "event", "at", "replayed", "reason")
-    show(found, as_json, lambda: rows("Dead letters", names, lines, empty="No dead letters."))
+    show(letters, as_json, lambda: rows("Dead letters", names, lines, empty="No dead letters."))
 
 
 @app.command()
 def replay(service: str, letter: str, project: Project = "default") -> None:
     """Hand a dead letter to its handler again."""
-    _known(service)
+    _check_service(service)
 
     async def go(capstan: Capstan) -> DeadLetter:
         client = capstan.service(service)
-        known = client.every("/dead-letters", Page[DeadLetter])
-        return await client.replay_dead_letter(await whole_id("dead letter", letter, (one.id async for one in known)))
+        letters = client.every("/dead-letters", Page[DeadLetter])
+        return await client.replay_dead_letter(
+            await whole_id("dead letter", letter, (entry.id async for entry in letters))
+        )
 
     say(f"{run(go, project).event_type} was taken by {service}.")
 
@@ -49,7 +51,7 @@ def reconcile(
 ) -> None:
     """Publish again what a lost stream forgot; known events have no second effect."""
     if service:
-        _known(service)
+        _check_service(service)
 
     async def go(capstan: Capstan) -> dict[str, int]:
         return {name: await capstan.service(name).reconcile(hours) for name in ([service] if service else SERVICES)}
@@ -57,6 +59,6 @@ def reconcile(
     rows("Published again", ("service", "events"), list(run(go, project).items()))
 
 
-def _known(service: str) -> None:
+def _check_service(service: str) -> None:
     if service not in SERVICES:
         fail(f"{service!r} is not a service; there are: {', '.join(SERVICES)}")

@@ -11,20 +11,20 @@ from capstan_servicekit.errors import BadRequest
 _SHOWN = 3
 
 
-async def whole_id(what: str, given: str, known: AsyncIterator[str]) -> str:
+async def whole_id(what: str, given: str, ids: AsyncIterator[str]) -> str:
     """The one id that begins with `given`; a whole UUIDv7 is taken as it is and nothing is listed.
 
-    `what` is the noun for people, `known` the ids there are. BadRequest when none or several begin so.
+    `what` is the noun for people, `ids` the ids there are. BadRequest when none or several begin so.
     """
     if re.fullmatch(UUID_PATTERN, given):
         return given
-    found = [one async for one in known if one.startswith(given.lower())] if given else []
-    if len(found) == 1:
-        return found[0]
-    if found:
-        more = ", ..." if len(found) > _SHOWN else ""
+    matches = [id_ async for id_ in ids if id_.startswith(given.lower())] if given else []
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        more = ", ..." if len(matches) > _SHOWN else ""
         raise BadRequest(
-            f"{given!r} is the beginning of {len(found)} {what} ids: {', '.join(found[:_SHOWN])}{more}",
+            f"{given!r} is the beginning of {len(matches)} {what} ids: {', '.join(matches[:_SHOWN])}{more}",
             hint="Give more characters.",
         )
     raise BadRequest(f"No {what} has an id that begins with {given!r}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from capstan_client.cli.output import AsJson, Project, fail, rows, run, say, show, told
+from capstan_client.cli.output import AsJson, Project, error_text, fail, rows, run, say, show
 from capstan_client.sdk.capstan import Capstan
 from capstan_client.sdk.recipe import resolve
 from capstan_contracts.rest.registry import LoopStatus
@@ -39,7 +39,7 @@ def check(file: LoopFile, as_json: AsJson = False, project: Project = "default")
         if as_json:
             show(error.errors, as_json, lambda: None)
             raise typer.Exit(1) from None
-        fail(told(error))
+        fail(error_text(error))
     spec, views = resolved.loop.spec, resolved.definitions.views
     name, datasets = resolved.loop.metadata.name, 1 + len(spec.sources)
     sentence = (
@@ -61,11 +61,11 @@ def diff(file: LoopFile, as_json: AsJson = False, project: Project = "default") 
 
 def loops(as_json: AsJson = False, project: Project = "default") -> None:
     """List loops."""
-    found = run(lambda capstan: capstan.registry.loops(), project)
+    applied = run(lambda capstan: capstan.registry.loops(), project)
     show(
-        found,
+        applied,
         as_json,
-        lambda: rows("Loops", ("loop", "generation", "applied"), [(s.name, s.generation, s.applied) for s in found]),
+        lambda: rows("Loops", ("loop", "generation", "applied"), [(s.name, s.generation, s.applied) for s in applied]),
     )
 
 

@@ -23,9 +23,9 @@ ledger = typer.Typer(help="The ledger of decisions.", no_args_is_help=True)
 @app.command()
 def versions(model: str, as_json: AsJson = False, project: Project = "default") -> None:
     """Versions of a model, newest first."""
-    found = run(lambda capstan: capstan.registry.versions(model), project)
-    lines = [(v.version, short(v.package), ", ".join(v.aliases), v.run, v.created_at) for v in found]
-    show(found, as_json, lambda: rows(model, ("version", "package", "aliases", "run", "made"), lines))
+    history = run(lambda capstan: capstan.registry.versions(model), project)
+    lines = [(v.version, short(v.package), ", ".join(v.aliases), v.run, v.created_at) for v in history]
+    show(history, as_json, lambda: rows(model, ("version", "package", "aliases", "run", "made"), lines))
 
 
 @app.command()
@@ -44,10 +44,10 @@ def promotions(
     model: Annotated[str | None, typer.Argument()] = None, as_json: AsJson = False, project: Project = "default"
 ) -> None:
     """Promotions, newest first, and whom a waiting one waits for."""
-    found = run(lambda capstan: capstan.registry.promotions(model), project)
-    lines = [(p.id, p.model, p.version, _outcome(p), p.requested_by, p.created_at, p.progress.message) for p in found]
+    history = run(lambda capstan: capstan.registry.promotions(model), project)
+    lines = [(p.id, p.model, p.version, _outcome(p), p.requested_by, p.created_at, p.progress.message) for p in history]
     names = ("promotion", "model", "version", "state", "asked for by", "at", "what")
-    show(found, as_json, lambda: rows("Promotions", names, lines))
+    show(history, as_json, lambda: rows("Promotions", names, lines))
 
 
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it goes into the ledger.")]
@@ -100,37 +100,37 @@ def rollback(
 
 
 async def _ids(capstan: Capstan) -> AsyncIterator[str]:
-    for found in await capstan.registry.promotions():
-        yield found.id
+    for promotion in await capstan.registry.promotions():
+        yield promotion.id
 
 
 async def _judged(capstan: Capstan, promotion: str) -> Promotion:
     """The promotion once it is decided, or waits for a person."""
     return await poll(
         lambda: capstan.registry.promotion(promotion),
-        lambda found: found.state.finished or found.state is State.WAITING,
+        lambda latest: latest.state.finished or latest.state is State.WAITING,
         timeout_s=180,
     )
 
 
-def _outcome(found: Promotion) -> str:
-    return {None: found.state.value, True: "approved", False: "refused"}[found.approved]
+def _outcome(promotion: Promotion) -> str:
+    return {None: promotion.state.value, True: "approved", False: "refused"}[promotion.approved]
 
 
-def _show(found: Promotion, as_json: bool) -> None:
-    outcome = _outcome(found)
-    lines = [(g.gate, g.passed, g.observed, g.bound, g.sentence) for g in found.gates]
+def _show(promotion: Promotion, as_json: bool) -> None:
+    outcome = _outcome(promotion)
+    lines = [(g.gate, g.passed, g.observed, g.bound, g.sentence) for g in promotion.gates]
 
     def table() -> None:
-        title = f"{found.model} {found.version}: {outcome}"
+        title = f"{promotion.model} {promotion.version}: {outcome}"
         rows(title, ("gate", "passed", "observed", "bound", "what"), lines, empty=title)
-        if found.state is State.WAITING:
-            say(f"Promotion {found.id} waits: {found.progress.message}")
+        if promotion.state is State.WAITING:
+            say(f"Promotion {promotion.id} waits: {promotion.progress.message}")
 
-    show(found, as_json, table)
-    if found.problem is not None:
-        fail(found.problem.detail or found.problem.title)
-    if found.approved is False:
+    show(promotion, as_json, table)
+    if promotion.problem is not None:
+        fail(promotion.problem.detail or promotion.problem.title)
+    if promotion.approved is False:
         raise typer.Exit(2)
 
 
@@ -143,14 +143,14 @@ def champion(
 ) -> None:
     """Which version is production, or was at a time, and by which decision."""
     moment = at.replace(tzinfo=UTC) if at else None
-    found = run(lambda capstan: capstan.registry.champion(model, moment), project)
+    production = run(lambda capstan: capstan.registry.champion(model, moment), project)
     sentence = (
-        f"{found.model}: version {found.version} (package {short(found.package)}) "
-        f"since {found.since:%Y-%m-%d %H:%M:%S}, "
-        f"ledger entry {found.ledger_sequence}"
+        f"{production.model}: version {production.version} (package {short(production.package)}) "
+        f"since {production.since:%Y-%m-%d %H:%M:%S}, "
+        f"ledger entry {production.ledger_sequence}"
     )
-    unlooked = [f"\n{gate['sentence']}" for gate in found.gates if gate.get("kind") == "quality"]
-    show(found, as_json, lambda: say(sentence + "".join(unlooked)))
+    unlooked = [f"\n{gate['sentence']}" for gate in production.gates if gate.get("kind") == "quality"]
+    show(production, as_json, lambda: say(sentence + "".join(unlooked)))
 
 
 @ledger.command("list")
@@ -158,10 +158,10 @@ def entries(
     model: Annotated[str | None, typer.Argument()] = None, as_json: AsJson = False, project: Project = "default"
 ) -> None:
     """Decisions, newest first."""
-    found = run(lambda capstan: capstan.registry.ledger(model), project)
-    lines = [(e.sequence, e.model, e.version, e.decision, e.by, e.at, short(e.hash), _not_passed(e)) for e in found]
+    decisions = run(lambda capstan: capstan.registry.ledger(model), project)
+    lines = [(e.sequence, e.model, e.version, e.decision, e.by, e.at, short(e.hash), _not_passed(e)) for e in decisions]
     columns = ("#", "model", "version", "decision", "by", "at", "hash", "gates not passed")
-    show(found, as_json, lambda: rows("Ledger", columns, lines))
+    show(decisions, as_json, lambda: rows("Ledger", columns, lines))
 
 
 def _not_passed(entry: LedgerEntry) -> str | None:
@@ -172,7 +172,7 @@ def _not_passed(entry: LedgerEntry) -> str | None:
 @ledger.command()
 def verify(as_json: AsJson = False, project: Project = "default") -> None:
     """Recompute the hash chain. Exit status 1 when an entry was changed."""
-    found = run(lambda capstan: capstan.registry.verify_ledger(), project)
-    show(found, as_json, lambda: say(f"{found.entries} entries, intact: {found.intact}"))
-    if not found.intact:
-        fail(f"the ledger is broken at entry {found.broken_at}")
+    verification = run(lambda capstan: capstan.registry.verify_ledger(), project)
+    show(verification, as_json, lambda: say(f"{verification.entries} entries, intact: {verification.intact}"))
+    if not verification.intact:
+        fail(f"the ledger is broken at entry {verification.broken_at}")

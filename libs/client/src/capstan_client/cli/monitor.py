@@ -27,27 +27,29 @@ def state(loop: str, as_json: AsJson = False, project: Project = "default") -> N
 @app.command()
 def windows(loop: str, as_json: AsJson = False, project: Project = "default") -> None:
     """Windows of event time with the strongest drift in each."""
-    found = run(lambda capstan: capstan.monitoring.windows(loop), project)
+    history = run(lambda capstan: capstan.monitoring.windows(loop), project)
     lines = []
-    for window in found:
+    for window in history:
         top = next((figure for figure in window.columns if not figure.seasonal), None)  # drifted ones come first
         strongest = f"{top.column} {top.effect:.3f} ({top.statistic})" if top else None
         lines.append((window.start, window.end, window.model_version, window.rows, window.state, strongest))
-    show(found, as_json, lambda: rows(loop, ("from", "to", "version", "rows", "state", "strongest drift"), lines))
+    show(history, as_json, lambda: rows(loop, ("from", "to", "version", "rows", "state", "strongest drift"), lines))
 
 
 @app.command()
 def quality(loop: str, as_json: AsJson = False, project: Project = "default") -> None:
     """Live quality per window, with a 95 % confidence interval."""
-    found = run(lambda capstan: capstan.monitoring.quality(loop), project)
-    lines = [(q.start, q.end, q.model_version, q.metric, q.value, q.low, q.high, q.labelled, q.coverage) for q in found]
+    measured = run(lambda capstan: capstan.monitoring.quality(loop), project)
+    lines = [
+        (q.start, q.end, q.model_version, q.metric, q.value, q.low, q.high, q.labelled, q.coverage) for q in measured
+    ]
     names = ("from", "to", "version", "metric", "value", "low", "high", "labelled", "coverage")
-    show(found, as_json, lambda: rows(loop, names, lines))
+    show(measured, as_json, lambda: rows(loop, names, lines))
 
 
 @app.command()
 def retrains(loop: str, as_json: AsJson = False, project: Project = "default") -> None:
     """Retrains that were requested or withheld, and why."""
-    found = run(lambda capstan: capstan.monitoring.retrains(loop), project)
-    lines = [(r.at, r.state, r.reason, r.why, r.run) for r in found]
-    show(found, as_json, lambda: rows(loop, ("at", "state", "reason", "why", "run"), lines))
+    history = run(lambda capstan: capstan.monitoring.retrains(loop), project)
+    lines = [(r.at, r.state, r.reason, r.why, r.run) for r in history]
+    show(history, as_json, lambda: rows(loop, ("at", "state", "reason", "why", "run"), lines))

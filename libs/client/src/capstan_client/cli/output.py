@@ -46,10 +46,10 @@ def run(work: Callable[[Capstan], Awaitable[T]], project: str) -> T:
     except (SdkError, TimeoutError) as error:
         fail(str(error))
     except CapstanError as error:
-        fail(told(error))
+        fail(error_text(error))
 
 
-def told(error: CapstanError) -> str:
+def error_text(error: CapstanError) -> str:
     """An error of ours as people read it: what, where, and what to do."""
     places = "".join(f"\n  {item.place}: {item.rule}" for item in error.errors)
     return f"{error.detail}{places}" + (f"\n{error.hint}" if error.hint else "")

@@ -92,8 +92,8 @@ def status(as_json: AsJson = False, project: Project = "default") -> None:
     if record.cluster:
         cluster_status(record, as_json)
         return
-    found = {"ready_s": record.ready_s, "pss_mb": memory(record), "services": record.services, "state": record.state}
-    found |= {"model_server": record.model_server, "home": str(home.folder)}
+    summary = {"ready_s": record.ready_s, "pss_mb": memory(record), "services": record.services, "state": record.state}
+    summary |= {"model_server": record.model_server, "home": str(home.folder)}
 
     def table() -> None:
         parts = [
@@ -101,9 +101,9 @@ def status(as_json: AsJson = False, project: Project = "default") -> None:
             for name, (pid, _) in record.processes.items()
         ]
         rows(f"Platform in {home.folder}", ("part", "pid", "address", "PSS MB"), parts)
-        say(f"{record.state}; {found['pss_mb']:.0f} MB in all; predictions at {record.model_server}")
+        say(f"{record.state}; {summary['pss_mb']:.0f} MB in all; predictions at {record.model_server}")
 
-    show(found, as_json, table)
+    show(summary, as_json, table)
 
 
 def cluster_status(record: Record, as_json: bool) -> None:
@@ -111,18 +111,18 @@ def cluster_status(record: Record, as_json: bool) -> None:
     place = record.cluster
     target = Target(place["context"], place["namespace"], place["release"])
     try:
-        found = asyncio.run(pods(target))
+        release_pods = asyncio.run(pods(target))
     except ClusterError as error:
         fail(str(error))
     urls = record.services | record.model_servers
 
     def table() -> None:
         columns = ("part", "pod", "ready", "phase", "restarts", "loop")
-        rows(str(target), columns, [tuple(pod[name] for name in columns) for pod in found])
+        rows(str(target), columns, [tuple(pod[name] for name in columns) for pod in release_pods])
         for name, url in urls.items():
             say(f"{name:<24} {url}")
 
-    show({"cluster": place, "state": record.state, "urls": urls, "pods": found}, as_json, table)
+    show({"cluster": place, "state": record.state, "urls": urls, "pods": release_pods}, as_json, table)
 
 
 def memory(record: Record) -> float:
@@ -132,7 +132,7 @@ def memory(record: Record) -> float:
 
 def held(pid: int) -> float:
     """MB (PSS) of a process and all below it."""
-    return sum(pss_mb(one) or 0.0 for one in descendants(pid))
+    return sum(pss_mb(descendant) or 0.0 for descendant in descendants(pid))
 
 
 def open_page(
@@ -158,7 +158,7 @@ def open_page(
 
 async def newest_report(capstan: Capstan, loop: str) -> str:
     """Path of the newest drift report."""
-    names = [loop] if loop else [found.name for found in await capstan.registry.loops()]
+    names = [loop] if loop else [applied.name for applied in await capstan.registry.loops()]
     for name in names:
         for window in reversed(await capstan.monitoring.windows(name)):
             if window.report:

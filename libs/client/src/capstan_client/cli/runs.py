@@ -18,13 +18,13 @@ app = typer.Typer(help="Training runs.", no_args_is_help=True)
 @app.command("list")
 def runs(as_json: AsJson = False, project: Project = "default") -> None:
     """Runs, newest first."""
-    found = run(lambda capstan: capstan.training.runs(), project)
+    history = run(lambda capstan: capstan.training.runs(), project)
     lines = [
         (r.id, r.loop, r.reason, r.state.value, r.stage, short(r.dataset_version), r.created_at, _cause(r))
-        for r in found
+        for r in history
     ]
     columns = ("run", "loop", "why", "state", "stage", "dataset", "made", "cause")
-    show(found, as_json, lambda: rows("Runs", columns, lines))
+    show(history, as_json, lambda: rows("Runs", columns, lines))
 
 
 @app.command()
@@ -75,12 +75,12 @@ def cancel(run_id: Annotated[str, typer.Argument(metavar="RUN")], project: Proje
     async def go(capstan: Capstan) -> Run:
         return await capstan.training.cancel(await _whole(capstan, run_id))
 
-    found = run(go, project)
-    say(f"run {found.id}: {found.state.value}")
+    cancelled = run(go, project)
+    say(f"run {cancelled.id}: {cancelled.state.value}")
 
 
 async def _whole(capstan: Capstan, given: str) -> str:
-    return await whole_id("run", given, (found.id async for found in capstan.training.every_run()))
+    return await whole_id("run", given, (run_.id async for run_ in capstan.training.every_run()))
 
 
 def _cause(ended: Run) -> str | None:

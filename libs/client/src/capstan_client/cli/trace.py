@@ -22,24 +22,28 @@ def add_to(app: typer.Typer) -> None:
 
 def trace(prediction: str, as_json: AsJson = False, project: Project = "default") -> None:
     """Explain one prediction: version, run, features with their times, dataset version, files and rows."""
-    found = run(lambda capstan: walk(capstan, prediction_id(prediction)), project)
-    show(found, as_json, lambda: draw(tree(found)))
+    lineage = run(lambda capstan: walk(capstan, prediction_id(prediction)), project)
+    show(lineage, as_json, lambda: draw(tree(lineage)))
 
 
-def tree(found: Lineage) -> Tree:
+def tree(lineage: Lineage) -> Tree:
     """The lineage as a tree."""
-    record, run_, version = found.prediction, found.run, found.version
+    record, run_, version = lineage.prediction, lineage.run, lineage.version
     answer = ", ".join(_output(name, value) for name, value in record.outputs.items())
     root = Tree(Text(f"prediction {record.prediction_id} = {answer}, asked for {text(record.event_time)} UTC"))
     _add(root, f"inputs {record.inputs}")
-    by = f"ledger entry {found.decision.sequence}, by {found.decision.by}" if found.decision else "not in the ledger"
+    by = (
+        f"ledger entry {lineage.decision.sequence}, by {lineage.decision.by}"
+        if lineage.decision
+        else "not in the ledger"
+    )
     model = _add(root, f"model {version.model} version {version.version}, package {short(version.package)} ({by})")
     trained = _add(model, f"run {run_.id} ({run_.reason}), seed {run_.seed}, code {short(run_.code)}")
-    data = _add(trained, f"dataset {run_.dataset}@{short(run_.dataset_version)}: {found.dataset.rows:,} rows")
-    for file in found.dataset.files:
+    data = _add(trained, f"dataset {run_.dataset}@{short(run_.dataset_version)}: {lineage.dataset.rows:,} rows")
+    for file in lineage.dataset.files:
         _add(data, f"{file.source} -> {file.path}: {file.rows:,} rows, batch {short(file.batch)}, md5 {file.md5[:12]}")
-    features = _add(root, "features" if found.features else "features: none; every value came with the request")
-    for origin in found.features:
+    features = _add(root, "features" if lineage.features else "features: none; every value came with the request")
+    for origin in lineage.features:
         _feature(features, origin)
     return root
 

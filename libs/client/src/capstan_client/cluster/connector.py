@@ -109,9 +109,9 @@ class Connector:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             with contextlib.suppress(ClusterError):
-                found = await self._reach_model_servers()
-                if found != self._record.model_servers:
-                    self._record.model_servers = found
+                servers = await self._reach_model_servers()
+                if servers != self._record.model_servers:
+                    self._record.model_servers = servers
                     self.home.write_record(self._record)
 
     async def _until_they_answer(self) -> None:
@@ -124,7 +124,7 @@ class Connector:
                     await asyncio.sleep(0.1)
 
     def _silent(self, name: str, url: str) -> str:
-        forward = next((one for one in self._forwards.values() if one.url == url), None)
+        forward = next((candidate for candidate in self._forwards.values() if candidate.url == url), None)
         said = f" kubectl says: {forward.said}" if forward is not None and forward.said else ""
         return (
             f"{name} does not answer at {url}.{said} Look with: "

@@ -79,8 +79,8 @@ class Kubectl:
     async def objects(self, kind: str, *selectors: str) -> list[dict[str, Any]]:
         """Objects of the release by labels."""
         wanted = ",".join((PART_OF, f"app.kubernetes.io/instance={self.target.release}", *selectors))
-        found: dict[str, Any] = json.loads(await self.run("get", kind, "--selector", wanted, "--output", "json"))
-        items: list[dict[str, Any]] = found["items"]
+        listing: dict[str, Any] = json.loads(await self.run("get", kind, "--selector", wanted, "--output", "json"))
+        items: list[dict[str, Any]] = listing["items"]
         return items
 
     async def parts(self) -> dict[str, Endpoint]:
@@ -94,7 +94,8 @@ class Kubectl:
         """The Services of model servers, by `project/deployment`."""
         items = await self.objects("services", "app.kubernetes.io/component=model-server")
         endpoints = [
-            _endpoint(one, f"{_label(one, 'capstan.dev/project')}/{_label(one, 'capstan.dev/loop')}") for one in items
+            _endpoint(item, f"{_label(item, 'capstan.dev/project')}/{_label(item, 'capstan.dev/loop')}")
+            for item in items
         ]
         return {endpoint.name: endpoint for endpoint in endpoints}
 
@@ -127,5 +128,5 @@ def _label(item: dict[str, Any], name: str) -> str:
 
 def _endpoint(item: dict[str, Any], name: str) -> Endpoint:
     ports = item["spec"]["ports"]
-    port = next((one["port"] for one in ports if one.get("name") == "http"), ports[0]["port"])
+    port = next((entry["port"] for entry in ports if entry.get("name") == "http"), ports[0]["port"])
     return Endpoint(name, item["metadata"]["name"], item["spec"].get("clusterIP", ""), int(port))

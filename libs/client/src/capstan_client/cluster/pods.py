@@ -7,19 +7,23 @@ from capstan_client.cluster.kubectl import Kubectl, Target
 
 async def pods(target: Target) -> list[dict[str, str]]:
     """Pods of a release: name, part, readiness, restarts and what they wait for."""
-    found = []
+    summaries = []
     for item in await Kubectl(target).objects("pods"):
         labels, status = item["metadata"].get("labels", {}), item.get("status", {})
         containers = status.get("containerStatuses", [])
-        waiting = [one["state"]["waiting"].get("reason", "") for one in containers if "waiting" in one.get("state", {})]
-        found.append(
+        waiting = [
+            container["state"]["waiting"].get("reason", "")
+            for container in containers
+            if "waiting" in container.get("state", {})
+        ]
+        summaries.append(
             {
                 "pod": item["metadata"]["name"],
                 "part": labels.get("app.kubernetes.io/component", ""),
                 "loop": labels.get("capstan.dev/loop", ""),
-                "ready": f"{sum(one['ready'] for one in containers)}/{len(item['spec']['containers'])}",
+                "ready": f"{sum(container['ready'] for container in containers)}/{len(item['spec']['containers'])}",
                 "phase": ", ".join(filter(None, waiting)) or status.get("phase", ""),
-                "restarts": str(sum(one["restartCount"] for one in containers)),
+                "restarts": str(sum(container["restartCount"] for container in containers)),
             }
         )
-    return sorted(found, key=lambda pod: (pod["part"], pod["pod"]))
+    return sorted(summaries, key=lambda pod: (pod["part"], pod["pod"]))

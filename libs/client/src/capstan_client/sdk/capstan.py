@@ -88,8 +88,8 @@ def _model_servers(home: Home, record: Record) -> str | Callable[[str], str]:
     def find(name: str) -> str:
         servers = running_record(home).model_servers
         if name not in servers:
-            known = ", ".join(sorted(servers)) or "none"
-            raise Unreachable(f"No model server for {name} is known (there are: {known}). Does a version serve yet?")
+            served = ", ".join(sorted(servers)) or "none"
+            raise Unreachable(f"No model server for {name} is known (there are: {served}). Does a version serve yet?")
         return servers[name]
 
     return find

@@ -76,12 +76,12 @@ class ServiceClient:
         """The items of all pages of a list."""
         cursor: str | None = None
         while True:
-            found = await self.http.get(path, page, cursor=cursor, **params)
-            for item in found.items:
+            fetched = await self.http.get(path, page, cursor=cursor, **params)
+            for item in fetched.items:
                 yield item
-            if found.next is None or found.next == cursor:
+            if fetched.next is None or fetched.next == cursor:
                 return
-            cursor = found.next
+            cursor = fetched.next
 
     async def session_link(self, path: str) -> SessionLink:
         """A one-time address for a browser."""
@@ -125,7 +125,7 @@ class Ingestion(ServiceClient):
 
     async def wait_for_batch(self, batch: str, timeout_s: float = 120) -> Batch:
         """Wait for the verdict."""
-        return await poll(lambda: self.batch(batch), lambda found: found.state in _ENDS, timeout_s=timeout_s)
+        return await poll(lambda: self.batch(batch), lambda latest: latest.state in _ENDS, timeout_s=timeout_s)
 
     async def batches(self, dataset: str) -> list[Batch]:
         """Batches, newest first."""
@@ -202,7 +202,7 @@ class Training(ServiceClient):
 
     async def wait_for_run(self, run: str, timeout_s: float = 600) -> Run:
         """Wait until the run has ended."""
-        return await poll(lambda: self.run(run), lambda found: found.state.finished, timeout_s=timeout_s)
+        return await poll(lambda: self.run(run), lambda latest: latest.state.finished, timeout_s=timeout_s)
 
     async def cancel(self, run: str) -> Run:
         """Stop a run."""

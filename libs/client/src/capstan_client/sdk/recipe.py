@@ -85,11 +85,11 @@ class _Reading:
             return None
         count = len(self.errors)
         service = self._yaml(folder / "service.yaml", f"{shown}/service.yaml")
-        found = [self._view(path, f"{shown}/{path.name}") for path in sorted(folder.glob("*.yaml"))
+        views = [self._view(path, f"{shown}/{path.name}") for path in sorted(folder.glob("*.yaml"))
                  if path.name != "service.yaml"]  # fmt: skip
         if len(self.errors) > count:
             return None
-        definitions = self._model(FeatureDefinitions, {"service": service, "views": found}, f"{shown}: ")
+        definitions = self._model(FeatureDefinitions, {"service": service, "views": views}, f"{shown}: ")
         if definitions is not None:
             self._fits(loop, named.service, definitions)
         return definitions
@@ -114,14 +114,14 @@ class _Reading:
         return InvalidSpec(f"{self.file}: {what} wrong", errors=self.errors)
 
     def _fits(self, loop: Loop, asked: str, definitions: FeatureDefinitions) -> None:
-        there = definitions.service.name
-        if asked != there:
-            self._wrong("spec.features.service", f"is {asked}, but features/service.yaml defines {there}")
-        known = [loop.spec.dataset.name, *(source.name for source in loop.spec.sources)]
+        defined = definitions.service.name
+        if asked != defined:
+            self._wrong("spec.features.service", f"is {asked}, but features/service.yaml defines {defined}")
+        datasets = [loop.spec.dataset.name, *(source.name for source in loop.spec.sources)]
         for view in definitions.views:
-            if view.dataset not in known:
+            if view.dataset not in datasets:
                 self._wrong(f"view {view.name}: dataset", f"{view.dataset} is no dataset of the loop; there are: "
-                            f"{', '.join(known)}")  # fmt: skip
+                            f"{', '.join(datasets)}")  # fmt: skip
 
     def _view(self, path: Path, name: str) -> Any:
         view = self._yaml(path, name)
@@ -196,8 +196,8 @@ class _Reading:
         try:
             return model.model_validate(raw)
         except ValidationError as error:
-            for found in broken_rules(model, error):
-                self._wrong(prefix + found.place, found.rule)
+            for breach in broken_rules(model, error):
+                self._wrong(prefix + breach.place, breach.rule)
             return None
 
     def _wrong(self, place: str, rule: str) -> None:

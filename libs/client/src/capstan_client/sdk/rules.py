@@ -41,11 +41,11 @@ def place_of(model: type[BaseModel], loc: Loc) -> str:
 
 def _rule(model: type[BaseModel], item: ErrorDetails) -> str:
     if item["type"] == "extra_forbidden":
-        known = tuple(_names(_at(model, item["loc"][:-1])))
-        close = nearest(str(item["loc"][-1]), known)
+        fields = tuple(_names(_at(model, item["loc"][:-1])))
+        close = nearest(str(item["loc"][-1]), fields)
         if close:
             return f"no such field; did you mean {close}?"
-        return f"no such field; there are: {', '.join(known)}" if known else "no such field"
+        return f"no such field; there are: {', '.join(fields)}" if fields else "no such field"
     if item["type"] == "missing":
         return "is missing"
     text = item["msg"].removeprefix("Value error, ")
@@ -98,7 +98,7 @@ def _plain(kind: Any) -> Any:
     if get_origin(kind) is Annotated:
         return _plain(get_args(kind)[0])
     if get_origin(kind) in _UNIONS:
-        rest = [one for one in get_args(kind) if one is not type(None)]
+        rest = [member for member in get_args(kind) if member is not type(None)]
         return _plain(rest[0]) if len(rest) == 1 else kind
     return kind
 
@@ -109,7 +109,7 @@ def _member(kind: Any, part: int | str) -> Any:
     if get_origin(kind) in _UNIONS and isinstance(part, str):
         # pydantic writes `dict[str,any]`, and `function-after[check(), Name]` for a model with a validator.
         name = part.rstrip("]").rpartition(", ")[2] if part.startswith("function-") else part.partition("[")[0]
-        return next((one for one in get_args(kind) if name in _tags(_plain(one))), None)
+        return next((member for member in get_args(kind) if name in _tags(_plain(member))), None)
     return None
 
 
@@ -117,7 +117,7 @@ def _tags(member: Any) -> set[str]:
     """How locations name a member of a union: by its class, or by its `kind` where that tells them apart."""
     names = {getattr(member, "__name__", "")}
     if isinstance(member, type) and issubclass(member, BaseModel) and "kind" in member.model_fields:
-        names.update(str(one) for one in get_args(member.model_fields["kind"].annotation))
+        names.update(str(value) for value in get_args(member.model_fields["kind"].annotation))
     return names
 
 

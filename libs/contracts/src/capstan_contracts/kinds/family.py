@@ -37,9 +37,9 @@ class BrokenKind(Exception):
         self.family, self.name, self.reason, self.of = family, name, reason, of
 
 
-def nearest(word: str, known: tuple[str, ...]) -> str | None:
+def nearest(word: str, vocabulary: tuple[str, ...]) -> str | None:
     """The known word that a mistyped one is likely to mean; None when none is near."""
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    close = get_close_matches(word, vocabulary, n=1, cutoff=0.6)
     return close[0] if close else None
 
 

@@ -36,16 +36,16 @@ def least_rows(alpha: float, columns: int = COLUMNS) -> int:
 
 def _critical(level: float, rows: int) -> int:
     """The fewest rows in the bin that are significant; more than there are where none are."""
-    tail, found = 0.0, rows
-    while found >= 0 and (tail := tail + _share(found, rows, _BEFORE)) <= level:
-        found -= 1
-    return found + 1
+    tail, fewest = 0.0, rows
+    while fewest >= 0 and (tail := tail + _share(fewest, rows, _BEFORE)) <= level:
+        fewest -= 1
+    return fewest + 1
 
 
-def _tail(found: int, rows: int, share: float) -> float:
-    return math.fsum(_share(one, rows, share) for one in range(found, rows + 1))
+def _tail(fewest: int, rows: int, share: float) -> float:
+    return math.fsum(_share(successes, rows, share) for successes in range(fewest, rows + 1))
 
 
-def _share(found: int, rows: int, share: float) -> float:
-    ways = math.lgamma(rows + 1) - math.lgamma(found + 1) - math.lgamma(rows - found + 1)
-    return math.exp(ways + found * math.log(share) + (rows - found) * math.log(1 - share))
+def _share(successes: int, rows: int, share: float) -> float:
+    ways = math.lgamma(rows + 1) - math.lgamma(successes + 1) - math.lgamma(rows - successes + 1)
+    return math.exp(ways + successes * math.log(share) + (rows - successes) * math.log(1 - share))

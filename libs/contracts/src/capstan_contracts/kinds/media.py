@@ -27,11 +27,11 @@ def _zone(name: str) -> str:
 
 def _encoding(name: str) -> str:
     try:
-        found = codecs.lookup(name)
+        codec = codecs.lookup(name)
         "".encode(name)  # refuses codecs that are no text encodings
     except (LookupError, ValueError):
         raise ValueError(f"{name!r} is no text encoding (write utf-8, cp1252, latin-1 or utf-16)") from None
-    return found.name
+    return codec.name
 
 
 Zone = Annotated[str, AfterValidator(_zone)]

@@ -29,13 +29,13 @@ INSTALLED: Final[Family[object]] = Family("capstan.metrics")
 """Ours and those of other distributions; only their names are looked at here."""
 
 
-def _known(name: str) -> str:
+def _check_name(name: str) -> str:
     """ValueError with the nearest name when no installed distribution has such a metric."""
     if name in METRICS or name in INSTALLED:
         return name
-    known = tuple(sorted({*METRICS, *INSTALLED}))
-    close = nearest(name, known)
-    hint = f"did you mean {close!r}?" if close else f"metrics: {', '.join(known)}"
+    names = tuple(sorted({*METRICS, *INSTALLED}))
+    close = nearest(name, names)
+    hint = f"did you mean {close!r}?" if close else f"metrics: {', '.join(names)}"
     raise ValueError(f"no metric {name!r}; {hint}")
 
 
@@ -50,5 +50,5 @@ def misfit(metric: str, task: str) -> str | None:
     return f"{metric} is no metric of the task {task}; metrics of it: {', '.join(fitting)}"
 
 
-Metric = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(METRICS)})]
+Metric = Annotated[str, AfterValidator(_check_name), Field(json_schema_extra={"enum": list(METRICS)})]
 """The name of a metric, of any task."""

@@ -45,10 +45,10 @@ def mistake(place: Place, sentence: str, value: Any = None) -> ValidationError:
     return _errors([(place, sentence, value)])
 
 
-def _errors(found: Sequence[tuple[Place, str, Any]]) -> ValidationError:
+def _errors(mistakes: Sequence[tuple[Place, str, Any]]) -> ValidationError:
     lines = [
         InitErrorDetails(type=PydanticCustomError("kind", "{sentence}", {"sentence": sentence}), loc=place, input=value)
-        for place, sentence, value in found
+        for place, sentence, value in mistakes
     ]
     return ValidationError.from_exception_data("spec", lines)
 
@@ -106,31 +106,31 @@ class OneOfKinds(Generic[S]):
     def model(self, kind: str) -> type[S]:
         """The spec's class by the name of its kind. ValidationError at `kind`."""
         try:
-            found = self.specs.get(kind)
+            spec_class = self.specs.get(kind)
         except UnknownKind as error:
             sentence = _no_such(f"kind of {self.noun}", kind, error.known)
             raise mistake((KIND,), f"{sentence}. {self.advice}" if self.advice else sentence, kind) from None
         except BrokenKind as error:
             raise mistake((KIND,), str(error), kind) from None
-        if (fault := self.fault(kind, found)) is not None:
+        if (fault := self.fault(kind, spec_class)) is not None:
             raise mistake((KIND,), fault, kind)
-        return found
+        return spec_class
 
     def usable(self) -> list[type[S]]:
         """The specs of all kinds that are installed and can be imported; a service names the others when it starts."""
-        found = []
+        classes = []
         for kind in self.specs.names:
             try:
-                found.append(self.model(kind))
+                classes.append(self.model(kind))
             except ValidationError:
                 continue
-        return found
+        return classes
 
-    def fault(self, kind: str, found: object) -> str | None:
+    def fault(self, kind: str, loaded: object) -> str | None:
         """Why what an entry point gave cannot be the spec of this kind; None when it can."""
-        if not (isinstance(found, type) and issubclass(found, self.base)):
+        if not (isinstance(loaded, type) and issubclass(loaded, self.base)):
             return f"the kind {kind!r} cannot be used: its entry point is no subclass of {self.base.__name__}"
-        if (named := found.model_fields[KIND].default) != kind:
+        if (named := loaded.model_fields[KIND].default) != kind:
             return f"the kind {kind!r} cannot be used: its spec calls itself {named!r}"
         return None
 
@@ -149,25 +149,25 @@ class OneOfKinds(Generic[S]):
 def check_words(model: type[Spec], value: Mapping[Any, Any], what: str, place: Place = ()) -> None:
     """Raise one `mistake` for the first word of `value` that is no field of the model, with the nearest that is one."""
     names = {name: field.alias or name for name, field in model.model_fields.items()}
-    known = tuple(names.values())
+    fields = tuple(names.values())
     for word in value:
-        if word not in known and word not in names:
-            close = nearest(str(word), known)
+        if word not in fields and word not in names:
+            close = nearest(str(word), fields)
             hint = f"did you mean {close!r}? It has" if close else "it has"
             raise mistake(
-                (*place, str(word)), f"{word!r} is no field of {what}; {hint}: {', '.join(known)}", value[word]
+                (*place, str(word)), f"{word!r} is no field of {what}; {hint}: {', '.join(fields)}", value[word]
             )
 
 
-def _no_such(what: str, word: str, known: Sequence[str]) -> str:
-    close = nearest(word, tuple(known))
+def _no_such(what: str, word: str, names: Sequence[str]) -> str:
+    close = nearest(word, tuple(names))
     hint = f"did you mean {close!r}? There are" if close else "there are"
-    return f"no {what} is called {word!r}; {hint}: {', '.join(known)}"
+    return f"no {what} is called {word!r}; {hint}: {', '.join(names)}"
 
 
 def _sentence(item: ErrorDetails) -> str:
     """What pydantic found, in words of a spec: a wrong word gets the nearest right one."""
     if item["type"] == "literal_error":
-        known = re.findall(r"'([^']*)'", item["ctx"]["expected"])
-        return _no_such(str(item["loc"][-1]), str(item["input"]), known)
+        choices = re.findall(r"'([^']*)'", item["ctx"]["expected"])
+        return _no_such(str(item["loc"][-1]), str(item["input"]), choices)
     return item["msg"].removeprefix("Value error, ")

@@ -105,8 +105,8 @@ class StatisticChoice(Spec):
         if isinstance(value, dict) and KIND not in value:
             check_words(cls, value, "a choice of statistics")
             return value
-        one = STATISTIC_KINDS.parse(value)
-        return {"numeric": one, "categorical": one}
+        spec = STATISTIC_KINDS.parse(value)
+        return {"numeric": spec, "categorical": spec}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -89,14 +89,14 @@ class Booster:
             handle = self._handle
             self._running += 1
         try:
-            return self._one(handle, matrix) if matrix.shape[0] == 1 else self._many(handle, matrix)
+            return self._one_row(handle, matrix) if matrix.shape[0] == 1 else self._many_rows(handle, matrix)
         finally:
             with self._lock:
                 self._running -= 1
                 if self._closing:
                     self._idle.notify_all()
 
-    def _one(self, handle: ctypes.c_void_p, row: Matrix) -> Matrix:
+    def _one_row(self, handle: ctypes.c_void_p, row: Matrix) -> Matrix:
         try:
             call = self._idle_rows.pop()
         except IndexError:
@@ -109,7 +109,7 @@ class Booster:
             _check(self._library, code)
         return answer
 
-    def _many(self, handle: ctypes.c_void_p, matrix: Matrix) -> Matrix:
+    def _many_rows(self, handle: ctypes.c_void_p, matrix: Matrix) -> Matrix:
         rows = matrix.shape[0]
         if self.quick is not None and rows >= self.quick.fewest_rows:
             return self.quick.predict(matrix)

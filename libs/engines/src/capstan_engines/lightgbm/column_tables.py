@@ -39,12 +39,12 @@ class NumberTable:
 
     def places(self, values: Floats, nulls: Truths | None) -> Integers:
         """The line of the table for each row."""
-        found: Integers = self.thresholds.searchsorted(values)
+        lines: Integers = self.thresholds.searchsorted(values)
         if self.zero_apart:
-            found[values == 0] = len(self.thresholds) + 2
+            lines[values == 0] = len(self.thresholds) + 2
         if nulls is not None:
-            found[nulls] = len(self.thresholds) + 1
-        return found
+            lines[nulls] = len(self.thresholds) + 1
+        return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class CategoryTable:
     def places(self, values: Floats, nulls: Truths | None) -> Integers:
         """The line of the table for each row. Fractions are cut off, as LightGBM's cast to int does."""
         last = len(self.words) - 1
-        known = (values > -1) & (values < last)  # false for NaN
-        return np.where(known, values, last).astype(np.int64)
+        inside = (values > -1) & (values < last)  # false for NaN
+        return np.where(inside, values, last).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,21 +76,23 @@ def _checked_text(package: ModelContents) -> tuple[bytes, BoosterText]:
     header = package.header
     text = package.read(MODEL_TXT, MAX_BYTES)
     try:
-        found = check_booster_text(text)
+        booster = check_booster_text(text)
     except BoosterTextError as error:
         raise PackageError(MODEL_TXT, "booster-text", str(error)) from None
     columns = len(header.features)
-    if found.columns != columns:
-        detail = f"reads {found.columns} columns, the header's features make {columns}"
+    if booster.columns != columns:
+        detail = f"reads {booster.columns} columns, the header's features make {columns}"
         raise PackageError(MODEL_TXT, "signature", detail)
-    task = TASK_OF_OBJECTIVE.get(found.objective)
+    task = TASK_OF_OBJECTIVE.get(booster.objective)
     if task is None:
-        known = ", ".join(sorted(TASK_OF_OBJECTIVE))
-        raise PackageError(MODEL_TXT, "objective", f"no task has the objective {found.objective!r}; known: {known}")
+        objectives = ", ".join(sorted(TASK_OF_OBJECTIVE))
+        raise PackageError(
+            MODEL_TXT, "objective", f"no task has the objective {booster.objective!r}; known: {objectives}"
+        )
     if task != header.task:
-        detail = f"the objective {found.objective!r} is one of the task {task!r}, and the header says {header.task!r}"
+        detail = f"the objective {booster.objective!r} is one of the task {task!r}, and the header says {header.task!r}"
         raise PackageError(MODEL_TXT, "objective", detail)
-    if task == MULTICLASS and found.classes != header.signature.classes:
-        detail = f"tells {found.classes} classes apart, the header's probabilities have {header.signature.classes}"
+    if task == MULTICLASS and booster.classes != header.signature.classes:
+        detail = f"tells {booster.classes} classes apart, the header's probabilities have {header.signature.classes}"
         raise PackageError(MODEL_TXT, "signature", detail)
-    return text, found
+    return text, booster

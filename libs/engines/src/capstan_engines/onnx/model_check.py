@@ -51,19 +51,19 @@ def check_model(data: bytes) -> None:
 def _walk(kind: str, message: memoryview, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise OnnxModelError("onnx", f"graphs nested deeper than {MAX_DEPTH} messages")
-    inside, found = _INSIDE[kind], dict[int, int | memoryview]()
+    inside, leaves = _INSIDE[kind], dict[int, int | memoryview]()
     for number, value in fields(message):
         if number in inside and isinstance(value, memoryview):
             _walk(inside[number], value, depth + 1)
         elif kind == "tensor":
             _refuse_external(number, value)
         else:
-            found[number] = value
+            leaves[number] = value
     if kind == "node":
-        _check_domain(_text(found.get(7, 0)), f"the operator {_text(found.get(4, 0))!r} of")
+        _check_domain(_text(leaves.get(7, 0)), f"the operator {_text(leaves.get(4, 0))!r} of")
     elif kind == "opset":
-        _check_domain(_text(found.get(1, 0)), "operators of")
-        _check_opset(_text(found.get(1, 0)), found.get(2, 0))
+        _check_domain(_text(leaves.get(1, 0)), "operators of")
+        _check_opset(_text(leaves.get(1, 0)), leaves.get(2, 0))
 
 
 def _check_domain(domain: str, what: str) -> None:

@@ -94,7 +94,7 @@ def _open(model: bytes) -> onnxruntime.InferenceSession:
 def _matrix_input(session: onnxruntime.InferenceSession, columns: int) -> tuple[str, Any]:
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type not in _FLOATS or len(inputs[0].shape) != 2:
-        shown = ", ".join(f"{one.name}: {one.type} {one.shape}" for one in inputs)
+        shown = ", ".join(f"{node.name}: {node.type} {node.shape}" for node in inputs)
         raise SessionError("signature", f"one input is needed, a float or double matrix [rows, {columns}], not {shown}")
     rows, width = inputs[0].shape
     if isinstance(rows, int):
@@ -106,13 +106,13 @@ def _matrix_input(session: onnxruntime.InferenceSession, columns: int) -> tuple[
 
 def _score_output(session: onnxruntime.InferenceSession) -> str:
     outputs = session.get_outputs()
-    floats = [one.name for one in outputs if one.type in _FLOATS]
-    found = floats if len(floats) == 1 else [name for name in floats if name in _SCORES]
-    if len(found) != 1:
-        shown = ", ".join(f"{one.name}: {one.type}" for one in outputs)
-        hint = " (export a classifier with zipmap=False)" if any("map(" in one.type for one in outputs) else ""
+    floats = [node.name for node in outputs if node.type in _FLOATS]
+    scores = floats if len(floats) == 1 else [name for name in floats if name in _SCORES]
+    if len(scores) != 1:
+        shown = ", ".join(f"{node.name}: {node.type}" for node in outputs)
+        hint = " (export a classifier with zipmap=False)" if any("map(" in node.type for node in outputs) else ""
         raise SessionError("signature", f"one output of floats must hold the scores; the model has {shown}{hint}")
-    return str(found[0])
+    return str(scores[0])
 
 
 def _sentence(error: Exception) -> str:

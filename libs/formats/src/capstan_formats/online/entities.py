@@ -84,7 +84,7 @@ class EntityCodec:
             (row,) = rows
             return pack(row.event_ts, row.known_ts, row.values, int(older))
         moments = [row.known_ts for row in rows]
-        if not rows or any(one >= next_ for one, next_ in zip(moments, moments[1:], strict=False)):
+        if not rows or any(moment >= next_ for moment, next_ in zip(moments, moments[1:], strict=False)):
             raise OnlineCodecError("rows of an entity come in the order of known_ts, and no two share it")
         packed = [pack(row.event_ts, row.known_ts, row.values) for row in rows]
         end = _HEAD + len(rows) * (_MOMENT.size + 4)
@@ -120,12 +120,12 @@ class EntityCodec:
         start = ends + 4 * count
         if data[0] > _SEVERAL | _OLDER or count < 2 or start > len(data):
             raise OnlineCodecError("no entity has this form")
-        known = bisect_right(range(count), moment, key=lambda n: _MOMENT.unpack_from(data, _HEAD + 8 * n)[0])
-        if known == 0:
+        known_rows = bisect_right(range(count), moment, key=lambda n: _MOMENT.unpack_from(data, _HEAD + 8 * n)[0])
+        if known_rows == 0:
             return None
-        (end,) = _COUNT.unpack_from(data, ends + 4 * (known - 1))
-        if known > 1:
-            (start,) = _COUNT.unpack_from(data, ends + 4 * (known - 2))
+        (end,) = _COUNT.unpack_from(data, ends + 4 * (known_rows - 1))
+        if known_rows > 1:
+            (start,) = _COUNT.unpack_from(data, ends + 4 * (known_rows - 2))
         if end > len(data):
             raise OnlineCodecError("the row is cut short")
         return self._rows.unpack(data, start, end)

@@ -99,16 +99,16 @@ class OnlineServerReader:
     def __init__(self, client: KeyValueClient, failures: tuple[type[Exception], ...]) -> None:
         """`failures` is what the client raises when the server is away or refuses."""
         self._client, self._failures = client, failures
-        self._known: dict[ViewKeys, _Generation] = {}
+        self._generations: dict[ViewKeys, _Generation] = {}
 
     def schema(self, project: str, view: str) -> OnlineSchema:
         """The schema last seen, or asked for now. ViewNotMaterializedError, OnlineStoreError."""
         keys = ViewKeys(project, check_view(view))
-        known = self._known.get(keys)
-        if known is None:
+        generation = self._generations.get(keys)
+        if generation is None:
             (pointer,) = self._send([("get", keys.current)])
-            known = self._learn(keys, self._named(keys, pointer), None)
-        return known.meta.schema
+            generation = self._learn(keys, self._named(keys, pointer), None)
+        return generation.meta.schema
 
     def meta(self, project: str, view: str) -> Meta:
         """Meta of the generation in use now. ViewNotMaterializedError, OnlineStoreError."""
@@ -134,7 +134,7 @@ class OnlineServerReader:
         """The pointer, and rows of the generation that it named last time: nearly always it still does."""
         commands: list[tuple[Any, ...]] = []
         for read in reads:
-            read.generation = self._known.get(read.keys)
+            read.generation = self._generations.get(read.keys)
             commands.append(("get", read.keys.current))
             if read.generation is not None:
                 commands.append(("hmget", read.keys.rows(read.generation.name), read.fields))
@@ -182,21 +182,21 @@ class OnlineServerReader:
 
     def _named(self, keys: ViewKeys, pointer: bytes | None) -> str:
         if pointer is None:
-            self._known.pop(keys, None)
+            self._generations.pop(keys, None)
             raise ViewNotMaterializedError(f"view {keys.view!r} has nothing online yet")
         return pointer.decode("ascii", "replace")
 
     def _learn(self, keys: ViewKeys, name: str, data: bytes | None) -> _Generation:
-        known = self._known.get(keys)
-        if known is not None and known.name == name:
-            return known
+        former = self._generations.get(keys)
+        if former is not None and former.name == name:
+            return former
         if data is None:
             (data,) = self._send([("get", keys.meta(name))])
         meta = meta_from_bytes(data or b"", f"the online store's view {keys.view!r}")
-        if known is not None and known.meta.schema == meta.schema:
-            meta = replace(meta, schema=known.meta.schema)  # whoever compares schemas finds the same object
-        found = self._known[keys] = _Generation(name, meta, EntityCodec(meta.schema.columns))
-        return found
+        if former is not None and former.meta.schema == meta.schema:
+            meta = replace(meta, schema=former.meta.schema)  # whoever compares schemas finds the same object
+        generation = self._generations[keys] = _Generation(name, meta, EntityCodec(meta.schema.columns))
+        return generation
 
 
 class _Read:
@@ -219,8 +219,8 @@ class _Read:
         """The answer from the values of `fields`."""
         assert self.generation is not None
         codec, values = self.generation.codec, iter(cells)
-        found = [None if key is None else next(values) for key in self._encoded]
-        rows = [None if cell is None else OnlineEntity(codec, cell) for cell in found]
+        per_key = [None if key is None else next(values) for key in self._encoded]
+        rows = [None if cell is None else OnlineEntity(codec, cell) for cell in per_key]
         self.answer = ViewRows(self.generation.meta.schema, rows)
 
 

@@ -95,12 +95,12 @@ class OnlineReader:
         try:
             if len(keys) == 1:
                 return dict(execute("SELECT key, value FROM kv WHERE key = ?", keys).fetchall())
-            found: dict[bytes, bytes] = {}
+            values: dict[bytes, bytes] = {}
             for start in range(0, len(keys), _CHUNK):
                 chunk = keys[start : start + _CHUNK]
                 marks = ",".join("?" * len(chunk))
-                found.update(execute(f"SELECT key, value FROM kv WHERE key IN ({marks})", chunk).fetchall())
-            return found
+                values.update(execute(f"SELECT key, value FROM kv WHERE key IN ({marks})", chunk).fetchall())
+            return values
         except sqlite3.Error as error:
             raise OnlineStoreError(f"view {self._view!r} cannot be read: {error}") from None
 

@@ -46,9 +46,9 @@ def _one_large(left: Counts, right: Counts) -> tuple[float, int]:
     away = np.abs(right - both * share) / spread
     best, cell = 1.0, int(away.argmax())
     for index in np.flatnonzero((away > NEAR_IN_DEVIATIONS) & (both > 0)).tolist():
-        found, marked = int(right[index]), int(both[index])
-        tail = at_least if found > marked * share else at_most
-        p = 2 * tail(found, now, marked, before + now)
+        successes, marked = int(right[index]), int(both[index])
+        tail = at_least if successes > marked * share else at_most
+        p = 2 * tail(successes, now, marked, before + now)
         if p < best:
             best, cell = p, index
     return min(1.0, best * int((both > 0).sum())), cell

@@ -28,10 +28,10 @@ def at_most(successes: int, drawn: int, marked: int, total: int) -> float:
 
 
 def _rising(start: int, high: int, drawn: int, marked: int, total: int) -> float:
-    """Sum of P(found) / P(start) for found from start to high: terms fall, since start lies above the mode."""
+    """Sum of P(k) / P(start) for k from start to high: terms fall, since start lies above the mode."""
     sum_, term = 1.0, 1.0
-    for found in range(start, high):
-        term *= (drawn - found) * (marked - found) / ((found + 1) * (total - drawn - marked + found + 1))
+    for k in range(start, high):
+        term *= (drawn - k) * (marked - k) / ((k + 1) * (total - drawn - marked + k + 1))
         sum_ += term
         if term < sum_ * 1e-17:
             break
@@ -41,16 +41,16 @@ def _rising(start: int, high: int, drawn: int, marked: int, total: int) -> float
 def _falling(start: int, low: int, drawn: int, marked: int, total: int) -> float:
     """The same from start down to low: terms fall, since start lies below the mode."""
     sum_, term = 1.0, 1.0
-    for found in range(start, low, -1):
-        term *= found * (total - drawn - marked + found) / ((drawn - found + 1) * (marked - found + 1))
+    for k in range(start, low, -1):
+        term *= k * (total - drawn - marked + k) / ((drawn - k + 1) * (marked - k + 1))
         sum_ += term
         if term < sum_ * 1e-17:
             break
     return sum_
 
 
-def _log_share(found: int, drawn: int, marked: int, total: int) -> float:
-    return _log_choose(marked, found) + _log_choose(total - marked, drawn - found) - _log_choose(total, drawn)
+def _log_share(successes: int, drawn: int, marked: int, total: int) -> float:
+    return _log_choose(marked, successes) + _log_choose(total - marked, drawn - successes) - _log_choose(total, drawn)
 
 
 def _log_choose(n: int, k: int) -> float:

@@ -53,9 +53,9 @@ class ClusterBehaviour:
         for kind, manifest in given:
             name = manifest["metadata"]["name"]
             made = await cluster.apply(kind, copy.deepcopy(manifest))
-            found = await cluster.get(kind, name)
-            assert found is not None
-            for shown in (made, found):
+            fetched = await cluster.get(kind, name)
+            assert fetched is not None
+            for shown in (made, fetched):
                 assert shown["metadata"]["labels"] == manifest["metadata"]["labels"]
                 assert _within(manifest["spec"], shown["spec"])
             await cluster.delete(kind, name)
@@ -79,9 +79,9 @@ class ClusterBehaviour:
         made = await cluster.apply("Deployment", manifest)
         made["spec"]["replicas"] = 5
         manifest["spec"]["paused"] = True
-        found = await cluster.get("Deployment", name)
+        fetched = await cluster.get("Deployment", name)
         await cluster.delete("Deployment", name)
-        assert found is not None and found["spec"]["replicas"] == 0 and "paused" not in found["spec"]
+        assert fetched is not None and fetched["spec"]["replicas"] == 0 and "paused" not in fetched["spec"]
 
     async def test_objects_are_found_by_all_of_their_labels(self, cluster: Cluster) -> None:
         mark = _name()
@@ -91,10 +91,10 @@ class ClusterBehaviour:
         red = await cluster.find("Deployment", {"capstan.dev/suite": mark, "capstan.dev/colour": "red"})
         none = await cluster.find("Deployment", {"capstan.dev/suite": _name(), "capstan.dev/colour": "red"})
         services = await cluster.find("Service", {"capstan.dev/suite": mark})
-        for found in all_of_it:
-            await cluster.delete("Deployment", found["metadata"]["name"])
-        assert sorted(found["metadata"]["name"] for found in all_of_it) == [f"{mark}-a", f"{mark}-b"]
-        assert [found["metadata"]["name"] for found in red] == [f"{mark}-a"]
+        for item in all_of_it:
+            await cluster.delete("Deployment", item["metadata"]["name"])
+        assert sorted(item["metadata"]["name"] for item in all_of_it) == [f"{mark}-a", f"{mark}-b"]
+        assert [item["metadata"]["name"] for item in red] == [f"{mark}-a"]
         assert none == services == []
 
     async def test_a_manifest_that_contradicts_itself_is_invalid_data(self, cluster: Cluster) -> None:
@@ -145,7 +145,9 @@ def service(name: str) -> Manifest:
 def _within(given: Any, shown: Any) -> bool:
     """Whether everything given is shown: the API server adds defaults."""
     if isinstance(given, dict):
-        return isinstance(shown, dict) and all(key in shown and _within(one, shown[key]) for key, one in given.items())
+        return isinstance(shown, dict) and all(
+            key in shown and _within(value, shown[key]) for key, value in given.items()
+        )
     if isinstance(given, list):
         return isinstance(shown, list) and len(given) == len(shown) and all(map(_within, given, shown))
     return bool(given == shown)

@@ -34,15 +34,15 @@ class ExecutorBehaviour:
         async with place.start(tmp_path, peers=with_training_set) as h:
             call = caller(h)
             run = await call.start()
-            there = await call.ended(run)
-            assert there["state"] == "succeeded", there
-            assert (there["package"], there["holdout"]) == (here["package"], here["holdout"])
-            assert there["metrics"] == here["metrics"] and set(there["metrics"]) == {"accuracy"}
-            package = read_model(await h.kit.objects.local_path("default", there["package"]))
+            ended = await call.ended(run)
+            assert ended["state"] == "succeeded", ended
+            assert (ended["package"], ended["holdout"]) == (here["package"], here["holdout"])
+            assert ended["metrics"] == here["metrics"] and set(ended["metrics"]) == {"accuracy"}
+            package = read_model(await h.kit.objects.local_path("default", ended["package"]))
             assert package.header.pins.code_digest == recipe.digest
             log = await call.log(run)
             assert "    fitted on 36 rows\n" in log and "cap_x" not in log and "\x1b" not in log
-            assert await call.told(run) == (1, 1)
+            assert await call.times_published(run) == (1, 1)
             await call.idle(place, tmp_path)
 
     async def test_a_failure_names_the_step_and_a_pickle_is_refused(
@@ -105,7 +105,7 @@ class ExecutorBehaviour:
             call = caller(h)
             ended = await call.ended(run)
             assert ended["state"] == "succeeded", ended
-            assert await call.told(run) == (1, 1)
+            assert await call.times_published(run) == (1, 1)
             lines = [line.strip() for line in (await call.log(run)).splitlines() if line.startswith("    line ")]
             last = lines if place.name != "local" else lines[-60:]
             assert last == [f"line {number}" for number in range(60)]
@@ -162,4 +162,4 @@ class ExecutorBehaviour:
                 assert (await call.ended(run))["state"] == "succeeded"
                 took.append((*marks, round(time.monotonic() - begun, 2)))
             print(f"{place.name}: training set, first line of the pod, first step, end, in seconds: {took}")
-            assert min(one[-1] for one in took) < 60
+            assert min(durations[-1] for durations in took) < 60

@@ -58,7 +58,7 @@ class KubernetesJobsBehaviour:
         first, second = _name(), _name()
         for name in (first, second):
             await api.create_job(job(name, image, "pass"))
-        assert [one["metadata"]["name"] for one in await api.jobs(f"capstan.dev/run={first}")] == [first]
+        assert [item["metadata"]["name"] for item in await api.jobs(f"capstan.dev/run={first}")] == [first]
         assert await api.jobs(f"capstan.dev/run={_name()}") == []
         pod = await _ended(api, second)
         assert pod["metadata"]["labels"][JOB] == second
@@ -85,12 +85,16 @@ class KubernetesJobsBehaviour:
         assert pod["status"]["phase"] == "Failed" and container["state"]["terminated"]["exitCode"] == 3
         assert "line 2" in container["state"]["terminated"]["message"]
 
-        async def told() -> list[str]:
-            (found,) = await api.jobs(f"capstan.dev/run={name}")
-            return [one["type"] for one in found["status"].get("conditions", []) if one["status"] == "True"]
+        async def conditions() -> list[str]:
+            (shown,) = await api.jobs(f"capstan.dev/run={name}")
+            return [
+                condition["type"]
+                for condition in shown["status"].get("conditions", [])
+                if condition["status"] == "True"
+            ]
 
         async with asyncio.timeout(60):
-            while "Failed" not in await told():  # noqa: ASYNC110 - the controllers are another process
+            while "Failed" not in await conditions():  # noqa: ASYNC110 - the controllers are another process
                 await asyncio.sleep(0.2)
         await api.delete_job(name)
 

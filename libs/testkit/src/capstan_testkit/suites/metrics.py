@@ -101,16 +101,16 @@ class MetricBehaviour:
             few = sample.take(np.arange(6))  # so few that some resamples are not defined for some metrics
             for whole in (sample, few):
                 drawn = next(drawn_rows(whole.rows, 40))
-                found: Floats = metric.statistic(whole)(drawn)
-                assert found.shape == (40,)
-                for value, rows in zip(found, drawn, strict=True):
+                values: Floats = metric.statistic(whole)(drawn)
+                assert values.shape == (40,)
+                for value, rows in zip(values, drawn, strict=True):
                     again = metric.value(whole.take(rows))
                     assert math.isnan(value) if again is None else value == pytest.approx(again, abs=TINY)
 
     def test_a_model_is_as_good_as_itself(self, metric: Metric) -> None:
         for sample in self.samples(metric):
-            found = compare(metric, sample, sample, resamples=50)
-            assert found.lower_bound(0.95) == found.upper_bound(0.95) == 0
+            comparison = compare(metric, sample, sample, resamples=50)
+            assert comparison.lower_bound(0.95) == comparison.upper_bound(0.95) == 0
 
     def test_without_items_there_is_no_value(self, metric: Metric) -> None:
         for sample in self.samples(metric):
@@ -121,8 +121,8 @@ class MetricBehaviour:
     def test_one_item_gives_no_error(self, metric: Metric) -> None:
         for sample in self.samples(metric):
             for row in range(5):
-                one = sample.take(np.array([row]))
-                value, interval = metric.value(one), metric.interval(one)
+                single = sample.take(np.array([row]))
+                value, interval = metric.value(single), metric.interval(single)
                 assert value is None or math.isfinite(value)
                 assert interval is None or interval.low <= interval.high
 

@@ -46,7 +46,7 @@ class ModalityBehaviour:
 
     def test_the_same_batch_gives_the_same_bytes(self, check: Check, good: bytes) -> None:
         made = [check(good), check(good)]
-        contents = {(one.scratch / one.outcome.canonical).read_bytes() for one in made}
+        contents = {(checked.scratch / checked.outcome.canonical).read_bytes() for checked in made}
         assert len(contents) == 1
 
     def test_what_cannot_be_taken_is_an_outcome_and_leaves_nothing(self, check: Check, bad: bytes) -> None:
@@ -67,7 +67,7 @@ class ModalityBehaviour:
     def test_anything_less_is_recorded_and_does_not_block(self, check: Check, good: bytes, severity: str) -> None:
         made = check(good, **{severity: 1})
         assert made.outcome.verdict.passed and made.outcome.canonical is not None
-        assert [one.severity for one in made.outcome.verdict.checks if one.outcome == "failed"] == [severity]
+        assert [entry.severity for entry in made.outcome.verdict.checks if entry.outcome == "failed"] == [severity]
 
     def test_nothing_is_written_outside_of_scratch(self, check: Check, good: bytes, tmp_path: Path) -> None:
         before = {path for path in tmp_path.iterdir()}

@@ -25,11 +25,11 @@ class ModelServerBehaviour:
     ) -> None:
         async with site(segment_age_s=600, model_segment_age_s=600) as s:
             await s.promote(make_package(), 1)
-            found = await s.reaches(model_version=1, state="serving", message="")
-            assert (found["service"] is None) == (s.cluster is None)
+            deployment = await s.reaches(model_version=1, state="serving", message="")
+            assert (deployment["service"] is None) == (s.cluster is None)
             answer = await s.predict(row)
-            one = (await s.h.viewer.get(f"/v1/projects/default/predictions/{answer['prediction_ids'][0]}")).json()
-            assert one["outputs"] == {"prediction": answer["predictions"][0]} and one["inputs"] == row
+            record = (await s.h.viewer.get(f"/v1/projects/default/predictions/{answer['prediction_ids'][0]}")).json()
+            assert record["outputs"] == {"prediction": answer["predictions"][0]} and record["inputs"] == row
             again = await s.predict(row)
             flushed = (await s.h.operator.post(FLUSH)).json()
             assert flushed["rows"] >= 1 and len(flushed["segment"]) == 64
@@ -82,11 +82,11 @@ class ModelServerBehaviour:
             await s.reaches(model_version=1)
             await s.promote_digest(await s.h.kit.objects.put_bytes("default", b"this is no package"), 2)
 
-            async def told() -> str:
+            async def current_message() -> str:
                 return str((await s.deployment())["message"])
 
             async with s.load(row, 2):
-                message = await s.h.until(told, timeout=60)
+                message = await s.h.until(current_message, timeout=60)
             assert "version 2 could not be loaded" in message and "version 1 keeps serving" in message
             assert s.failed == [] and s.versions == {1}
             assert (await s.deployment())["state"] == "serving"
@@ -95,6 +95,9 @@ class ModelServerBehaviour:
     async def test_a_first_package_that_cannot_be_served_fails_the_deployment(self, site: Sites) -> None:
         async with site() as s:
             await s.promote_digest(await s.h.kit.objects.put_bytes("default", b"this is no package"), 1)
-            found = await s.reaches(state="failed")
-            assert found["message"].startswith("version 1 could not be loaded: ") and found["model_version"] is None
+            deployment = await s.reaches(state="failed")
+            assert (
+                deployment["message"].startswith("version 1 could not be loaded: ")
+                and deployment["model_version"] is None
+            )
             assert s.cluster is None or s.cluster.deployments == {}

@@ -70,10 +70,10 @@ def write_file(
 
 
 def row(
-    origin: str, temp: float | None, event: int = 10, known: int | None = None, *, older: bool = False
+    origin: str, temp: float | None, event: int = 10, known_at: int | None = None, *, older: bool = False
 ) -> EntityRow:
     """A row of the view."""
-    return EntityRow((origin, 0), event, event if known is None else known, (temp,), older)
+    return EntityRow((origin, 0), event, event if known_at is None else known_at, (temp,), older)
 
 
 def present(event: int, **values: Any) -> Lookup:
@@ -88,22 +88,25 @@ class OnlineStoreBehaviour:
         self, store: OnlineStoreUnderTest, *origins: str, at: int = LATE, ttl_s: int | None = None
     ) -> list[Lookup]:
         """What the view gives for origins at a moment; something must be online."""
-        found = store.read([(origin, 0) for origin in origins])
-        assert found is not None
-        return [look_up(entity, at, ttl_s) for entity in found]
+        entities = store.read([(origin, 0) for origin in origins])
+        assert entities is not None
+        return [look_up(entity, at, ttl_s) for entity in entities]
 
     def temps(self, store: OnlineStoreUnderTest, *origins: str, at: int = LATE) -> list[float | None]:
         """The values; None where there is none."""
-        return [None if one.values is None else one.values["temp"] for one in self.looked_up(store, *origins, at=at)]
+        return [
+            None if lookup.values is None else lookup.values["temp"]
+            for lookup in self.looked_up(store, *origins, at=at)
+        ]
 
     async def test_nothing_is_there_at_first(self, store: OnlineStoreUnderTest) -> None:
         assert store.read([("EWR", 0)]) is None
 
     async def test_entities_come_back_in_the_order_of_the_keys(self, store: OnlineStoreUnderTest) -> None:
         assert await store.write(schema(), [row("EWR", 1.5, 10, 11), row("JFK", None)], watermark=10) == 2
-        found = store.read([("JFK", 0), ("LGA", 0), ("EWR", 0), ("EWR", 0), (None, 0), ("EWR", 1)])
-        assert found is not None
-        assert [look_up(one, LATE, None) for one in found] == [
+        entities = store.read([("JFK", 0), ("LGA", 0), ("EWR", 0), ("EWR", 0), (None, 0), ("EWR", 1)])
+        assert entities is not None
+        assert [look_up(entity, LATE, None) for entity in entities] == [
             present(10, temp=None), MISSING, present(10, temp=1.5), present(10, temp=1.5), MISSING, MISSING,
         ]  # fmt: skip
         assert store.watermark() == 10
@@ -112,9 +115,9 @@ class OnlineStoreBehaviour:
 
     async def test_many_entities_in_one_read(self, store: OnlineStoreUnderTest) -> None:
         assert await store.write(schema(), [EntityRow(("EWR", hour), 1, 1, (hour,)) for hour in range(7000)]) == 7000
-        found = store.read([("EWR", hour) for hour in range(0, 7000, 2)])
-        assert found is not None
-        assert [(look_up(one, LATE, None).values or {})["temp"] for one in found] == list(range(0, 7000, 2))
+        entities = store.read([("EWR", hour) for hour in range(0, 7000, 2)])
+        assert entities is not None
+        assert [(look_up(entity, LATE, None).values or {})["temp"] for entity in entities] == list(range(0, 7000, 2))
 
     async def test_each_row_answers_from_the_moment_that_it_is_known(self, store: OnlineStoreUnderTest) -> None:
         """A timetable: rows ahead of now take effect at their moment, and nothing is written for it."""
@@ -134,8 +137,8 @@ class OnlineStoreBehaviour:
     async def test_the_ttl_is_judged_at_the_row_that_answers(self, store: OnlineStoreUnderTest) -> None:
         await store.write(schema(), [row("EWR", 1.0, 0), row("EWR", 2.0, 20_000_000)])
         moments = [10_000_000, 10_000_001, 20_000_000, 30_000_000, 30_000_001]
-        found = [self.looked_up(store, "EWR", at=at, ttl_s=10)[0] for at in moments]
-        assert [(one.status.value, one.event_ts) for one in found] == [
+        lookups = [self.looked_up(store, "EWR", at=at, ttl_s=10)[0] for at in moments]
+        assert [(lookup.status.value, lookup.event_ts) for lookup in lookups] == [
             ("present", 0), ("expired", 0), ("present", 20_000_000), ("present", 20_000_000), ("expired", 20_000_000),
         ]  # fmt: skip
 

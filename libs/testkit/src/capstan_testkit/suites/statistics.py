@@ -91,27 +91,27 @@ class StatisticBehaviour:
         spec = STATISTIC_KINDS.parse(kind)
         for sort in sorted(spec.takes):
             baseline, _ = sketches(sort, 0.0)
-            found = statistic.measure(baseline, baseline, spec)
-            assert found.effect == pytest.approx(0.0, abs=1e-9)
-            assert found.p_value > 0.4
+            drift = statistic.measure(baseline, baseline, spec)
+            assert drift.effect == pytest.approx(0.0, abs=1e-9)
+            assert drift.p_value > 0.4
 
     def test_without_drift_it_stays_under_its_floor_and_its_p_values_are_honest(
         self, statistic: MeasuresDrift, kind: str
     ) -> None:
         spec = STATISTIC_KINDS.parse(kind)
         for sort in sorted(spec.takes):
-            found = [statistic.measure(*sketches(sort, 0.0, seed, 1000), spec) for seed in range(200)]
-            assert max(one.effect for one in found) < statistic.floor
-            assert sum(one.p_value < 0.05 for one in found) <= 22  # binomial, 0.05 of 200: 99.9 % below
+            drifts = [statistic.measure(*sketches(sort, 0.0, seed, 1000), spec) for seed in range(200)]
+            assert max(drift.effect for drift in drifts) < statistic.floor
+            assert sum(drift.p_value < 0.05 for drift in drifts) <= 22  # binomial, 0.05 of 200: 99.9 % below
 
     def test_the_effect_grows_with_the_shift_and_passes_the_floor(self, statistic: MeasuresDrift, kind: str) -> None:
         spec = STATISTIC_KINDS.parse(kind)
         for sort in sorted(spec.takes):
-            found = [statistic.measure(*sketches(sort, shift), spec) for shift in (0.02, 0.3, 0.9)]
-            effects = [one.effect for one in found]
+            drifts = [statistic.measure(*sketches(sort, shift), spec) for shift in (0.02, 0.3, 0.9)]
+            effects = [drift.effect for drift in drifts]
             assert effects == sorted(effects)
             assert effects[0] < statistic.floor < effects[-1]
-            assert found[-1].p_value < 1e-6
+            assert drifts[-1].p_value < 1e-6
 
     def test_the_effect_does_not_depend_on_how_many_rows_there_are(self, statistic: MeasuresDrift, kind: str) -> None:
         spec = STATISTIC_KINDS.parse(kind)
@@ -123,9 +123,9 @@ class StatisticBehaviour:
         spec = STATISTIC_KINDS.parse(kind)
         for sort in sorted(spec.takes):
             for shift in (0.0, 0.5, 1.0):
-                found = statistic.measure(*sketches(sort, shift, rows=3), spec)
-                assert math.isfinite(found.effect) and found.effect >= 0
-                assert 0 <= found.p_value <= 1
+                drift = statistic.measure(*sketches(sort, shift, rows=3), spec)
+                assert math.isfinite(drift.effect) and drift.effect >= 0
+                assert 0 <= drift.p_value <= 1
 
     def test_the_report_gets_a_method_with_a_threshold_or_nothing(self, statistic: MeasuresDrift) -> None:
         shown = statistic.in_report(statistic.floor)

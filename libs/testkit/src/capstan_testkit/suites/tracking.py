@@ -59,9 +59,9 @@ class TrackingBehaviour:
         assert _pairs(data["params"]) == {
             key: value if isinstance(value, str) else json.dumps(value) for key, value in record.parameters.items()
         }
-        told = {"capstan.run": record.run, "capstan.package": record.package, "capstan.loop": record.loop}
-        assert (told | record.tags).items() <= _pairs(data["tags"]).items()
-        ((dataset,),) = [[one["dataset"] for one in shown["inputs"]["dataset_inputs"]]]
+        tags = {"capstan.run": record.run, "capstan.package": record.package, "capstan.loop": record.loop}
+        assert (tags | record.tags).items() <= _pairs(data["tags"]).items()
+        ((dataset,),) = [[dataset_input["dataset"] for dataset_input in shown["inputs"]["dataset_inputs"]]]
         assert dataset["name"] == record.dataset and record.dataset_version.startswith(dataset["digest"])
 
     async def test_it_is_logged_once_however_often_it_is_told(
@@ -80,7 +80,7 @@ class TrackingBehaviour:
         ids = [await tracking.log_run(make_record(loop=loop)) for _ in range(2)]
         elsewhere = await tracking.log_run(make_record(loop=loop, project="elsewhere"))
         assert len({*ids, elsewhere}) == 3
-        places = [(await _shown(reader, one))["info"]["experiment_id"] for one in (*ids, elsewhere)]
+        places = [(await _shown(reader, id_))["info"]["experiment_id"] for id_ in (*ids, elsewhere)]
         assert places[0] == places[1] != places[2]
 
     async def test_more_figures_than_one_request_takes_all_arrive(
@@ -89,9 +89,9 @@ class TrackingBehaviour:
         parameters = {f"p{number}": number for number in range(230)} | {"long": "x" * 7000}
         metrics = {f"m{number}": number / 7 for number in range(130)}
         shown = await _shown(reader, await tracking.log_run(make_record(parameters=parameters, metrics=metrics)))
-        found = _pairs(shown["data"]["params"])
-        assert found.pop("long") == "x" * 6000
-        assert found == {f"p{number}": str(number) for number in range(230)}
+        params = _pairs(shown["data"]["params"])
+        assert params.pop("long") == "x" * 6000
+        assert params == {f"p{number}": str(number) for number in range(230)}
         assert _pairs(shown["data"]["metrics"]) == pytest.approx(metrics)
 
     async def test_a_run_without_figures_is_shown_too(
@@ -122,12 +122,12 @@ class TrackingBehaviour:
 async def _shown(reader: httpx.AsyncClient, run: str) -> dict[str, Any]:
     answer = await reader.get(RUN, params={"run_id": run})
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()["run"]
-    return found
+    shown: dict[str, Any] = answer.json()["run"]
+    return shown
 
 
 def _pairs(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    return {one["key"]: one["value"] for one in entries}
+    return {entry["key"]: entry["value"] for entry in entries}
 
 
 def _millis(at: Any) -> int:

@@ -55,11 +55,11 @@ class VersionStoreBehaviour:
 
     async def test_the_order_of_the_kept_files_does_not_matter(self, store: VersionStore, tmp_path: Path) -> None:
         placed = {name: await self._place(store, tmp_path, name, name) for name in ("a", "b")}
-        beside = [kept(name, one.md5s[name]) for name, one in placed.items()]
-        there = await self._place(store, tmp_path, "c", "c", *beside)
+        beside = [kept(name, stored.md5s[name]) for name, stored in placed.items()]
+        forth = await self._place(store, tmp_path, "c", "c", *beside)
         back = await self._place(store, tmp_path, "c", "c", *reversed(beside))
         alone = await self._place(store, tmp_path, "c", "c")
-        assert there == back and there.md5s == alone.md5s and there.dvc_md5 != alone.dvc_md5
+        assert forth == back and forth.md5s == alone.md5s and forth.dvc_md5 != alone.dvc_md5
 
     async def test_files_that_are_placed_at_once_make_the_folder_of_those_placed_one_by_one(
         self, store: VersionStore, tmp_path: Path
@@ -68,9 +68,9 @@ class VersionStoreBehaviour:
         at_once = await self._place_all(store, tmp_path, texts)
         beside: list[ManifestFile] = []
         for name, text in texts.items():
-            one = await self._place(store, tmp_path, name, text, *beside)
-            beside.append(kept(name, one.md5s[name]))
-        assert at_once.dvc_md5 == one.dvc_md5
+            single = await self._place(store, tmp_path, name, text, *beside)
+            beside.append(kept(name, single.md5s[name]))
+        assert at_once.dvc_md5 == single.dvc_md5
         assert at_once.md5s == {file.path: file.md5 for file in beside}
 
     async def test_a_kept_file_that_the_store_has_lost_is_no_part_of_a_new_version(

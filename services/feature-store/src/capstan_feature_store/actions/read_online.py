@@ -41,8 +41,8 @@ class ReadOnline:
         for lookup in service.lookups:
             spec, version = specs[lookup.view], row.views[lookup.view]
             keys = keys_of(lookup, spec, columns)
-            found = await self.store.read(project, spec.name, version, keys, at_us=at_us)
-            views.append(_values(spec, version, found))
+            online = await self.store.read(project, spec.name, version, keys, at_us=at_us)
+            views.append(_values(spec, version, online))
         return OnlineResponse(feature_service=service.name, views=views)
 
 

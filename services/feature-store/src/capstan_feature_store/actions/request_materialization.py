@@ -36,8 +36,8 @@ class Materializations:
         """The materialization of a view at a dataset version; the open or done one when there is one."""
         request_print = fingerprint("materialization", asked.model_dump_json())
         async with self.database.write() as session:
-            if (known := await recall(session, project, key, request_print)) is not None:
-                return await self._of(session, await _row(session, project, known["id"]))
+            if (recalled := await recall(session, project, key, request_print)) is not None:
+                return await self._of(session, await _row(session, project, recalled["id"]))
             dataset = (await current_view_row(session, project, asked.view)).dataset
         version = asked.dataset_version or await self.datasets.latest(project, dataset)
         manifest = await self.datasets.manifest(project, dataset, version)

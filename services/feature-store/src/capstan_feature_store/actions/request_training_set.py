@@ -36,8 +36,8 @@ class TrainingSets:
         """The training set of these pins, enqueued when it is new or has failed."""
         request_print = fingerprint("training-set", asked.model_dump_json())
         async with self.database.write() as session:
-            if (known := await recall(session, project, key, request_print)) is not None:
-                return await self._of(session, await _row(session, project, known["id"]))
+            if (recalled := await recall(session, project, key, request_print)) is not None:
+                return await self._of(session, await _row(session, project, recalled["id"]))
             kept_service = await service_row(session, project, asked.feature_service)
             service = FeatureServiceSpec.model_validate(kept_service.spec)
             view_versions = {lookup.view: kept_service.views[lookup.view] for lookup in service.lookups}

@@ -18,12 +18,12 @@ class IngestionDatasets:
 
     async def latest(self, project: str, dataset: str) -> str:
         """The newest version."""
-        found = await self._peers.get("ingestion", f"/v1/projects/{project}/datasets/{dataset}", Dataset)
-        if found.latest is None:
+        summary = await self._peers.get("ingestion", f"/v1/projects/{project}/datasets/{dataset}", Dataset)
+        if summary.latest is None:
             raise BadRequest(
                 f"dataset {dataset!r} has no version yet", hint="Upload a batch that its contract lets pass."
             )
-        return found.latest
+        return summary.latest
 
     async def manifest(self, project: str, dataset: str, version: str) -> Manifest:
         """The manifest of a version."""

@@ -16,5 +16,5 @@ def answered(
     """
     if schema.version != version:
         return [OnlineValue("missing", None, {})] * len(entities)
-    found = [look_up(entity, at_us, schema.ttl_s) for entity in entities]
-    return [OnlineValue(one.status.value, one.event_ts, dict(one.values or {})) for one in found]
+    lookups = [look_up(entity, at_us, schema.ttl_s) for entity in entities]
+    return [OnlineValue(lookup.status.value, lookup.event_ts, dict(lookup.values or {})) for lookup in lookups]

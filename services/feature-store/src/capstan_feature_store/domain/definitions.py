@@ -15,18 +15,18 @@ LINEAGE = ("item_id", "label", "_file", "_row")
 def breaches(definitions: FeatureDefinitions, spec: LoopSpec) -> list[Breach]:
     """Every broken rule, in the order of the definitions."""
     service = definitions.service
-    found: list[Breach] = []
+    broken: list[Breach] = []
     if spec.features is None and (definitions.views or service.lookups):
-        found.append(("views", "none, since the loop has no features: give spec.features, or leave the views out"))
+        broken.append(("views", "none, since the loop has no features: give spec.features, or leave the views out"))
     datasets = {spec.dataset.name, *(source.name for source in spec.sources)}
     names = [view.name for view in definitions.views]
-    found += [(f"views[{name}]", "a view is defined once") for name in _twice(names)]
+    broken += [(f"views[{name}]", "a view is defined once") for name in _twice(names)]
     for view in definitions.views:
-        found += [(f"views[{view.name}].{place}", rule) for place, rule in _view(view, datasets)]
-    found += [(f"service.{place}", rule) for place, rule in _service(service)]
-    found += _lookups(definitions)
-    found += _output(definitions)
-    return found
+        broken += [(f"views[{view.name}].{place}", rule) for place, rule in _view(view, datasets)]
+    broken += [(f"service.{place}", rule) for place, rule in _service(service)]
+    broken += _lookups(definitions)
+    broken += _output(definitions)
+    return broken
 
 
 def _view(view: ViewSpec, datasets: set[str]) -> Iterator[Breach]:
@@ -92,9 +92,9 @@ def _output(definitions: FeatureDefinitions) -> Iterator[Breach]:
 
 def _twice(names: Iterable[str]) -> list[str]:
     seen: set[str] = set()
-    found: list[str] = []
+    repeated: list[str] = []
     for name in names:
         if name.lower() in seen:
-            found.append(name)
+            repeated.append(name)
         seen.add(name.lower())
-    return found
+    return repeated

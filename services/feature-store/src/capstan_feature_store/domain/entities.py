@@ -123,11 +123,11 @@ def _column(name: str, values: Sequence[Any], dtype: str, breaches: list[Breach]
 
 def _needed(service: FeatureServiceSpec) -> set[str]:
     """Request columns without which some view could not be read."""
-    found: set[str] = set()
+    columns: set[str] = set()
     for lookup in service.lookups:
         for column in lookup.keys.values():
-            found.add(source_column(service.derived[column]) or column if column in service.derived else column)
-    return found
+            columns.add(source_column(service.derived[column]) or column if column in service.derived else column)
+    return columns
 
 
 def keys_of(lookup: LookupSpec, view: ViewSpec, columns: Mapping[str, list[Any]]) -> list[tuple[Any, ...]]:

@@ -67,20 +67,20 @@ def _conditions(con: Connection, view: ViewPlan, keys: dict[str, Any]) -> tuple[
         type_ = columns_of(con, f"(SELECT {sql} AS it FROM {relation})")["it"]
         return as_dtype(f"({sql})", dtype, type_) if accepts(dtype, type_) else None
 
-    found = {name: source(name, dtype) for name, dtype in view.keys}
+    key_sources = {name: source(name, dtype) for name, dtype in view.keys}
     event = source(view.event_time, "timestamp")
-    if event is None or not any(found.values()):
-        lost = view.event_time if event is None else ", ".join(found)
+    if event is None or not any(key_sources.values()):
+        lost = view.event_time if event is None else ", ".join(key_sources)
         rule = f"{lost} is computed from more than one row of the dataset, so that no row is behind a value of it"
         raise JobRefused(
             f"view {view.name!r} cannot be explained row by row: {rule}", errors=[(f"views[{view.name}]", rule)]
         )
     conditions, values = [], []
     for name, dtype in view.keys:
-        if (sql := found[name]) is not None:
+        if (sql := key_sources[name]) is not None:
             conditions.append(f"{sql} = ?::{_KEY_TYPES[dtype]}")
             values.append(keys[name])
-    return conditions, values, [name for name, sql in found.items() if sql is None], event
+    return conditions, values, [name for name, sql in key_sources.items() if sql is None], event
 
 
 def _rows(con: Connection, relation: str, where: str, values: list[Any], limit: int) -> list[list[Any]]:

@@ -65,8 +65,8 @@ def _follow(query: _Query, column: str, dataset: str, have: dict[str, str]) -> N
     source = node["from_table"]
     if source["type"] == "SUBQUERY":
         inner = _Query.enter(source["subquery"]["node"], query.tables)
-    elif source["type"] == "BASE_TABLE" and (found := query.tables.get(source["table_name"].lower())) is not None:
-        inner = _Query.enter(found, {k: v for k, v in query.tables.items() if v is not found})
+    elif source["type"] == "BASE_TABLE" and (subquery := query.tables.get(source["table_name"].lower())) is not None:
+        inner = _Query.enter(subquery, {k: v for k, v in query.tables.items() if v is not subquery})
     elif source["type"] == "BASE_TABLE" and source["table_name"].lower() == dataset:
         return item if _of_one_row(item) and _columns(item) <= set(have) else None
     else:

@@ -23,7 +23,7 @@ def join(
     """
     keys = [f"k{i}" for i in range(len(lookup))]
     using = ", ".join(keys)
-    known, usable = ("greatest(e, c)", "WHERE c IS NOT NULL") if as_known else ("e", "")
+    known_sql, usable = ("greatest(e, c)", "WHERE c IS NOT NULL") if as_known else ("e", "")
     con.execute(
         f"""CREATE TABLE {hits}_ranked AS
         SELECT *, row_number() OVER (ORDER BY e, c NULLS FIRST, h) AS r FROM {view} {usable}"""
@@ -36,7 +36,7 @@ def join(
         f"""CREATE TABLE {hits}_steps AS
         SELECT kid, known, max(best) AS best FROM (
             SELECT kid, known, max(r) OVER (PARTITION BY kid ORDER BY known) AS best
-            FROM (SELECT kid, {known} AS known, r FROM {hits}_ranked JOIN {hits}_keys USING ({using}))
+            FROM (SELECT kid, {known_sql} AS known, r FROM {hits}_ranked JOIN {hits}_keys USING ({using}))
         ) GROUP BY kid, known"""
     )
     on = " AND ".join(f"l.{column} = k.{key}" for column, key in zip(lookup, keys, strict=True))

@@ -38,15 +38,15 @@ def parse(con: Connection, sql: str) -> tuple[dict[str, Any] | None, list[Rule]]
 def breaches(con: Connection, sql: str, dataset: str) -> list[Rule]:
     """Broken rules of a view's SQL; empty when it may be run."""
     try:
-        node, found = parse(con, sql)
+        node, broken = parse(con, sql)
         if node is None:
-            return found
-        found = list(dict.fromkeys(_walk(node, dataset, frozenset(), _unsteady(con))))
+            return broken
+        broken = list(dict.fromkeys(_walk(node, dataset, frozenset(), _unsteady(con))))
     except RecursionError:
         return ["is nested less deeply"]
-    if not found and not _reads(node, dataset):
-        found.append(f"reads its dataset's table {dataset!r}")
-    return found
+    if not broken and not _reads(node, dataset):
+        broken.append(f"reads its dataset's table {dataset!r}")
+    return broken
 
 
 def _unsteady(con: Connection) -> frozenset[str]:

@@ -81,8 +81,8 @@ class Converge:
                 task.add_done_callback(lambda _, done=key: self._under_way.discard(done))  # type: ignore[misc]
 
     def _is_stale(self, wanted: Placement, now: float) -> bool:
-        there = self._server.serving.get((wanted.project, wanted.deployment))
-        if there == wanted or (there is not None and there.revision > wanted.revision):
+        serving = self._server.serving.get((wanted.project, wanted.deployment))
+        if serving == wanted or (serving is not None and serving.revision > wanted.revision):
             return False
         return self._not_before.get(wanted, 0.0) <= now
 

@@ -25,15 +25,15 @@ class FindPrediction:
 
     async def __call__(self, project: str, prediction: str) -> PredictionRecord:
         """The record as it was logged before the answer left. NotFound."""
-        found = await self._spool.find(project, prediction) or await self._shipped(project, prediction)
-        if found is None and await self._flush.for_prediction(project, id_millis(prediction)):
-            found = await self._shipped(project, prediction)
-        if found is None:
+        logged = await self._spool.find(project, prediction) or await self._shipped(project, prediction)
+        if logged is None and await self._flush.for_prediction(project, id_millis(prediction)):
+            logged = await self._shipped(project, prediction)
+        if logged is None:
             raise NotFound(
                 f"no prediction {prediction} in project {project}",
                 hint="Ids come with each answer of the model server, as prediction_ids.",
             )
-        return on_the_wire(found, await self._run(project, found))
+        return on_the_wire(logged, await self._run(project, logged))
 
     async def _shipped(self, project: str, prediction: str) -> Logged | None:
         millis = id_millis(prediction)
@@ -42,12 +42,12 @@ class FindPrediction:
             digests = (await session.scalars(select(SegmentRow.digest).where(*within))).all()
         for digest in digests:
             path = await self._objects.local_path(project, digest)
-            if (found := await self._spool.find_in(path, prediction, digest)) is not None:
-                return found
+            if (logged := await self._spool.find_in(path, prediction, digest)) is not None:
+                return logged
         return None
 
-    async def _run(self, project: str, found: Logged) -> str | None:
-        schema = found.record.schema
+    async def _run(self, project: str, logged: Logged) -> str | None:
+        schema = logged.record.schema
         async with self._database.read() as session:
             deployment = await session.get(DeploymentRow, (project, schema.deployment))
             model = deployment.model if deployment is not None else schema.deployment

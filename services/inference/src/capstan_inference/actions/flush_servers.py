@@ -32,18 +32,18 @@ class FlushServers:
     ) -> list[Flushed]:
         """Segments that were shipped for it; of every deployment of the project where none is named. NotReady."""
         wanted = await self._order(project, deployment)
-        found: list[Flushed] = []
+        flushed: list[Flushed] = []
         loop = asyncio.get_running_loop()
         until = loop.time() + patience_s
         while wanted:
-            there = {row.server: row for row in await self._alive(project)}
+            alive = {row.server: row for row in await self._alive(project)}
             for server, number in list(wanted.items()):
-                row = there.get(server)
+                row = alive.get(server)
                 if row is not None and row.flushed < number:
                     continue
                 del wanted[server]  # one that has drained meanwhile has shipped everything
                 if row is not None and row.flushed_segment is not None:
-                    found.append(Flushed(row.flushed_segment, row.flushed_rows))
+                    flushed.append(Flushed(row.flushed_segment, row.flushed_rows))
             if wanted and loop.time() > until:
                 raise NotReady(
                     f"{len(wanted)} model servers did not ship their log within {patience_s:g} s: "
@@ -52,7 +52,7 @@ class FlushServers:
                 )
             if wanted:
                 await asyncio.sleep(_LOOK_AGAIN_S)
-        return found
+        return flushed
 
     async def for_prediction(self, project: str, millis: int) -> bool:
         """Have what may hold a prediction of that Unix time shipped; False where no server can hold it."""

@@ -27,7 +27,7 @@ class ListDeployments:
             rows = (await session.scalars(by_name)).all()
             return Page(items=[await self._wire(session, row) for row in rows])
 
-    async def one(self, project: str, name: str) -> Deployment:
+    async def by_name(self, project: str, name: str) -> Deployment:
         """One of them. NotFound."""
         async with self._database.read() as session:
             return await self._wire(session, await deployment_row(session, project, name))

@@ -60,8 +60,8 @@ class FolderSpool:
         return await asyncio.to_thread(_find_in, path, prediction, segment)
 
     def _sealed(self) -> list[SealedSegment]:
-        found = sorted(self._root.glob("*/*/*.seg"), key=lambda path: path.name)
-        return [SealedSegment(path.parts[-3], path.parts[-2], path) for path in found]
+        paths = sorted(self._root.glob("*/*/*.seg"), key=lambda path: path.name)
+        return [SealedSegment(path.parts[-3], path.parts[-2], path) for path in paths]
 
     def _seal_left(self) -> None:
         for path in sorted(self._root.glob("*/*/*.open")):
@@ -81,14 +81,14 @@ class FolderSpool:
             return None
         for pattern in ("*/*.open", "*/*.seg"):
             for path in sorted((self._root / project).glob(pattern)):
-                if (found := _find_in(path, prediction, path.name)) is not None:
-                    return found
+                if (logged := _find_in(path, prediction, path.name)) is not None:
+                    return logged
         return None
 
 
 def _find_in(path: Path, prediction: str, segment: str) -> Logged | None:
-    found = find_prediction(path, prediction)
-    return None if found is None else Logged(*found, segment)
+    position = find_prediction(path, prediction)
+    return None if position is None else Logged(*position, segment)
 
 
 def _summary(path: Path) -> SegmentSummary | None:

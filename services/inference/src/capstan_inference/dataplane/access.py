@@ -38,7 +38,7 @@ class Access:
             return
         principal = self._identify(header)
         roles = principal.roles.values()
-        allowed = principal.may(role, project) if project is not None else any(one.includes(role) for one in roles)
+        allowed = principal.may(role, project) if project is not None else any(held.includes(role) for held in roles)
         if not allowed:
             where = f"in project {project!r}" if project is not None else "in any project"
             hint = "Ask an administrator of the project for the role, or use another token."

@@ -82,13 +82,13 @@ def v2_batch(body: Any, names: Sequence[str], max_rows: int) -> Batch:
     columns: dict[str, list[Any]] = {}
     rows = -1
     for index, tensor in enumerate(inputs):
-        found, count = _tensor(tensor, f"inputs[{index}]", names, max_rows)
+        values, count = _tensor(tensor, f"inputs[{index}]", names, max_rows)
         if rows not in (-1, count):
             raise wrong(f"inputs[{index}].shape", f"all inputs have the same number of rows: {rows}, not {count}")
-        if twice := columns.keys() & found.keys():
+        if twice := columns.keys() & values.keys():
             raise wrong(f"inputs[{index}].name", f"the column {min(twice)!r} came before")
         rows = count
-        columns |= found
+        columns |= values
     request_id = body.get("id")
     if request_id is not None and type(request_id) is not str:
         raise wrong("id", "a string is needed")
@@ -104,7 +104,11 @@ def _columns_of(instances: list[Any], names: Sequence[str]) -> dict[str, list[An
     if kinds == {list}:
         return _positional(instances, names)
     if kinds != {dict}:
-        row = next(i for i, one in enumerate(instances) if type(one) is not type(instances[0]) or type(one) is not dict)
+        row = next(
+            i
+            for i, instance in enumerate(instances)
+            if type(instance) is not type(instances[0]) or type(instance) is not dict
+        )
         raise wrong(f"instances[{row}]", "each row is an object of columns, or each is a list of values in order")
     try:
         columns = {name: [instance[name] for instance in instances] for name in names}
@@ -202,16 +206,18 @@ def _flat(data: list[Any], rows: int, width: int, place: str) -> list[Any]:
 
 
 def _object(body: dict[str, Any], member: str) -> dict[str, Any]:
-    found = body.get(member)
-    if found is None:
+    value = body.get(member)
+    if value is None:
         return {}
-    if type(found) is not dict:
+    if type(value) is not dict:
         raise wrong(member, "an object is needed")
-    return found
+    return value
 
 
 def _wanted(body: dict[str, Any]) -> list[str]:
     wanted = body.get("outputs") or []
-    if type(wanted) is not list or any(type(one) is not dict or type(one.get("name")) is not str for one in wanted):
+    if type(wanted) is not list or any(
+        type(output) is not dict or type(output.get("name")) is not str for output in wanted
+    ):
         raise wrong("outputs", "a list of objects with a name is needed")
-    return [one["name"] for one in wanted]
+    return [output["name"] for output in wanted]

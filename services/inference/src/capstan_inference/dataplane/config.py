@@ -26,8 +26,8 @@ class Placement:
     @classmethod
     def from_json(cls, source: dict[str, Any]) -> Self:
         """From the control's JSON object."""
-        known = {one.name for one in fields(cls)}
-        values = {name: value for name, value in source.items() if name in known}
+        names = {member.name for member in fields(cls)}
+        values = {name: value for name, value in source.items() if name in names}
         values["path"] = Path(values["path"])
         values["entity_columns"] = tuple(values.get("entity_columns", ()))
         return cls(**values)

@@ -129,8 +129,8 @@ class ModelApp:
             _check_outputs(batch, served)
             small = batch.rows * served.row_s <= self._limits.inline_s
             ids = self._ids.new(now_ms(), batch.rows)
-            found = _answered(served, batch, ids) if small else await self._beside(served, batch, ids)
-            outputs, records = found
+            answered = _answered(served, batch, ids) if small else await self._beside(served, batch, ids)
+            outputs, records = answered
             await self._log.append(route.project, route.model, records, batch.rows)
         finally:
             counters.waiting -= 1

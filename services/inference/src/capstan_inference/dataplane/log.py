@@ -189,13 +189,13 @@ class PredictionLog:
         self.counters.records += sum(len(entry.records) for entry in group)
 
     def _segment(self, key: tuple[str, str]) -> _Segment:
-        found = self._segments.get(key)
-        if found is None:
+        segment = self._segments.get(key)
+        if segment is None:
             folder = self.spool / key[0] / key[1]
             folder.mkdir(parents=True, exist_ok=True)
             writer = SegmentWriter(folder / f"{self._ids.new(now_ms()).text(0)}{OPEN}")
-            found = self._segments[key] = _Segment(writer, time.monotonic())
-        return found
+            segment = self._segments[key] = _Segment(writer, time.monotonic())
+        return segment
 
     def _rotate(self) -> None:
         now = time.monotonic()

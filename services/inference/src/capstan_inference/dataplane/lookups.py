@@ -27,7 +27,7 @@ from capstan_packages.fields import EntityLookup
 
 
 @dataclass(slots=True)
-class Found:
+class LookedUp:
     """What was looked up for the rows of a request: columns for the model, and what the log says of each row."""
 
     columns: dict[str, list[Any]] = field(default_factory=dict)
@@ -71,20 +71,20 @@ class Lookups:
             except OnlineStoreError:
                 self._counters.lookup_errors += 1
 
-    def find(self, values: Mapping[str, list[Any]], event_times: list[int]) -> Found:
+    def find(self, values: Mapping[str, list[Any]], event_times: list[int]) -> LookedUp:
         """Read every view once for all rows. A view that cannot be read counts as missing, and is counted."""
-        found = Found()
-        asked = [self._ask(lookup, values, found) for lookup in self._lookups]
-        answers = self._answers(asked, values, found)
+        looked_up = LookedUp()
+        asked = [self._ask(lookup, values, looked_up) for lookup in self._lookups]
+        answers = self._answers(asked, values, looked_up)
         for lookup, ask, answer in zip(self._lookups, asked, answers, strict=True):
             rows, stored = self._judge(lookup, ask, answer, event_times)
-            found.times[lookup.view] = [row.event_ts for row in rows]
-            found.status[lookup.view] = [row.status.value for row in rows]
+            looked_up.times[lookup.view] = [row.event_ts for row in rows]
+            looked_up.status[lookup.view] = [row.status.value for row in rows]
             for column, name in stored:
-                found.columns[column] = [None if row.values is None else row.values.get(name) for row in rows]
-        return found
+                looked_up.columns[column] = [None if row.values is None else row.values.get(name) for row in rows]
+        return looked_up
 
-    def _ask(self, lookup: EntityLookup, values: Mapping[str, list[Any]], found: Found) -> _Ask | None:
+    def _ask(self, lookup: EntityLookup, values: Mapping[str, list[Any]], looked_up: LookedUp) -> _Ask | None:
         """What to read of a view; None where there is nothing to be read."""
         try:
             schema = self._views.schema(self._project, lookup.view)
@@ -94,22 +94,24 @@ class Lookups:
             return None
         if plan is None:
             return None
-        found.versions[lookup.view] = plan.schema.version
+        looked_up.versions[lookup.view] = plan.schema.version
         columns = {key: _key_column(lookup, key, values) for key in plan.keys}
-        found.keys[lookup.view] = {
+        looked_up.keys[lookup.view] = {
             key: _written(column) if is_time else column
             for (key, column), is_time in zip(columns.items(), plan.times, strict=True)
         }
         return _Ask(plan, list(zip(*columns.values(), strict=True)))
 
-    def _answers(self, asked: list[_Ask | None], values: Mapping[str, list[Any]], found: Found) -> list[Answer | None]:
+    def _answers(
+        self, asked: list[_Ask | None], values: Mapping[str, list[Any]], looked_up: LookedUp
+    ) -> list[Answer | None]:
         """One read for all views; again for a view that was defined anew in between, whose keys may differ."""
         answers: list[Answer | None] = list(self._get([(i, ask) for i, ask in enumerate(asked) if ask], len(asked)))
         again: list[tuple[int, _Ask]] = []
         for index, (ask, answer) in enumerate(zip(asked, answers, strict=True)):
             if ask is None or not isinstance(answer, ViewRows) or answer.schema == ask.plan.schema:
                 continue
-            asked[index] = renewed = self._ask(self._lookups[index], values, found)
+            asked[index] = renewed = self._ask(self._lookups[index], values, looked_up)
             answers[index] = None
             if renewed is not None:
                 again.append((index, renewed))

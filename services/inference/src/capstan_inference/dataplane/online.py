@@ -106,9 +106,9 @@ class FileViews:
             return error
 
     def _reader(self, project: str, view: str) -> OnlineReader | None:
-        found = self._readers.get((project, view))
-        if found is not None:
-            return found
+        reader = self._readers.get((project, view))
+        if reader is not None:
+            return reader
         with self._lock:
             try:
                 return self._readers.setdefault((project, view), OnlineReader(self._root / project, view))

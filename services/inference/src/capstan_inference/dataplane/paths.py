@@ -52,12 +52,12 @@ class Paths:
     """Resolves paths, remembering those it has seen."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], Route] = {}
+        self._routes: dict[tuple[str, str], Route] = {}
 
     def resolve(self, method: str, path: str) -> Route:
         """The route, or a RequestError: no such route, or another method."""
-        found = self._known.get((method, path))
-        return found if found is not None else self._resolve(method, path)
+        route = self._routes.get((method, path))
+        return route if route is not None else self._resolve(method, path)
 
     def _resolve(self, method: str, path: str) -> Route:
         for kind, (wanted, pattern, role) in _ROUTES.items():
@@ -70,8 +70,8 @@ class Paths:
             route = Route(
                 kind, method, role, parts["project"] or "default", parts.get("model") or "", parts.get("version")
             )
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
-            self._known[method, path] = route
+            if len(self._routes) >= _MOST_REMEMBERED:
+                self._routes.clear()
+            self._routes[method, path] = route
             return route
         raise RequestError(ROUTE_NOT_FOUND, f"{method[:16]} {path[:200]} is not a route of the model server")

@@ -15,7 +15,7 @@ from capstan_formats.record_columns import Values
 from capstan_formats.record_schema import FEATURES, ColumnPath, RecordSchema
 from capstan_formats.records import encode_record
 from capstan_inference.dataplane.config import Placement
-from capstan_inference.dataplane.lookups import Found
+from capstan_inference.dataplane.lookups import LookedUp
 from capstan_inference.dataplane.signature import Rows
 from capstan_packages.kinds.model import ModelHeader
 
@@ -33,7 +33,7 @@ class Scored:
     """Outputs of one request before its rows have ids; `matrix` is what the model saw, float64 [rows, columns]."""
 
     rows: Rows
-    found: Found
+    looked_up: LookedUp
     matrix: npt.NDArray[np.float64]
     outputs: Outputs
 
@@ -53,10 +53,14 @@ class Recorder:
 
     def records(self, scored: Scored, ids: IdRange) -> Records:
         """(payload, first and last event time) of each record; one, unless the model is very wide."""
-        found = scored.found
-        lookups = tuple((view, *keys) for view, keys in found.keys.items())
+        looked_up = scored.looked_up
+        lookups = tuple((view, *keys) for view, keys in looked_up.keys.items())
         schema = self._schema(
-            tuple(scored.rows.sent), tuple(found.columns), lookups, tuple(found.versions.items()), tuple(scored.outputs)
+            tuple(scored.rows.sent),
+            tuple(looked_up.columns),
+            lookups,
+            tuple(looked_up.versions.items()),
+            tuple(scored.outputs),
         )
         values, times, rows = self._values(scored), scored.rows.event_times, scored.rows.count
         answered_at = ids.millis * 1000
@@ -66,23 +70,23 @@ class Recorder:
         records = []
         for start in range(0, rows, self._rows):
             end = min(start + self._rows, rows)
-            part = [one[start:end] for one in values]
+            part = [column[start:end] for column in values]
             payload = encode_record(schema, ids.part(start, end), answered_at, times[start:end], part)
             records.append((payload, (min(times[start:end]), max(times[start:end]))))
         return records
 
     def _values(self, scored: Scored) -> list[Values]:
         """Columns in the order of `_new_schema`."""
-        sent, arrays, found = scored.rows.sent, scored.rows.arrays, scored.found
+        sent, arrays, looked_up = scored.rows.sent, scored.rows.arrays, scored.looked_up
         values: list[Values] = (
             [arrays.get(name, column) for name, column in sent.items()] if arrays else [*sent.values()]
         )
         if self._features:
             values.append(scored.matrix)
-            values += found.columns.values()
-        values += found.times.values()
-        values += found.status.values()
-        for keys in found.keys.values():
+            values += looked_up.columns.values()
+        values += looked_up.times.values()
+        values += looked_up.status.values()
+        for keys in looked_up.keys.values():
             values += keys.values()
         values += scored.outputs.values()
         return values

@@ -56,15 +56,15 @@ class Served:
     def score(self, batch: Batch) -> Scored:
         """Check, look up, preprocess, predict. RequestError names the cell that does not fit."""
         rows = self.signature.read(batch)
-        found = self._lookups.find(rows.values, rows.event_times)
+        looked_up = self._lookups.find(rows.values, rows.event_times)
         try:
-            columns: dict[str, Values] = {**rows.values, **rows.arrays, **rows.instants, **found.columns}
+            columns: dict[str, Values] = {**rows.values, **rows.arrays, **rows.instants, **looked_up.columns}
             matrix = self._preprocessor.transform(columns, rows.count)
         except PreprocessError as error:
-            if error.column in found.columns:
+            if error.column in looked_up.columns:
                 raise RequestError(UPSTREAM, f"a looked-up value does not fit the model: {error}") from None
             raise wrong(batch.place(error.column or "", error.row or 0), error.rule) from None
-        return Scored(rows, found, matrix, self._model.predict(matrix))
+        return Scored(rows, looked_up, matrix, self._model.predict(matrix))
 
     def _warm(self) -> float:
         """A row of nulls through every step, alone and in company; opens the views as well. Seconds per row of many."""

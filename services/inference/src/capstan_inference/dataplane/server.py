@@ -83,7 +83,7 @@ class ModelServer:
     async def run(self, commands: BinaryIO) -> None:
         """Load, serve, and seal the log at the end."""
         loop = asyncio.get_running_loop()
-        refused = [found for placement in self._config.placements if (found := await self._try(placement))]
+        refused = [refusal for placement in self._config.placements if (refusal := await self._try(placement))]
         if refused and self._config.all_or_nothing:
             self._tell({"ready": 0, "refused": refused})
             return

@@ -99,8 +99,8 @@ class Signature:
         column = self._event_time_column
         if column is not None and column in values:
             own = values[column] if column in self._times else _moments(batch, column, values[column])
-            times = [other if mine is None else mine for mine, other in zip(own, times, strict=True)]
-        return [fallback if one is None else one for one in times]
+            times = [other if own_time is None else own_time for own_time, other in zip(own, times, strict=True)]
+        return [fallback if moment is None else moment for moment in times]
 
 
 def _add_floats(arrays: Arrays, name: str, column: list[Any], kinds: set[type]) -> None:

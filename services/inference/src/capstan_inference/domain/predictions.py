@@ -31,9 +31,9 @@ def id_millis(prediction: str) -> int:
     return uuid7_millis(prediction)
 
 
-def on_the_wire(found: Logged, run: str | None) -> PredictionRecord:
+def on_the_wire(logged: Logged, run: str | None) -> PredictionRecord:
     """What `GET /predictions/{id}` answers; the entity has key columns by name, and each view's own keys by view."""
-    schema, row = found.record.schema, found.record.row(found.row)
+    schema, row = logged.record.schema, logged.record.row(logged.row)
     return PredictionRecord(
         prediction_id=row["prediction_id"],
         deployment=schema.deployment,
@@ -41,7 +41,7 @@ def on_the_wire(found: Logged, run: str | None) -> PredictionRecord:
         package=schema.package,
         run=run,
         event_time=instant(row["event_time"]),
-        answered_at=instant(found.record.head.answered_at),
+        answered_at=instant(logged.record.head.answered_at),
         entity={**row["entity"], **row["lookup_keys"]},
         inputs=row["inputs"],
         features=row["looked_up"],
@@ -49,5 +49,5 @@ def on_the_wire(found: Logged, run: str | None) -> PredictionRecord:
         feature_status=row["feature_status"],
         view_versions=dict(schema.view_versions),
         outputs=row["outputs"],
-        segment=found.segment,
+        segment=logged.segment,
     )

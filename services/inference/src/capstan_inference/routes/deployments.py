@@ -29,7 +29,7 @@ def deployments_router(listing: ListDeployments, ship: ShipSegments) -> Router:
     @router.get("/deployments/{deployment}")
     async def deployment(_: Viewer, project: ProjectName, deployment: NamePath) -> Deployment:
         """One deployment: which version serves, since when, and where."""
-        return await listing.one(project, deployment)
+        return await listing.by_name(project, deployment)
 
     @router.post("/deployments/{deployment}/flush")
     async def flush(_: Operator, project: ProjectName, deployment: NamePath) -> FlushResult:

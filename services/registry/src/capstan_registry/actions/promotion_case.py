@@ -62,5 +62,5 @@ async def _former(
     former = [version for version in standing_ones if version not in (candidate.version, champion.version)]
     wanted = former[:count]
     of_model = (VersionRow.project == project, VersionRow.model == model, VersionRow.version.in_(wanted))
-    found = {row.version: row for row in await session.scalars(select(VersionRow).where(*of_model))}
-    return tuple(found[version] for version in wanted)
+    rows = {row.version: row for row in await session.scalars(select(VersionRow).where(*of_model))}
+    return tuple(rows[version] for version in wanted)

@@ -74,7 +74,7 @@ class ReadModels:
             when = f" at {at.isoformat()}" if at else ""
             raise NotFound(f"model {model!r} had no champion{when} in project {project!r}", hint=HINT)
         row = reached[-1]
-        later = [one.at for one in rows if one.sequence > row.sequence]
+        later = [entry.at for entry in rows if entry.sequence > row.sequence]
         return Champion(
             model=model,
             version=row.version,

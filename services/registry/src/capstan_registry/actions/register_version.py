@@ -53,8 +53,8 @@ class RegisterVersion(Work[RunToRegister]):
         log.error("version.not_registered", run=item.payload.run, project=item.project, detail=problem.detail)
 
     async def _store(self, session: WriteSession, project: str, run: RunToRegister, version: int) -> None:
-        known = select(VersionRow.version).where(VersionRow.project == project, VersionRow.run == run.run)
-        if await session.scalar(known) is not None:
+        version_of_run = select(VersionRow.version).where(VersionRow.project == project, VersionRow.run == run.run)
+        if await session.scalar(version_of_run) is not None:
             return
         session.add(
             VersionRow(

@@ -25,8 +25,8 @@ class MlflowCatalogue:
         async with self._process.using() as client:
             await _call(client, "POST", "registered-models/create", {"name": name}, ignore=_EXISTS)
             query = f"name = '{name}' and tags.`capstan.run` = '{run}'"
-            known = await _call(client, "GET", "model-versions/search", {"filter": query})
-            if versions := known.get("model_versions"):
+            matches = await _call(client, "GET", "model-versions/search", {"filter": query})
+            if versions := matches.get("model_versions"):
                 return min(int(version["version"]) for version in versions)
             listed = [{"key": key, "value": value} for key, value in tags.items()]
             made = await _call(

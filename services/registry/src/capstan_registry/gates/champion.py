@@ -53,8 +53,8 @@ class ChampionKind:
             kind=spec.kind,
             passed=passed,
             not_judged="refuses",
-            observed=match.found.candidate,
-            bound=match.found.champion,
+            observed=match.comparison.candidate,
+            bound=match.comparison.champion,
             figures=dict(figures),
             sentence=" ".join((described(spec.metric, match), decided(spec, match, best))),
         )

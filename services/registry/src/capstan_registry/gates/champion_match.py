@@ -20,17 +20,17 @@ class Match:
     """Candidate and one champion: their metrics on the same rows, and what the rows show."""
 
     rival: Rival
-    found: noninferiority.Match
+    comparison: noninferiority.Match
 
     @property
     def result(self) -> NonInferiority:
         """What the rows show."""
-        return self.found.result
+        return self.comparison.result
 
 
 def match_of(evidence: Evidence, spec: ChampionGate, rival: Rival) -> Match:
     """EvaluationError where the metric is not defined on the rows, or in most resamples of them."""
-    found = noninferiority.match(
+    comparison = noninferiority.match(
         find(spec.metric),
         rival.candidate,
         rival.champion,
@@ -39,7 +39,7 @@ def match_of(evidence: Evidence, spec: ChampionGate, rival: Rival) -> Match:
         resamples=evidence.resamples,
         progress=lambda done, total: evidence.progress(done, total, "resampling"),
     )
-    return Match(rival, found)
+    return Match(rival, comparison)
 
 
 def best_former(evidence: Evidence, spec: ChampionGate) -> tuple[Match | None, list[str], list[int]]:

@@ -22,8 +22,8 @@ def compared(match: Match, resamples: int) -> Compared:
         "left_out": rival.left_out,
         "from_others": rival.from_others,
         "seen": [_seen(learned) for learned in rival.seen],
-        "candidate": match.found.candidate,
-        "champion": match.found.champion,
+        "candidate": match.comparison.candidate,
+        "champion": match.comparison.champion,
         "difference": result.difference,
         "lower": result.lower,
         "upper": result.upper,
@@ -32,7 +32,7 @@ def compared(match: Match, resamples: int) -> Compared:
         "confidence": result.confidence,
         "answer": result.answer.value,
         "resamples": resamples,
-        "undefined_resamples": match.found.undefined,
+        "undefined_resamples": match.comparison.undefined,
         "method": METHOD,
     }
     if rival.rows_from is not None and rival.rows_until is not None:
@@ -48,12 +48,12 @@ def compared(match: Match, resamples: int) -> Compared:
 
 def described(metric: str, match: Match) -> str:
     """Both metrics, the rows, and what the rows show of the difference."""
-    rival, found, result = match.rival, match.found, match.result
+    rival, comparison, result = match.rival, match.comparison, match.result
     without = f" Rows are missing: {'; '.join(rival.not_joined)}." if rival.not_joined else ""
     return (
-        f"{metric} is {found.candidate:.4f}, that of the champion (version {rival.version}) is {found.champion:.4f}, "
-        f"on {result.rows:,} rows{_times(rival)} {_unseen(rival)}. Candidate - champion, more "
-        f"being better, is at least {result.lower:+.4f} and at most {result.upper:+.4f}, each with "
+        f"{metric} is {comparison.candidate:.4f}, that of the champion (version {rival.version}) is "
+        f"{comparison.champion:.4f}, on {result.rows:,} rows{_times(rival)} {_unseen(rival)}. Candidate - champion, "
+        f"more being better, is at least {result.lower:+.4f} and at most {result.upper:+.4f}, each with "
         f"{result.confidence:.0%} confidence; the margin is {result.margin:.4g}.{without}"
     )
 

@@ -65,11 +65,11 @@ def _unusable(row: CodeRow, name: str) -> InvalidSpec:
     if sentence:
         return InvalidSpec(f"The pipeline {name} does not compile: {sentence}", errors=broken(PLACE, sentence))
     if row.pipelines:
-        known = ", ".join(sorted(row.pipelines))
+        names = ", ".join(sorted(row.pipelines))
         return InvalidSpec(
-            f"The recipe has no pipeline {name}; it has {known}",
+            f"The recipe has no pipeline {name}; it has {names}",
             hint="Write training.pipeline as `file.py:function` of a top-level function decorated with @dsl.pipeline.",
-            errors=broken(PLACE, f"one of {known}"),
+            errors=broken(PLACE, f"one of {names}"),
         )
     detail = row.problem.detail if row.problem else "no pipeline was found in it"
     return InvalidSpec(f"The recipe has no usable pipeline: {detail}", errors=broken(PLACE, detail))

@@ -53,7 +53,7 @@ class ReadRuns:
     def __init__(self, database: Database, work: WorkQueue) -> None:
         self._database, self._work = database, work
 
-    async def one(self, project: str, run: str) -> Run:
+    async def by_id(self, project: str, run: str) -> Run:
         """A run with its progress; NotFound."""
         async with self._database.read() as session:
             row = await run_row(session, project, run)

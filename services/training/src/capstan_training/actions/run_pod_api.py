@@ -65,14 +65,14 @@ class RunPodApi:
 
     async def input(self, project: str, run: str, name: str) -> Path:
         """The file of an input."""
-        _known(name, INPUTS)
+        _check_name(name, INPUTS)
         async with self._database.read() as session:
             order = order_of(await _ready(session, project, run), self._scratch)
         return await self._objects.local_path(project, order.ir if name == "ir" else order.training_set)
 
     async def take(self, project: str, run: str, name: str, digest: str, chunks: AsyncIterator[bytes]) -> None:
         """Store an output; InvalidData when its bytes are not those of the digest."""
-        _known(name, OUTPUTS)
+        _check_name(name, OUTPUTS)
         self._scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
             file = Path(folder) / name
@@ -122,6 +122,6 @@ async def _ready(session: ReadSession, project: str, run: str) -> RunRow:
     return row
 
 
-def _known(name: str, names: tuple[str, ...]) -> None:
+def _check_name(name: str, names: tuple[str, ...]) -> None:
     if name not in names:
         raise NotFound(f"no {name!r}; there are: {', '.join(names)}")

@@ -113,13 +113,13 @@ def _check_executors(ir: Document) -> None:
 def check_parameters(pipeline: Pipeline, given: Arguments) -> list[tuple[str, str]]:
     """(parameter, broken rule) for each parameter that the pipeline does not take as it was given."""
     broken = []
-    known = ", ".join(pipeline.settable) or "none"
+    settable = ", ".join(pipeline.settable) or "none"
     for name, value in given.items():
         parameter = pipeline.parameters.get(name)
         if name in GIVEN:
-            broken.append((name, f"is set by the platform; parameters of {pipeline.name}: {known}"))
+            broken.append((name, f"is set by the platform; parameters of {pipeline.name}: {settable}"))
         elif parameter is None:
-            broken.append((name, f"unknown; parameters of {pipeline.name}: {known}"))
+            broken.append((name, f"unknown; parameters of {pipeline.name}: {settable}"))
         elif not _fits(parameter.kind, value):
             broken.append((name, f"must be {_KINDS[parameter.kind][0] if parameter.kind in _KINDS else 'a default'}"))
     return broken

@@ -53,7 +53,7 @@ def runs_router(request_run: RequestRun, read: ReadRuns, cancel: CancelRun, logs
     @router.get("/{run}", response_model=Run)
     async def get_run(project: ProjectName, run: RunPath, _: Viewer) -> Run:
         """A run with its pins, stage and progress."""
-        return await read.one(project, run)
+        return await read.by_id(project, run)
 
     @router.post("/{run}/cancel", response_model=Run)
     async def cancel_run(project: ProjectName, run: RunPath, _: Operator) -> Run:

@@ -98,7 +98,7 @@ class LightkubeCluster:
                 )
             )
         except (ApiError, httpx.HTTPError) as error:
-            raise _told(error, f"apply {kind} {name}") from error
+            raise _problem(error, f"apply {kind} {name}") from error
 
     async def get(self, kind: Kind, name: str) -> Manifest | None:
         """One object."""
@@ -107,14 +107,14 @@ class LightkubeCluster:
         except (ApiError, httpx.HTTPError) as error:
             if isinstance(error, ApiError) and error.response.status_code == 404:
                 return None
-            raise _told(error, f"get {kind} {name}") from error
+            raise _problem(error, f"get {kind} {name}") from error
 
     async def find(self, kind: Kind, labels: Mapping[str, str]) -> list[Manifest]:
         """Objects with these labels."""
         try:
-            return [dict(found) async for found in self._client.list(_KINDS[kind], labels=dict(labels))]
+            return [dict(manifest) async for manifest in self._client.list(_KINDS[kind], labels=dict(labels))]
         except (ApiError, httpx.HTTPError) as error:
-            raise _told(error, f"list {kind}") from error
+            raise _problem(error, f"list {kind}") from error
 
     async def delete(self, kind: Kind, name: str) -> None:
         """Remove it."""
@@ -122,7 +122,7 @@ class LightkubeCluster:
             await self._client.delete(_KINDS[kind], name, cascade=CascadeType.BACKGROUND)
         except (ApiError, httpx.HTTPError) as error:
             if not (isinstance(error, ApiError) and error.response.status_code == 404):
-                raise _told(error, f"delete {kind} {name}") from error
+                raise _problem(error, f"delete {kind} {name}") from error
 
     async def close(self) -> None:
         """Close connections."""
@@ -130,7 +130,7 @@ class LightkubeCluster:
             await self._client.close()
 
 
-def _told(error: ApiError | httpx.HTTPError, what: str) -> CapstanError:
+def _problem(error: ApiError | httpx.HTTPError, what: str) -> CapstanError:
     if not isinstance(error, ApiError):
         return NotReady(f"the Kubernetes API cannot be reached to {what}: {type(error).__name__}")
     status, message = error.response.status_code, str(error)

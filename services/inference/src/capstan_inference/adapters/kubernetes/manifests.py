@@ -68,9 +68,9 @@ def deployment(settings: Settings, placement: Placement) -> Manifest:
 
 def placement_of(manifest: Manifest) -> Placement | None:
     """The placement in a Deployment's template or a pod's annotations; None where there is none that can be read."""
-    found = manifest["spec"]["template"] if manifest.get("kind") == "Deployment" else manifest
+    annotated = manifest["spec"]["template"] if manifest.get("kind") == "Deployment" else manifest
     try:
-        return placements.parse((found["metadata"].get("annotations") or {}).get(PLACEMENT, ""))
+        return placements.parse((annotated["metadata"].get("annotations") or {}).get(PLACEMENT, ""))
     except ValueError:
         return None
 

@@ -41,8 +41,8 @@ def diagnose(pod: Pod) -> Diagnosis | None:
     if status.get("phase") == "Failed":
         return Diagnosis(f"pod {name_of(pod)} ended: {status.get('reason', '')} {status.get('message', '')}".rstrip())
     for container in status.get("containerStatuses") or []:
-        if (found := _container(name_of(pod), container)) is not None:
-            return found
+        if (diagnosis := _container(name_of(pod), container)) is not None:
+            return diagnosis
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return Diagnosis(f"pod {name_of(pod)} finds no node: {condition.get('message', '')}")

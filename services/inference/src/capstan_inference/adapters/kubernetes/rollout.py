@@ -34,10 +34,10 @@ class Rollout:
             await asyncio.sleep(LOOK_AGAIN_S)
 
     async def _done(self) -> bool:
-        found = await self._cluster.get("Deployment", self._name)
-        if found is None or manifests.placement_of(found) != self._placement:
+        deployment = await self._cluster.get("Deployment", self._name)
+        if deployment is None or manifests.placement_of(deployment) != self._placement:
             raise NotReady("somebody else changed or deleted its Deployment during the roll-out")
-        return is_complete(found)
+        return is_complete(deployment)
 
     async def _look_at_pods(self, now: float) -> None:
         labels = manifests.selector(self._placement.project, self._placement.deployment)

@@ -78,22 +78,22 @@ class KubernetesModelServer:
     async def look(self) -> None:
         """One look: what the templates say, how many pods can answer, which pods there are."""
         deployments = await self._cluster.find("Deployment", manifests.OURS)
-        services = {one["metadata"]["name"] for one in await self._cluster.find("Service", manifests.OURS)}
-        found = await self._cluster.find("Pod", manifests.OURS)
-        self._pods = frozenset(pods.name_of(pod) for pod in found if not pods.is_over(pod))
+        services = {service["metadata"]["name"] for service in await self._cluster.find("Service", manifests.OURS)}
+        pod_manifests = await self._cluster.find("Pod", manifests.OURS)
+        self._pods = frozenset(pods.name_of(pod) for pod in pod_manifests if not pods.is_over(pod))
         diagnoses: dict[Key, list[str]] = defaultdict(list)
-        for pod in found:
+        for pod in pod_manifests:
             placement, diagnosis = manifests.placement_of(pod), pods.diagnose(pod)
             if placement is not None and diagnosis is not None and not pods.is_leaving(pod):
                 diagnoses[placement.project, placement.deployment].append(diagnosis.sentence)
         seen, replica_status = {}, {}
-        for one in deployments:
-            placement = manifests.placement_of(one)
+        for deployment in deployments:
+            placement = manifests.placement_of(deployment)
             if placement is None:
                 continue
             key = (placement.project, placement.deployment)
-            replica_status[key] = _replica_status(one, diagnoses[key])
-            if self._is_ours(key, one, placement) and one["metadata"]["name"] in services:
+            replica_status[key] = _replica_status(deployment, diagnoses[key])
+            if self._is_ours(key, deployment, placement) and deployment["metadata"]["name"] in services:
                 seen[key] = placement
         # What should serve and has no Deployment at all is degraded, too, until it is written again.
         for key in self._left.keys() - replica_status.keys():
@@ -167,10 +167,10 @@ class KubernetesModelServer:
             if previous is None and isinstance(error, InvalidData):
                 await self._cluster.delete("Deployment", name)
 
-    def _is_ours(self, key: Key, found: Manifest, placement: Placement) -> bool:
-        return self._left.get(key) == (placement, int(found["metadata"]["generation"]))
+    def _is_ours(self, key: Key, deployment: Manifest, placement: Placement) -> bool:
+        return self._left.get(key) == (placement, int(deployment["metadata"]["generation"]))
 
 
-def _replica_status(found: Manifest, diagnoses: list[str]) -> ReplicaStatus:
-    available = int((found.get("status") or {}).get("availableReplicas") or 0)
-    return ReplicaStatus(available, int(found["spec"].get("replicas", 1)), "; ".join(sorted(set(diagnoses))[:3]))
+def _replica_status(deployment: Manifest, diagnoses: list[str]) -> ReplicaStatus:
+    available = int((deployment.get("status") or {}).get("availableReplicas") or 0)
+    return ReplicaStatus(available, int(deployment["spec"].get("replicas", 1)), "; ".join(sorted(set(diagnoses))[:3]))

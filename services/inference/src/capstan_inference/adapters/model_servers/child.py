@@ -85,8 +85,8 @@ class ChildModelServer:
         """Load, warm and swap in the child."""
         key = (placement.project, placement.deployment)
         async with self._locks[key]:
-            there = self._serving.get(key)
-            if there is not None and there.revision > placement.revision:
+            serving = self._serving.get(key)
+            if serving is not None and serving.revision > placement.revision:
                 return 0.0
             reply = await self._plane.ask({"do": "load", "placement": await self._document(placement)})
             self._serving[key] = placement
@@ -141,8 +141,8 @@ class ChildModelServer:
 
     def _ready(self, message: dict[str, Any]) -> None:
         refused = {(entry["project"], entry["deployment"]) for entry in message["refused"]}
-        given = {(one.project, one.deployment): one for one in self._given}
-        self._serving = {key: one for key, one in given.items() if key not in refused}
+        given = {(placement.project, placement.deployment): placement for placement in self._given}
+        self._serving = {key: placement for key, placement in given.items() if key not in refused}
         log.info("model_server.ready", pid=message["ready"], models=len(self._serving), refused=len(refused))
 
     def _gone(self) -> None:

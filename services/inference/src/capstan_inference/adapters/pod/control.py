@@ -29,20 +29,20 @@ class Control:
 
     async def package(self, digest: str, target: Path) -> None:
         """Fetch the package; the file is there whole or not at all. InvalidData where the bytes are others."""
-        draft, found = target.with_suffix(".part"), hashlib.sha256()
+        draft, hashed = target.with_suffix(".part"), hashlib.sha256()
         try:
             async with self._client.stream("GET", f"/packages/{digest}", headers=await self._headers()) as answer:
                 if not answer.is_success:
                     raise _problem(answer.status_code, await answer.aread())
                 with draft.open("wb") as file:
                     async for chunk in answer.aiter_bytes():
-                        found.update(chunk)
+                        hashed.update(chunk)
                         file.write(chunk)
         except httpx.TransportError as error:
             raise _unreachable(error) from error
-        if found.hexdigest() != digest:
+        if hashed.hexdigest() != digest:
             draft.unlink()
-            raise InvalidData(f"the package's bytes are {found.hexdigest()[:12]}, not {digest[:12]}")
+            raise InvalidData(f"the package's bytes are {hashed.hexdigest()[:12]}, not {digest[:12]}")
         draft.rename(target)
 
     async def ship(self, digest: str, content: bytes, closed_at: datetime) -> None:

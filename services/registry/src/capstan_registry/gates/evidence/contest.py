@@ -134,6 +134,6 @@ def _with_new_rows(pool: Holdout, other: Holdout) -> Holdout:
     missing = sorted(set(pool.table.column_names) - set(other.table.column_names))
     if missing:
         raise Unusable(f"it lacks the column {missing[0]!r}")
-    known = texts(pool.table.column(ITEM_ID))
-    new = pc.invert(pc.is_in(texts(other.table.column(ITEM_ID)), value_set=known))
+    pool_ids = texts(pool.table.column(ITEM_ID))
+    new = pc.invert(pc.is_in(texts(other.table.column(ITEM_ID)), value_set=pool_ids))
     return pool.with_rows(other.take(np.asarray(new.to_numpy(zero_copy_only=False), dtype=np.bool_)))

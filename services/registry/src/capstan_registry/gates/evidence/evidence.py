@@ -44,12 +44,12 @@ class Evidence:
         self._case = case
         self._whole = self
         self._allowed: Collection[Need] = frozenset(Need)
-        self._found: dict[tuple[object, ...], object] = {}
+        self._made: dict[tuple[object, ...], object] = {}
 
     def limited(self, needs: Collection[Need]) -> Evidence:
         """The same evidence for one gate: anything but `needs` is an UndeclaredNeed."""
         view = Evidence(self._case)
-        view._whole, view._allowed, view._found = self._whole, needs, self._found
+        view._whole, view._allowed, view._made = self._whole, needs, self._made
         return view
 
     @property
@@ -116,24 +116,24 @@ class Evidence:
 
     def scores(self) -> tuple[Holdout, dict[str, Floats]] | None:
         """The rows and the predictions that were made on them so far; None when nothing was scored."""
-        contest, champion = self._found.get((Need.CHAMPION,)), self._case.champion
+        contest, champion = self._made.get((Need.CHAMPION,)), self._case.champion
         if isinstance(contest, Contest) and contest.scores:
             names = {self._case.candidate.version: "candidate"} | ({champion.version: "champion"} if champion else {})
             named = {names.get(version, f"version_{version}"): scores for version, scores in contest.scores.items()}
             return contest.rows, dict(sorted(named.items()))
-        candidate = self._found.get((Need.CANDIDATE,))
+        candidate = self._made.get((Need.CANDIDATE,))
         return (self._whole.holdout, {"candidate": candidate.predictions}) if isinstance(candidate, Sample) else None
 
     def _ask(self, need: Need, make: Callable[[Evidence], T], *arguments: object) -> T:
         if need not in self._allowed:
             raise UndeclaredNeed(f"the gate reads {need.value!r}, which its needs do not name")
         key = (need, *arguments)
-        if key not in self._found:
+        if key not in self._made:
             try:
-                self._found[key] = make(self._whole)
+                self._made[key] = make(self._whole)
             except Unusable as reason:
-                self._found[key] = reason
-        made = self._found[key]
+                self._made[key] = reason
+        made = self._made[key]
         if isinstance(made, Unusable):
             raise made
         return cast(T, made)

@@ -22,5 +22,5 @@ def upgrade() -> None:
             source = dataset.get("source")
             if isinstance(source, dict) and source.get("url", "") is None:
                 del source["url"]
-        found = sa.update(LOOPS).where(LOOPS.c.project == project, LOOPS.c.name == name)
-        connection.execute(found.values(resolved=resolved))
+        loop = sa.update(LOOPS).where(LOOPS.c.project == project, LOOPS.c.name == name)
+        connection.execute(loop.values(resolved=resolved))
