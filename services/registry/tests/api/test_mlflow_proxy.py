@@ -126,3 +126,31 @@ async def test_a_browser_session_reads_and_does_not_write(h: Harness) -> None:
     searched = await h.anonymous.post("/mlflow/ajax-api/2.0/mlflow/experiments/search", json={"max_results": 5})
     assert searched.status_code == 200
     assert (await h.anonymous.post(f"{API}/runs/create", json={})).status_code == 403
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\x00b"], ids=["half of a surrogate pair", "U+0000"])
+async def test_text_that_no_store_keeps_does_not_go_on(h: Harness, server: Any, text: str) -> None:
+    for path, body in (
+        ("runs/set-tag", {"run_id": "ab" * 16, "key": "k", "value": text}),
+        ("runs/log-batch", {"run_id": "ab" * 16, "tags": [{"key": text, "value": "v"}]}),
+        ("registered-models/create", {"name": "mine", "description": text}),
+        ("experiments/create", {"name": "mine", "tags": [{"key": "k", "value": text}]}),
+    ):
+        answer = await h.operator.post(f"{API}/{path}", content=json.dumps(body))
+        assert answer.status_code == 422, f"{path}: {answer.text}"
+        assert "a string holds" in answer.json()["detail"]
+    raw = b'{"run_id": "x", "key": "k", "value": "\xed\xa0\x80"}'
+    assert (await h.operator.post(f"{API}/runs/set-tag", content=raw)).status_code == 422
+    assert server.passed == []
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f9ea\u200d\U0001f4a5", "Zu\u0308rich", "\u202e\u05d0", "\u00e9" * 5_000, "\\u0000"]
+)
+async def test_any_other_text_goes_on_as_it_was(h: Harness, server: Any, text: str) -> None:
+    body = {"name": "mine", "description": text}
+    answer = await h.operator.post(
+        f"{API}/registered-models/create", content=json.dumps(body, ensure_ascii=False).encode()
+    )
+    assert answer.status_code == 200, answer.text
+    assert json.loads(server.passed[-1][3]) == body

@@ -50,7 +50,7 @@ class StrictRequest(Request):
             except (ValueError, RecursionError) as error:  # no UTF-8, or an integer of more than 4300 digits
                 raise json.JSONDecodeError(f"not JSON: {type(error).__name__}", "", 0) from error
             if "\\u" in text:  # nothing else writes what cannot be kept
-                _refuse_what_cannot_be_kept(self._json, text)
+                refuse_unkept(self._json, text)
         return self._json
 
 
@@ -65,8 +65,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _refuse_what_cannot_be_kept(document: Any, text: str) -> None:
-    """JSONDecodeError names the first escape in the text that stands for no storable character."""
+def refuse_unkept(document: Any, text: str) -> None:
+    """JSONDecodeError where a key or a string of a parsed JSON `text` has a character that no store keeps.
+
+    It names the escape: half of a surrogate pair, or U+0000.
+    """
     left = [document]
     while left:
         value = left.pop()

@@ -18,6 +18,7 @@ from capstan_registry.domain.model_names import mlflow_name
 from capstan_registry.tables import LoopRow, VersionRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import Forbidden, Invalid, Protected, broken
+from capstan_servicekit.http.routing import refuse_unkept
 from capstan_servicekit.security.auth import Principal
 
 
@@ -102,13 +103,18 @@ def _need(principal: Principal, role: Role, project: str | None = None) -> None:
 
 
 def _document(body: bytes) -> dict[str, object]:
-    """The JSON object of a body, without duplicate keys; an empty body is an empty object."""
+    """The JSON object of a body, without duplicate keys; an empty body is an empty object.
+
+    Invalid for text that MLflow's database would not keep: it answered such with an error of its own.
+    """
     if not body.strip():
         return {}
     try:
         document = json.loads(body, object_pairs_hook=_unique)
+        refuse_unkept(document, body.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
-        raise Invalid("The body is not JSON", errors=broken("body", "one JSON object, no key twice")) from error
+        told = f": {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
+        raise Invalid(f"The body is not JSON{told}", errors=broken("body", "one JSON object, no key twice")) from error
     if not isinstance(document, dict):
         raise Invalid("The body is not a JSON object", errors=broken("body", "one JSON object"))
     return document
