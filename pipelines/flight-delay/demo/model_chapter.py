@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 from capstan_client.sdk.lineage import trace
+from capstan_client.sdk.transport import poll
 from capstan_contracts.ids import short
-from capstan_contracts.rest.registry import LedgerEntry
+from capstan_contracts.rest.registry import LedgerEntry, Rollback
 from capstan_contracts.rest.training import RunRequest
 from demo.chapter import LOOP, Chapter
 from demo.steps import Step
@@ -79,6 +83,34 @@ class ModelChapter(Chapter):
             self.screen.say(f"refused: {gate['sentence']}")
         step.figures = {"gates": entry.gates, "ledger_sequence": entry.sequence}
         step.observed = f"version {entry.version} refused by {len(failed)} of {len(entry.gates)} gates"
+
+    async def rollback(self, step: Step) -> None:
+        registry = self.capstan.registry
+        back, seconds = await self._go_back("an example of a rollback")
+        entry = next(e for e in await registry.ledger(LOOP) if e.sequence == back.ledger_sequence)
+        forth, _ = await self._go_back("the rollback was an example", back.from_version)
+        champion = await registry.champion(LOOP)
+        goal = self.plan.rollback_goal_s
+        step.check("it went back to the champion before", back.from_version == self.seen.champion > back.to_version)
+        step.check(f"the former champion answered within {goal:g} s", seconds <= goal)
+        step.check("the ledger has who and why", bool(entry.by) and "an example" in entry.gates[0]["sentence"])
+        step.check("the champion is back", champion.version == forth.to_version == self.seen.champion)
+        step.figures = {"seconds": round(seconds, 3), "ledger_sequence": back.ledger_sequence}
+        step.observed = (
+            f"version {back.to_version} answered {seconds:.2f} s after the command, "
+            f"ledger entry {back.ledger_sequence}; then version {forth.to_version} again"
+        )
+
+    async def _go_back(self, reason: str, version: int | None = None) -> tuple[Rollback, float]:
+        """Seconds from the command to the first answer of the version that it brings back."""
+        started = time.monotonic()
+        done = await self.capstan.registry.rollback(LOOP, reason=reason, version=version)
+
+        def there(answer: dict[str, Any]) -> bool:
+            return bool(answer["model_version"] == done.to_version)
+
+        await poll(self.one_prediction, there, timeout_s=self.plan.patience_s, every_s=0.02)
+        return done, time.monotonic() - started
 
     async def explain(self, step: Step) -> None:
         found = await trace(self.capstan, self.seen.sample_prediction)

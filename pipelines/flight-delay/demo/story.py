@@ -40,6 +40,7 @@ class Story:
             ("the season changes", "drift is detected with corrected figures, and reported", traffic.season),
             ("retrain by itself", "a run on complete labels passes the gates and serves", models.retrain),
             ("a sabotaged run", "trained on shuffled labels, refused with every gate's figures", models.sabotage),
+            ("a rollback", "the former champion answers at once; the ledger says who and why", models.rollback),
             ("the new champion at work", "the next month is answered by it; live quality is known", traffic.after),
             ("explain one prediction", "down to source files and rows; the ledger is intact", models.explain),
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,13 @@ def test_ordinary_numbers_are_the_engines_own_business(tmp_path: Path) -> None:
     assert [(outcome, rows) for outcome, rows, _ in results] == [
         ("passed", []), ("passed", []), ("failed", [1, 2]), ("failed", [1]), ("passed", []),
     ]  # fmt: skip
+
+
+def test_a_decimal_is_compared_as_the_float_that_it_is_written_as(tmp_path: Path) -> None:
+    cents = [Decimal(n).scaleb(-2) for n in range(1000)]
+    results = held(
+        tmp_path,
+        {"price": pa.array(cents, pa.decimal128(18, 2))},
+        ("column_values_to_be_in_set", {"column": "price", "value_set": [n / 100 for n in range(1000)]}),
+    )
+    assert [(outcome, rows) for outcome, rows, _ in results] == [("passed", [])]

@@ -103,6 +103,8 @@ def doubted(made: Any) -> dict[str, str]:
     [
         (["12.5%", "3 %", "100%"], "looks like numbers with a percent sign ('12.5%') and is stored as text"),
         (["CHF 3.00", "CHF 12.50", "1"], "looks like amounts with a currency ('CHF 3.00')"),
+        (["USD1,200.50", "EUR1.00"], "looks like amounts with a currency ('USD1,200.50')"),
+        (["5 EUR", "MAD 100"], "looks like amounts with a currency ('5 EUR')"),
         (["€3", "$4", "5 EUR"], "looks like amounts with a currency"),
         (["1.234,50", "7,25"], "set `decimal: \",\", thousands: \".\"`"),
         (["1 234", "12 345 678", "9"], "set `thousands: \" \"`"),
@@ -123,8 +125,12 @@ def test_what_may_be_misread_is_a_warning_that_says_what_to_set(arrive: Make, va
 
 @pytest.mark.parametrize(
     "values",
-    [["01234", "98765"], ["JFK", "LGA"], ["a 1", "b 2", "3"], ["N14228", "N24211"], ["", " "], ["1%", "red", "blue"]],
-)
+    [
+        ["UAL123", "DLH400"], ["UAL 123", "DLH 400", "BAW 9"], ["JFK 12", "LGA 7"], ["123 EWR", "4LGA"], ["MAD123"],
+        ["UAL1,234", "DLH4.00"], ["ALL100", "SEK12"], ["A$1 x"],
+        ["01234", "98765"], ["JFK", "LGA"], ["a 1", "b 2", "3"], ["N14228", "N24211"], ["", " "], ["1%", "red", "blue"],
+    ],
+)  # fmt: skip
 def test_text_is_text(arrive: Make, values: list[str]) -> None:
     rows = {"id": list(range(len(values))), "at": [AT] * len(values), "x": values}
     assert doubted(arrive(parquet(**rows))) == {}
@@ -175,3 +181,17 @@ def test_markers_of_null_are_read_as_such_and_reported(arrive: Make) -> None:
     objects = lines(*({"id": n, "at": "2013-01-01", "x": x} for n, x in enumerate(["-", "a", "-"])))
     told = doubted(arrive(objects, "jsonlines", media={"kind": "jsonlines", "nulls": ["-"]}))
     assert told == {"x:null-markers": "x: 2 '-' were read as null; `nulls` under `media` says which texts are"}
+
+
+def test_the_value_that_is_neither_number_nor_truth_value_is_named(arrive: Make) -> None:
+    content = b"id,at,x\n1,2013-01-01,1\n2,2013-01-01,2\n3,2013-01-01,true\n"
+    made = arrive(content, "csv", earlier={**EARLIER, "x": "int64"})
+    assert made.sentences["wrong-type:x"].startswith("x: row 3 has 'true', which is no int64"), made.sentences
+
+
+@pytest.mark.parametrize("word", ["true", "FALSE"])
+def test_truth_values_in_two_columns_of_numbers_are_read(arrive: Make, word: str) -> None:
+    content = f"id,at,x,y\n1,2013-01-01,{word},0\n2,2013-01-01,0,{word}\n".encode()
+    made = arrive(content, "csv", earlier={**EARLIER, "x": "int64", "y": "float64"})
+    value = int(word == "true")
+    assert (made.seen["x"].to_pylist(), made.seen["y"].to_pylist()) == ([value, 0], [0.0, float(value)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from capstan_ingestion.jobs.check import run
 from capstan_ingestion.media.csv import Csv
 from capstan_ingestion.media.parquet import Parquet
 from capstan_ingestion.media.port import Reading
+from capstan_ingestion.media.types import plain_type
 from capstan_ingestion.modalities.table.canonical import canonical, columns_of, write
 from capstan_ingestion.modalities.table.row_rules import check_rows
 from capstan_servicekit.jobs.api import Job
@@ -177,6 +179,32 @@ def test_an_integer_that_a_float_does_not_hold_never_becomes_one() -> None:
     with pytest.raises(FileRefused, match="9007199254740993 is an integer that a float does not hold"):
         canonical(id_, {"id": "float64"}, set())
     assert canonical(id_, {"id": "int64"}, set())["id"].to_pylist() == [2**53 + 1]
+
+
+@pytest.mark.parametrize(
+    ("type_", "lost"),
+    [
+        ("decimal(20,2)", "12345678901234567.89"),
+        ("decimal(38,18)", "0.123456789012345678"),
+        ("decimal(38,1)", "9" * 37),
+    ],
+)  # fmt: skip
+def test_a_decimal_with_more_digits_than_a_float_holds_does_not_become_one(type_: str, lost: str) -> None:
+    held = plain_type(type_)
+    column = pa.array([Decimal("1.5"), None, Decimal(lost)], held)
+    with pytest.raises(FileRefused, match=f"x: {lost}[.0]* has more digits than a float holds; declare") as refused:
+        canonical(pa.table({"x": column}), {"x": "float64"}, set())
+    assert type_ in str(refused.value)
+
+
+def test_decimals_that_a_float_holds_become_floats_whatever_their_scale() -> None:
+    for type_ in (pa.decimal128(20, 2), pa.decimal128(38, 30), pa.decimal128(4, 1)):
+        column = pa.array([Decimal("0.1"), None, Decimal("-999.9"), Decimal("0")], type_)
+        made = canonical(pa.table({"x": column}), {"x": "float64"}, set())
+        assert made["x"].to_pylist() == [0.1, None, -999.9, 0.0]
+    cents = pa.array([Decimal(n).scaleb(-2) for n in range(10_000)], pa.decimal128(18, 2))
+    made = canonical(pa.table({"x": cents}), {"x": "float64"}, set())
+    assert made["x"].to_pylist() == [n / 100 for n in range(10_000)], "the nearest float, none of its neighbours"
 
 
 def test_neighbours_beside_a_null_are_two_keys(make_dataset: Make) -> None:

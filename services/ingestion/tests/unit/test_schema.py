@@ -63,3 +63,5 @@ def test_columns_join_unless_the_file_was_checked_under_another_schema() -> None
     assert join({"a": "float64"}) == {"a": "float64", "b": "null"}
     assert join({"a": "string"}) is not None and join({"a": "date"}) is None
     assert join({"b": "date"}, "a") is None, "another file brought a column that this one needs"
+    assert join({"a": "int64", "A": "string"}) is None, "the check saw no other file yet, and SQL sees one column"
+    assert join({"a": "int64", "B": "string"}) is None

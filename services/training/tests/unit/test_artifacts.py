@@ -57,7 +57,7 @@ def test_an_artifact_that_leads_out_of_the_folder(tmp_path: Path) -> None:
 def test_the_holdout_is_parquet_with_rows_and_the_label(tmp_path: Path) -> None:
     file = tmp_path / "holdout"
     pq.write_table(pa.table({"late": [1, 0]}), file)
-    assert check_holdout(file, "late") == 2
+    check_holdout(file, "late")
     with pytest.raises(JobRefused, match="no column"):
         check_holdout(file, "other")
     pq.write_table(pa.table({"late": pa.array([], pa.int64())}), file)

@@ -119,12 +119,12 @@ class Transport:
         try:
             content = body.model_dump_json(by_alias=True) if hasattr(body, "model_dump_json") else body
             url = self._url(path, absolute)
-            str(httpx.QueryParams(given))
+            query = str(httpx.QueryParams(given))
         except (PydanticSerializationError, UnicodeEncodeError) as error:
             raise NotText(method, path) from error
         for pause in (*_PAUSES_S, None):
             try:
-                response = await self._client.request(method, url, headers=headers, content=content, params=given)
+                response = await self._client.request(method, url, headers=headers, content=content, params=query)
             except (httpx.ReadTimeout, httpx.UnsupportedProtocol, httpx.DecodingError, httpx.InvalidURL) as error:
                 _unreachable(url, error)
             except httpx.TransportError as error:

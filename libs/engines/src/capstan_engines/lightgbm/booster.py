@@ -13,7 +13,8 @@ from typing import Any, Final, Self
 import numpy as np
 
 from capstan_engines.errors import EngineError
-from capstan_engines.lightgbm.booster_text import BoosterTextError, check_booster_text
+from capstan_engines.lightgbm.booster_text import BoosterText, BoosterTextError, check_booster_text
+from capstan_engines.lightgbm.quick_scorer import quick_scorer
 from capstan_engines.port import Matrix
 
 # From LightGBM's include/LightGBM/c_api.h.
@@ -39,17 +40,18 @@ class _SingleRow:
 class Booster:
     """A loaded model. Threads may share it; `close` waits for predictions under way.
 
-    EngineError where the text is no LightGBM model. `checked` skips that check for bytes that have passed it; the
-    library itself would end the process on a broken tree.
+    EngineError where the text is no LightGBM model. `checked` is what `check_booster_text` found, for a caller who has
+    asked already; the library itself would end the process on a broken tree.
     """
 
-    def __init__(self, model: bytes, *, checked: bool = False) -> None:
+    def __init__(self, model: bytes, *, checked: BoosterText | None = None) -> None:
         try:
-            if not checked:
-                check_booster_text(model)
+            text = checked or check_booster_text(model)
         except BoosterTextError as error:
             raise EngineError(str(error)) from None
         self._library = _library()
+        #: For many rows, where the model's shape allows it.
+        self.quick = quick_scorer(text)
         # As many as there ever were predictions at one time, however many threads came and went.
         self._idle_rows: list[_SingleRow] = []
         self._lock = threading.Lock()
@@ -108,8 +110,10 @@ class Booster:
         return answer
 
     def _many(self, handle: ctypes.c_void_p, matrix: Matrix) -> Matrix:
-        matrix = np.ascontiguousarray(matrix)
         rows = matrix.shape[0]
+        if self.quick is not None and rows >= self.quick.fewest_rows:
+            return self.quick.predict(matrix)
+        matrix = np.ascontiguousarray(matrix)
         result = np.empty(self._shape(rows), dtype=np.float64)
         if rows == 0:
             return result

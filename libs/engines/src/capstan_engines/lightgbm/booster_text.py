@@ -1,4 +1,4 @@
-"""Checks the structure of a LightGBM model text, because LightGBM's own parser ends the process on a broken tree."""
+"""Reads a LightGBM model text and checks its structure: LightGBM's own parser ends the process on a broken tree."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _LEAF_INTEGERS: Final = ("leaf_count",)
 _OPTIONAL: Final = frozenset(
     {"internal_count", "split_gain", "internal_value", "internal_weight", "leaf_count", "leaf_weight"}
 )
-_CATEGORICAL: Final = 1
+CATEGORICAL: Final = 1
 Members = Mapping[str, bytes]
+_NONE: Final = np.empty(0, dtype=np.int64)
 
 
 class BoosterTextError(ValueError):
@@ -26,12 +27,37 @@ class BoosterTextError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Tree:
+    """One tree as LightGBM writes it: an entry per leaf or split, children below 0 are leaves (`~child`)."""
+
+    leaves: int
+    leaf_value: npt.NDArray[np.float64]
+    split_feature: npt.NDArray[np.int64]
+    threshold: npt.NDArray[np.float64]
+    decision_type: npt.NDArray[np.int64]
+    left_child: npt.NDArray[np.int64]
+    right_child: npt.NDArray[np.int64]
+    cat_boundaries: npt.NDArray[np.int64]
+    cat_threshold: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class BoosterText:
-    """What the header of a model says: columns of a row, outputs per row (1: no classes), and the objective's name."""
+    """A model: columns of a row, outputs per row (1: no classes), objective with its settings, and the trees.
+
+    `averaged`: the answer is the mean of the trees and not their sum, as in a random forest.
+    """
 
     columns: int
     classes: int
-    objective: str
+    objective_words: tuple[str, ...]
+    averaged: bool
+    trees: tuple[Tree, ...]
+
+    @property
+    def objective(self) -> str:
+        """The objective's name; empty where there is none."""
+        return self.objective_words[0] if self.objective_words else ""
 
 
 def check_booster_text(text: bytes) -> BoosterText:
@@ -44,7 +70,7 @@ def check_booster_text(text: bytes) -> BoosterText:
     start = text.find(b"\nTree=") + 1
     if not start:
         raise BoosterTextError("the model has no tree")
-    header = _members(text[:start])
+    first, header = start, _members(text[:start])
     width = _whole(header, "max_feature_idx", "header") + 1
     classes = _classes(header)
     for member in ("feature_names", "feature_infos"):
@@ -53,16 +79,18 @@ def check_booster_text(text: bytes) -> BoosterText:
     sizes = _integers(header, "tree_sizes", None, "header").tolist()
     if len(sizes) % classes:
         raise BoosterTextError(f"header: tree_sizes must have a multiple of {classes} entries: one tree per class")
+    trees = []
     for index, size in enumerate(sizes):
         block = text[start : start + max(size, 0)]
         if len(block) != size or not block.startswith(b"Tree=%d\n" % index):
             raise BoosterTextError(f"tree {index}: does not begin or end where tree_sizes says")
-        _check_tree(_members(block), width, f"tree {index}")
+        trees.append(_tree(_members(block), width, f"tree {index}"))
         start += size
     if not text[start:].lstrip(b"\n").startswith(b"end of trees"):
         raise BoosterTextError("the text does not end after the trees that tree_sizes lists")
-    words = header.get("objective", b"").split()
-    return BoosterText(width, classes, words[0].decode("latin-1") if words else "")
+    words = tuple(header.get("objective", b"").decode("latin-1").split())
+    # "average_output" stands on a line of its own, without a value.
+    return BoosterText(width, classes, words, b"\naverage_output\n" in text[:first], tuple(trees))
 
 
 def _classes(header: Members) -> int:
@@ -74,42 +102,46 @@ def _classes(header: Members) -> int:
     return classes
 
 
-def _check_tree(tree: Members, width: int, place: str) -> None:
+def _tree(tree: Members, width: int, place: str) -> Tree:
     leaves = _whole(tree, "num_leaves", place)
     if leaves < 1 or tree.get("is_linear", b"0") != b"0":
         raise BoosterTextError(f"{place}: num_leaves must be above 0, and linear trees are not taken")
-    _numbers(tree, "leaf_value", leaves, place)
+    values = _numbers(tree, "leaf_value", leaves, place)
     if leaves == 1:
-        return
+        return Tree(1, values, _NONE, _NONE.astype(np.float64), _NONE, _NONE, _NONE, _NONE, _NONE)
     _numbers(tree, "leaf_weight", leaves, place)
     for member in _LEAF_INTEGERS:
         _integers(tree, member, leaves, place)
-    for member in _SPLIT_NUMBERS:
-        _numbers(tree, member, leaves - 1, place)
+    numbers = {member: _numbers(tree, member, leaves - 1, place) for member in _SPLIT_NUMBERS}
     splits = {member: _integers(tree, member, leaves - 1, place) for member in _SPLIT_INTEGERS}
-    feature = splits["split_feature"]
+    feature, left, right = (splits[member] for member in ("split_feature", "left_child", "right_child"))
     if (feature < 0).any() or (feature >= width).any():
         raise BoosterTextError(f"{place}: split_feature is not one of {width} features")
-    children = np.sort(np.concatenate([splits["left_child"], splits["right_child"]]))
+    children = np.sort(np.concatenate([left, right]))
     if not np.array_equal(children, np.concatenate([np.arange(-leaves, 0), np.arange(1, leaves - 1)])):
         raise BoosterTextError(f"{place}: left_child and right_child do not form a tree")
-    _check_categories(tree, splits["decision_type"], place)
+    categories = _categories(tree, splits["decision_type"], numbers["threshold"], place)
+    return Tree(leaves, values, feature, numbers["threshold"], splits["decision_type"], left, right, *categories)
 
 
-def _check_categories(tree: Members, decision: npt.NDArray[np.int64], place: str) -> None:
-    categorical = (decision & _CATEGORICAL) != 0
+def _categories(
+    tree: Members, decision: npt.NDArray[np.int64], threshold: npt.NDArray[np.float64], place: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Bounds and words of the sets of categories that splits choose from."""
+    categorical = (decision & CATEGORICAL) != 0
     count = _whole(tree, "num_cat", place)
     if not count:
         if categorical.any():
             raise BoosterTextError(f"{place}: a categorical split without num_cat")
-        return
+        return _NONE, _NONE
     bounds = _integers(tree, "cat_boundaries", count + 1, place)
     if bounds[0] != 0 or (np.diff(bounds) < 0).any():
         raise BoosterTextError(f"{place}: cat_boundaries must rise from 0")
-    _integers(tree, "cat_threshold", int(bounds[-1]), place)
-    chosen = _numbers(tree, "threshold", None, place)[categorical]
+    words = _integers(tree, "cat_threshold", int(bounds[-1]), place)
+    chosen = threshold[categorical]
     if ((chosen < 0) | (chosen >= count)).any():
         raise BoosterTextError(f"{place}: a categorical threshold is not one of {count}")
+    return bounds, words
 
 
 def _members(block: bytes) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from capstan_engines.lightgbm.booster import Booster
-from capstan_engines.lightgbm.booster_text import BoosterTextError, check_booster_text
+from capstan_engines.lightgbm.booster_text import BoosterText, BoosterTextError, check_booster_text
 from capstan_engines.outputs import named, warming_rows
 from capstan_engines.port import Matrix, Outputs
 from capstan_packages.errors import PackageError
@@ -43,8 +43,8 @@ class LightGBM:
 
     def load(self, package: ModelContents) -> BoosterPredictor:
         """See `Engine.load`."""
-        text = _checked_text(package)
-        return BoosterPredictor(Booster(text, checked=True), package.header.task, package.header.signature)
+        text, checked = _checked_text(package)
+        return BoosterPredictor(Booster(text, checked=checked), package.header.task, package.header.signature)
 
 
 ENGINE: Final = LightGBM()
@@ -71,8 +71,8 @@ class BoosterPredictor:
         self._booster.close()
 
 
-def _checked_text(package: ModelContents) -> bytes:
-    """model.txt, which fits header and task. LightGBM's own parser would end the process on a broken one."""
+def _checked_text(package: ModelContents) -> tuple[bytes, BoosterText]:
+    """model.txt and what it holds, which fits header and task. LightGBM's own parser would not survive a broken one."""
     header = package.header
     text = package.read(MODEL_TXT, MAX_BYTES)
     try:
@@ -93,4 +93,4 @@ def _checked_text(package: ModelContents) -> bytes:
     if task == MULTICLASS and found.classes != header.signature.classes:
         detail = f"tells {found.classes} classes apart, the header's probabilities have {header.signature.classes}"
         raise PackageError(MODEL_TXT, "signature", detail)
-    return text
+    return text, found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,10 +14,10 @@ from capstan_servicekit.errors import Upstream
 
 
 class VersionStore(Protocol):
-    """The port, as ingestion's tests give it; `Any` has `md5` and `dvc_md5`."""
+    """The port, as ingestion's tests give it; `Any` has `md5s` and `dvc_md5`."""
 
-    async def place(self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path) -> Any:
-        """Put a file beside the kept ones."""
+    async def place(self, project: str, *, new: Mapping[str, Path], kept: Sequence[ManifestFile], folder: Path) -> Any:
+        """Put files, by their paths in the dataset, beside the kept ones."""
         ...
 
 
@@ -31,29 +31,47 @@ class VersionStoreBehaviour:
     """Inherit, and give the fixture `store`, which may be empty."""
 
     async def _place(self, store: VersionStore, folder: Path, path: str, text: str, *beside: ManifestFile) -> Any:
-        source = folder / f"{path.replace('/', '-')}-{text}"
-        source.write_text(text, encoding="utf-8")
+        return await self._place_all(store, folder, {path: text}, *beside)
+
+    async def _place_all(
+        self, store: VersionStore, folder: Path, texts: Mapping[str, str], *beside: ManifestFile
+    ) -> Any:
+        new = {path: folder / f"{path.replace('/', '-')}-{text}" for path, text in texts.items()}
+        for path, text in texts.items():
+            new[path].write_text(text, encoding="utf-8")
         scratch = folder / "scratch"
         scratch.mkdir(exist_ok=True)
-        return await store.place("default", path=path, source=source, kept=beside, folder=scratch)
+        return await store.place("default", new=new, kept=beside, folder=scratch)
 
     async def test_a_file_has_the_name_of_its_content_and_a_folder_that_of_its_files(
         self, store: VersionStore, tmp_path: Path
     ) -> None:
         first = await self._place(store, tmp_path, "2013-01.parquet", "january")
-        assert first.md5 == hashlib.md5(b"january", usedforsecurity=False).hexdigest()
+        assert first.md5s == {"2013-01.parquet": hashlib.md5(b"january", usedforsecurity=False).hexdigest()}
         assert first.dvc_md5.endswith(".dir")
         assert await self._place(store, tmp_path, "2013-01.parquet", "january") == first
         elsewhere = await self._place(store, tmp_path, "2013-02.parquet", "january")
-        assert elsewhere.md5 == first.md5 and elsewhere.dvc_md5 != first.dvc_md5
+        assert list(elsewhere.md5s.values()) == list(first.md5s.values()) and elsewhere.dvc_md5 != first.dvc_md5
 
     async def test_the_order_of_the_kept_files_does_not_matter(self, store: VersionStore, tmp_path: Path) -> None:
         placed = {name: await self._place(store, tmp_path, name, name) for name in ("a", "b")}
-        beside = [kept(name, one.md5) for name, one in placed.items()]
+        beside = [kept(name, one.md5s[name]) for name, one in placed.items()]
         there = await self._place(store, tmp_path, "c", "c", *beside)
         back = await self._place(store, tmp_path, "c", "c", *reversed(beside))
         alone = await self._place(store, tmp_path, "c", "c")
-        assert there == back and there.md5 == alone.md5 and there.dvc_md5 != alone.dvc_md5
+        assert there == back and there.md5s == alone.md5s and there.dvc_md5 != alone.dvc_md5
+
+    async def test_files_that_are_placed_at_once_make_the_folder_of_those_placed_one_by_one(
+        self, store: VersionStore, tmp_path: Path
+    ) -> None:
+        texts = {"a": "a", "b": "the same", "c": "the same"}
+        at_once = await self._place_all(store, tmp_path, texts)
+        beside: list[ManifestFile] = []
+        for name, text in texts.items():
+            one = await self._place(store, tmp_path, name, text, *beside)
+            beside.append(kept(name, one.md5s[name]))
+        assert at_once.dvc_md5 == one.dvc_md5
+        assert at_once.md5s == {file.path: file.md5 for file in beside}
 
     async def test_a_kept_file_that_the_store_has_lost_is_no_part_of_a_new_version(
         self, store: VersionStore, tmp_path: Path

@@ -53,14 +53,11 @@ class DatasetParts(PartStore[LoopDatasets, None]):
 
     async def changes(self, session: ReadSession, project: str, loop: str, part: LoopDatasets) -> list[str]:
         """What changes in the datasets."""
-        changes = [
-            change for dataset in part.datasets for change in await self._register.changes(session, project, dataset)
-        ]
-        row = await session.get(LoopRow, (project, loop))
+        changes = [change for spec in part.datasets for change in await self._register.changes(session, project, spec)]
+        row, dataset = await session.get(LoopRow, (project, loop)), part.datasets[0].name
         # Of a loop that an older release took nothing is known: the same part again must change nothing.
-        known = row is not None and row.reads is not None
-        if row is not None and known and (row.dataset, row.reads) != (part.datasets[0].name, part.reads):
-            changes.append(f"loop {loop}: files of {part.datasets[0].name} need the columns {', '.join(part.reads)}")
+        if row is not None and row.reads is not None and (row.dataset, row.reads) != (dataset, part.reads):
+            changes.append(f"loop {loop}: files of {dataset} need the columns {', '.join(part.reads)}")
         return changes
 
     async def store(
@@ -68,7 +65,7 @@ class DatasetParts(PartStore[LoopDatasets, None]):
     ) -> None:
         """Register or change every dataset."""
         for dataset in part.datasets:
-            await self._register(session, project, dataset)
+            await self._register.store(session, project, dataset)
         row = await session.get(LoopRow, (project, loop))
         if row is None:
             row = LoopRow(project=project, name=loop)

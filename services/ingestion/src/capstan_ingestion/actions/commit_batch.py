@@ -12,14 +12,15 @@ from capstan_contracts.ids import Urn, short
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import BatchState, Manifest, ManifestFile
 from capstan_ingestion.actions.compare_keys import CompareKeys
+from capstan_ingestion.actions.fetch_files import fetch_files
 from capstan_ingestion.actions.ports import Checked, VersionStore
 from capstan_ingestion.actions.widen_files import WidenFiles
 from capstan_ingestion.domain.batch import BATCH
 from capstan_ingestion.domain.columns import required_columns
 from capstan_ingestion.domain.contract import read_contract
-from capstan_ingestion.domain.jobs import PlacedFile
+from capstan_ingestion.domain.jobs import PlacedFiles
 from capstan_ingestion.domain.schema import joined
-from capstan_ingestion.domain.versions import earlier_columns, identity, path_in_dataset, version_of
+from capstan_ingestion.domain.versions import earlier_columns, identity, other_files, path_in_dataset, version_of
 from capstan_ingestion.tables import BatchRow, DatasetRow, VersionRow, dataset_row, head_of, mark_replaced
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.clock import Clock
@@ -74,20 +75,22 @@ class CommitBatch:
         batch, checked = commit.batch, commit.checked
         required = required_columns(commit.spec, read_contract(commit.spec.contract), commit.needed)
         source = await self._objects.local_path(batch.project, commit.sha256)
+        apart: frozenset[str] = frozenset()
         for _ in range(_ATTEMPTS):
             head = await self._head(batch)
             earlier = earlier_columns(head, batch.partition)
             columns = joined(earlier, checked.columns, optional=lambda name: name not in required)
             if columns is None:
                 raise SchemaMoved(f"the columns of {batch.dataset} changed during the check")
-            others = [file for file in (head.files if head else []) if file.partition != batch.partition]
+            others = other_files(head, batch.partition, commit.spec.event_time)
             others = await self._widen_files(batch.project, others, earlier, columns, folder)
-            compared = await self._compare_keys(batch.project, commit.spec, checked, source, others, folder)
+            compared = await self._compare_keys(
+                batch.project, commit.spec, checked, source, others, folder, apart=apart
+            )
+            apart |= compared.apart
             commit = replace(commit, checked=replace(compared.checked, columns=columns))
-            kept = await self._placed(batch.project, head, compared.others, folder)
-            path = path_in_dataset(batch.partition)
-            placed = await self._store.place(batch.project, path=path, source=source, kept=kept, folder=folder)
-            manifest, content = self._manifest(commit, placed, head, kept, source.stat().st_size)
+            placed = await self._place(commit, source, head, compared.others, folder)
+            manifest, content = self._manifest(commit, placed, head, compared.others, source.stat().st_size)
             await self._objects.put_bytes(commit.batch.project, content)
             try:
                 async with lease.finish() as session:
@@ -96,31 +99,33 @@ class CommitBatch:
                 continue
         raise HeadMoved(f"{commit.batch.dataset} moved on {_ATTEMPTS} times in a row")
 
-    async def _placed(
-        self, project: str, head: Manifest | None, files: list[ManifestFile], folder: Path
-    ) -> list[ManifestFile]:
-        """The files of the other partitions, those that were written again placed one after the other."""
-        before = {file.sha256 for file in (head.files if head else [])}
-        kept = [file for file in files if file.sha256 in before]
-        for file in (file for file in files if file.sha256 not in before):
-            source = await self._objects.local_path(project, file.sha256)
-            placed = await self._store.place(project, path=file.path, source=source, kept=kept, folder=folder)
-            kept.append(file.model_copy(update={"md5": placed.md5}))
-        return kept
+    async def _place(
+        self, commit: Commit, source: Path, head: Manifest | None, others: list[ManifestFile], folder: Path
+    ) -> PlacedFiles:
+        """The batch's file and those of other partitions that were written again are new, the others are kept."""
+        project = commit.batch.project
+        before = {(file.partition, file.sha256) for file in (head.files if head else [])}
+        kept = [file for file in others if (file.partition, file.sha256) in before]
+        rewritten = [file for file in others if (file.partition, file.sha256) not in before]
+        paths = await fetch_files(self._objects, project, rewritten)
+        new = {file.path: paths[file.partition] for file in rewritten}
+        new[path_in_dataset(commit.batch.partition)] = source
+        return await self._store.place(project, new=new, kept=kept, folder=folder)
 
     async def _head(self, batch: BatchRow) -> Manifest | None:
         async with self._database.read() as session:
             return await head_of(session, await dataset_row(session, batch.project, batch.dataset))
 
     def _manifest(
-        self, commit: Commit, placed: PlacedFile, head: Manifest | None, kept: list[ManifestFile], size: int
+        self, commit: Commit, placed: PlacedFiles, head: Manifest | None, others: list[ManifestFile], size: int
     ) -> tuple[Manifest, bytes]:
         batch, checked, spec = commit.batch, commit.checked, commit.spec
+        path = path_in_dataset(batch.partition)
         new = ManifestFile(
             partition=batch.partition,
             batch=batch.digest,
-            path=path_in_dataset(batch.partition),
-            md5=placed.md5,
+            path=path,
+            md5=placed.md5s[path],
             sha256=commit.sha256,
             bytes=size,
             rows=checked.verdict.rows,
@@ -128,6 +133,7 @@ class CommitBatch:
             event_time_max=checked.event_time_max,
             source=batch.filename,
         )
+        kept = [file.model_copy(update={"md5": placed.md5s.get(file.path, file.md5)}) for file in others]
         files = sorted([*kept, new], key=lambda file: file.partition)
         content = identity(spec, checked.columns, files)
         manifest = Manifest(

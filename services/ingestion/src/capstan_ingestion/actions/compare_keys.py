@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import ManifestFile, Verdict
+from capstan_ingestion.actions.fetch_files import fetch_files
 from capstan_ingestion.actions.ports import Checked, Checker, RepeatedKeys
 from capstan_ingestion.domain.keys import may_share_keys, must_be_unique, repeated_keys
 from capstan_servicekit.objects.port import ObjectStore
@@ -22,10 +24,14 @@ class KeysRepeated(Exception):
 
 @dataclass(frozen=True)
 class Compared:
-    """The batch as it may be committed, and the files of the other partitions beside it."""
+    """The batch as it may be committed, and the files of the other partitions beside it.
+
+    `apart`: the digests of files that were read and share no key with the batch; they never will.
+    """
 
     checked: Checked
     others: list[ManifestFile]
+    apart: frozenset[str] = frozenset()
 
 
 class CompareKeys:
@@ -42,15 +48,22 @@ class CompareKeys:
         source: Path,
         others: list[ManifestFile],
         folder: Path,
+        *,
+        apart: Container[str] = frozenset(),
     ) -> Compared:
-        """KeysRepeated where the dataset does not say that rows are replaced."""
-        near = may_share_keys(spec, checked.event_time_min, checked.event_time_max, others)
+        """KeysRepeated where the dataset does not say that rows are replaced.
+
+        Files whose digests are in `apart` are known to share no key with the batch and are not read.
+        """
+        unread = [file for file in others if file.sha256 not in apart]
+        near = may_share_keys(spec, checked.event_time_min, checked.event_time_max, unread)
         if not near or not must_be_unique(spec):
             return Compared(checked, others)
-        paths = {file.partition: await self._objects.local_path(project, file.sha256) for file in near}
+        paths = await fetch_files(self._objects, project, near)
         repeated = await self._checker.compare_keys(source, spec, paths, folder=folder)
+        newly_apart = frozenset(file.sha256 for file in near if file.partition not in repeated.by_partition)
         if not repeated.rows:
-            return Compared(checked, others)
+            return Compared(checked, others, newly_apart)
         replaced = spec.on_repeated_keys == "replace"
         check = repeated_keys(
             spec,
@@ -72,7 +85,7 @@ class CompareKeys:
                 )
             )
         files = [await self._without(project, file, repeated) for file in others]
-        return Compared(replace(checked, verdict=verdict), [file for file in files if file is not None])
+        return Compared(replace(checked, verdict=verdict), [file for file in files if file is not None], newly_apart)
 
     async def _without(self, project: str, file: ManifestFile, repeated: RepeatedKeys) -> ManifestFile | None:
         """The file without the rows that are replaced; None when no row is left."""

@@ -11,7 +11,7 @@ from typing import Protocol
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import ManifestFile, Verdict
 from capstan_ingestion.domain.files import Form
-from capstan_ingestion.domain.jobs import PlacedFile
+from capstan_ingestion.domain.jobs import PlacedFiles
 
 Progress = Callable[[int, int, str], Awaitable[None]]
 
@@ -41,7 +41,10 @@ class LeftRows:
 
 @dataclass(frozen=True)
 class RepeatedKeys:
-    """`rows` of a file have a key that other partitions have, in each so many. `left`: of those, without these rows."""
+    """`rows` of a file have a key that other partitions have, in each so many.
+
+    Either `failing_rows`, a file with those rows, or `left`: of the other partitions, without these rows.
+    """
 
     rows: int = 0
     by_partition: Mapping[str, int] = field(default_factory=dict)
@@ -84,9 +87,9 @@ class VersionStore(Protocol):
     """Keeps the files of dataset versions in DVC's layout."""
 
     async def place(
-        self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
-    ) -> PlacedFile:
-        """Put `source` under `path` beside the kept files, durably. May be repeated.
+        self, project: str, *, new: Mapping[str, Path], kept: Sequence[ManifestFile], folder: Path
+    ) -> PlacedFiles:
+        """Put the new files, by their paths in the dataset, beside the kept ones, durably. May be repeated.
 
         Upstream where a kept one was lost.
         """

@@ -16,7 +16,7 @@ from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Batch, BatchState
 from capstan_ingestion.actions.describe_batch import DescribeBatch
 from capstan_ingestion.actions.start_check import StartCheck
-from capstan_ingestion.domain.batch import BATCH, OPEN
+from capstan_ingestion.domain.batch import BATCH
 from capstan_ingestion.domain.files import Form
 from capstan_ingestion.sources.port import SOURCES
 from capstan_ingestion.tables import BatchRow, dataset_row, head_of, mark_replaced, spec_of
@@ -110,12 +110,9 @@ class ReceiveBatch:
                     BatchRow.digest == digest,
                 )
             )
-            if row is None and not upload.allow_duplicate:
-                await _check_elsewhere(session, upload, digest)
             if row is None:
                 row = self._new(upload, digest, size)
-                session.add(row)
-                await self._start_check(session, row)
+                await self._start_check(session, row, allow_duplicate=upload.allow_duplicate)
             else:
                 await self._again(session, row, upload)
             remember(session, upload.project, upload.key, request_print, {"id": row.id}, self._clock.now())
@@ -147,37 +144,17 @@ class ReceiveBatch:
         set_aside = row.state in (BatchState.QUARANTINED, BatchState.FAILED)
         if set_aside and row.media != str(upload.form):
             row.media, row.filename = str(upload.form), upload.filename
-            await self._start_check(session, row)
+            await self._start_check(session, row, allow_duplicate=upload.allow_duplicate)
         elif row.state == BatchState.FAILED:
-            await self._start_check(session, row)
+            await self._start_check(session, row, allow_duplicate=upload.allow_duplicate)
         elif row.state == BatchState.COMMITTED:
             dataset = await dataset_row(session, row.project, row.dataset)
             head = await head_of(session, dataset)
-            if head is None or not any(file.batch == row.digest for file in head.files):
-                await self._start_check(session, row)
+            here = (row.partition, row.digest)
+            if head is None or not any((file.partition, file.batch) == here for file in head.files):
+                await self._start_check(session, row, allow_duplicate=upload.allow_duplicate)
             elif row.replaces is not None:
                 await mark_replaced(session, row)
-
-
-async def _check_elsewhere(session: ReadSession, upload: Upload, digest: str) -> None:
-    """Conflict where another partition holds these bytes, or will: its rows would stand twice in the dataset.
-
-    Bytes that were set aside there, or that others have replaced since, are in no row: they may come under their own
-    name.
-    """
-    query = select(BatchRow).where(
-        BatchRow.project == upload.project, BatchRow.dataset == upload.dataset, BatchRow.digest == digest
-    )
-    head = await head_of(session, await dataset_row(session, upload.project, upload.dataset))
-    held = {file.partition for file in (head.files if head else []) if file.batch == digest}
-    for row in await session.scalars(query.order_by(BatchRow.id)):
-        if row.state in OPEN or row.partition in held:
-            raise Conflict(
-                f"The same bytes are partition {row.partition!r} of dataset {row.dataset!r} already ({row.state})",
-                hint="Send each partition its own file; to have these rows in both, say --allow-duplicate "
-                "(?allow_duplicate=true).",
-                errors=broken("query.partition", f"{row.partition!r}, where these bytes are"),
-            )
 
 
 def _check_source(spec: DatasetSpec) -> None:

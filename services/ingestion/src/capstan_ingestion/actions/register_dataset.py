@@ -6,6 +6,7 @@ from capstan_contracts.errors import FieldError
 from capstan_contracts.kinds.family import BrokenKind, Family, UnknownKind
 from capstan_contracts.kinds.modalities import GROUP as MODALITIES_GROUP
 from capstan_contracts.loop import DatasetSpec
+from capstan_contracts.rest.ingestion import Manifest
 from capstan_ingestion.domain.contract import ContractBroken, read_contract
 from capstan_ingestion.domain.files import installed_media
 from capstan_ingestion.domain.schema import contradictions
@@ -48,13 +49,13 @@ class RegisterDataset:
             ) from error
 
     async def changes(self, session: ReadSession, project: str, spec: DatasetSpec) -> list[str]:
-        """One sentence per thing that registering would change. InvalidSpec for types that the files cannot take."""
+        """One sentence per thing that registering would change. InvalidSpec for what the files cannot follow."""
         row = await session.get(DatasetRow, (project, spec.name))
         count = len(read_contract(spec.contract))
         if row is None:
             return [f"dataset {spec.name}: registered, its contract has {count} expectations"]
-        await _check_types(session, row, spec)
         before = spec_of(row)
+        await _check_files(session, row, before, spec)
         changes = []
         if before.contract != spec.contract:
             changes.append(f"dataset {spec.name}: contract changed, it has {count} expectations now")
@@ -66,24 +67,29 @@ class RegisterDataset:
         return changes
 
     async def __call__(self, session: WriteSession, project: str, spec: DatasetSpec) -> DatasetRow:
-        """The row as it is from now on. The same again changes nothing."""
-        changes = await self.changes(session, project, spec)
+        """The row as it is from now on. The same again changes nothing. InvalidSpec as in `changes`."""
+        await self.changes(session, project, spec)
+        return await self.store(session, project, spec)
+
+    async def store(self, session: WriteSession, project: str, spec: DatasetSpec) -> DatasetRow:
+        """The row as it is from now on, of a dataset whose `changes` have been asked for in this transaction."""
         row = await session.get(DatasetRow, (project, spec.name))
         now = self._clock.now()
         if row is None:
             row = DatasetRow(project=project, name=spec.name, spec={}, latest=None, created_at=now, updated_at=now)
             session.add(row)
-        if changes:
+        if not row.spec or spec_of(row) != spec:
             row.spec, row.updated_at = spec.model_dump(mode="json"), now
         await session.flush()
         return row
 
 
-async def _check_types(session: ReadSession, row: DatasetRow, spec: DatasetSpec) -> None:
+async def _check_files(session: ReadSession, row: DatasetRow, before: DatasetSpec, spec: DatasetSpec) -> None:
     """Refuse here what every later file would be quarantined for. A lone file may still be sent again as another."""
     head = await head_of(session, row)
     if head is None or len(head.files) < 2:
         return
+    _check_new_roles(head, before, spec)
     clocks = dict.fromkeys((name for name in (spec.event_time, spec.known_at) if name is not None), "timestamp")
     refused = contradictions(head.columns, {**spec.columns, **clocks})
     if refused:
@@ -92,6 +98,32 @@ async def _check_types(session: ReadSession, row: DatasetRow, spec: DatasetSpec)
             hint=f"GET /datasets/{spec.name} shows the columns that its files have.",
             errors=[FieldError(place=f"columns.{name}", rule=text) for name, text in refused.items()],
         )
+
+
+def _check_new_roles(head: Manifest, before: DatasetSpec, spec: DatasetSpec) -> None:
+    """A column that becomes a key or a clock: rows of files without it could not be told apart, or placed in time."""
+    old = {name for names in _roles(before).values() for name in names}
+    errors = [
+        FieldError(place=place, rule=f"{name}: no file of the dataset has such a column, so its rows would have none")
+        for place, names in _roles(spec).items()
+        for name in names
+        if name not in old and name not in head.columns
+    ]
+    if errors:
+        raise InvalidSpec(
+            f"dataset {spec.name}: " + "; ".join(error.rule for error in errors),
+            hint="Send files that have the column first, or start a new dataset.",
+            errors=errors,
+        )
+
+
+def _roles(spec: DatasetSpec) -> dict[str, list[str]]:
+    """The columns that rows are told apart and placed in time by, by the field of the dataset that names them."""
+    return {
+        "keys": spec.keys,
+        "eventTime": [spec.event_time],
+        "knownAt": [] if spec.known_at is None else [spec.known_at],
+    }
 
 
 def _check_kinds(spec: DatasetSpec) -> None:

@@ -29,5 +29,5 @@ class ReplayBatch:
             if state in _HINTS:
                 raise Conflict(f"Batch {row.digest[:12]} is {state}", hint=_HINTS[state])
             if state in (BatchState.QUARANTINED, BatchState.FAILED):
-                await self._start_check(session, row)
+                await self._start_check(session, row, allow_duplicate=False)
             return await self._describe(session, row)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from capstan_contracts.rest.ingestion import ManifestFile
-from capstan_ingestion.adapters.dvc_store import PLACE, PLACE_TIMEOUT_S
-from capstan_ingestion.domain.jobs import FileToPlace, PlacedFile
+from capstan_ingestion.adapters.dvc_store import PLACE, PLACE_TIMEOUT_S, files_to_place
+from capstan_ingestion.domain.jobs import PlacedFiles
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.s3 import S3Bucket
@@ -23,15 +23,21 @@ class DvcS3Store:
         self._bucket, self._jobs = bucket, jobs
 
     async def place(
-        self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
-    ) -> PlacedFile:
-        """Put `source` under `path` beside the kept files, whose folder comes last. Upstream where one was lost."""
+        self, project: str, *, new: Mapping[str, Path], kept: Sequence[ManifestFile], folder: Path
+    ) -> PlacedFiles:
+        """Put the new files beside the kept ones; their folder comes last. Upstream where a kept one was lost."""
         store = folder / "dvc"
-        given = FileToPlace(str(store), path, str(source), {file.path: file.md5 for file in kept})
+        given = files_to_place(store, new, kept)
         placed = await self._jobs.call(PLACE, given, scratch=folder, timeout_s=PLACE_TIMEOUT_S)
         await self._need(project, kept)
-        for digest in (placed.md5, placed.dvc_md5):
-            await self._bucket.put(_key(project, digest), store / digest[:2] / digest[2:])
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def put(digest: str) -> None:
+            async with turns:
+                await self._bucket.put(_key(project, digest), store / digest[:2] / digest[2:])
+
+        await asyncio.gather(*map(put, sorted(set(placed.md5s.values()))))
+        await put(placed.dvc_md5)
         return placed
 
     async def _need(self, project: str, kept: Sequence[ManifestFile]) -> None:

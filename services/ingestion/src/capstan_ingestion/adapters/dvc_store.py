@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from capstan_contracts.rest.ingestion import ManifestFile
-from capstan_ingestion.domain.jobs import FileToPlace, PlacedFile
+from capstan_ingestion.domain.jobs import FilesToPlace, PlacedFiles
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.security.paths import under
 
-PLACE = JobKind("ingestion", "capstan_ingestion.jobs.place:run", FileToPlace, PlacedFile)
+PLACE = JobKind("ingestion", "capstan_ingestion.jobs.place:run", FilesToPlace, PlacedFiles)
 PLACE_TIMEOUT_S = 300.0
 
 
@@ -24,14 +24,20 @@ class DvcFolderStore:
         self._root, self._jobs = root, jobs
 
     async def place(
-        self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
-    ) -> PlacedFile:
-        """Put `source` under `path` beside the kept files. Upstream where one of these is not there any more."""
+        self, project: str, *, new: Mapping[str, Path], kept: Sequence[ManifestFile], folder: Path
+    ) -> PlacedFiles:
+        """Put the new files beside the kept ones. Upstream where one of these is not there any more."""
         store = under(self._root, f"{project}/dvc/files/md5")
         if lost := await asyncio.to_thread(_lost, store, kept):
             raise Upstream(f"the store has lost {lost.path} ({lost.md5})")
-        given = FileToPlace(str(store), path, str(source), {file.path: file.md5 for file in kept})
+        given = files_to_place(store, new, kept)
         return await self._jobs.call(PLACE, given, scratch=folder, timeout_s=PLACE_TIMEOUT_S)
+
+
+def files_to_place(store: Path, new: Mapping[str, Path], kept: Sequence[ManifestFile]) -> FilesToPlace:
+    """What the job is given."""
+    sources = {path: str(source) for path, source in new.items()}
+    return FilesToPlace(str(store), sources, {file.path: file.md5 for file in kept})
 
 
 def _lost(store: Path, kept: Sequence[ManifestFile]) -> ManifestFile | None:

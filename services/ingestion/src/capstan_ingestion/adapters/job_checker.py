@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import Verdict
@@ -16,16 +19,39 @@ from capstan_ingestion.domain.jobs import (
     FilesToWiden,
     FileToCheck,
     KeysToCompare,
+    LeftFile,
     WidenedFiles,
 )
 from capstan_ingestion.settings import Settings
 from capstan_servicekit.errors import InvalidData
-from capstan_servicekit.jobs.api import JobKind
+from capstan_servicekit.jobs.api import Given, JobKind, Made
 from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
 
 CHECK = JobKind("ingestion", "capstan_ingestion.jobs.check:run", FileToCheck, CheckedFile)
 WIDEN = JobKind("ingestion", "capstan_ingestion.jobs.widen_files:run", FilesToWiden, WidenedFiles)
 COMPARE = JobKind("ingestion", "capstan_ingestion.jobs.compare_keys:run", KeysToCompare, ComparedKeys)
+
+
+_LEFT = TypeAdapter(LeftFile)
+
+
+@dataclass(frozen=True)
+class _What:
+    """A job in the sentence that says that it was too much, and what makes less of it."""
+
+    noun: str
+    remedy: str
+
+
+_CHECKING = _What("The check of this batch", "Send the rows in smaller batches")
+_WIDENING = _What(
+    "Writing the dataset's files again with the types that are declared by now",
+    "Take the change under `columns` back",
+)
+_COMPARING = _What(
+    "Comparing the keys of this batch with those of the other partitions",
+    "Send the rows in smaller batches, make the event time one of the keys (files of other times are not read then)",
+)
 
 
 class JobChecker:
@@ -57,33 +83,18 @@ class JobChecker:
             max_table_bytes=settings.max_table_bytes,
             max_failing_rows=settings.max_failing_rows,
         )
-        try:
-            checked = await self._jobs.call(
-                CHECK, given, scratch=folder, timeout_s=settings.check_timeout_s, progress=progress
-            )
-        except JobOutOfMemory as error:
-            raise InvalidData(
-                f"The check of this batch needed more than {settings.job_memory_mb} MB",
-                hint="Send the rows in smaller batches, or raise CAPSTAN_JOB_MEMORY_MB.",
-            ) from error
-        except JobTimedOut as error:
-            raise InvalidData(
-                f"The check of this batch took longer than {settings.check_timeout_s:g} s",
-                hint="Send the rows in smaller batches, or raise CAPSTAN_INGESTION_CHECK_TIMEOUT_S.",
-            ) from error
-        return _in_folder(checked, folder)
+        return _in_folder(await self._call(CHECK, given, _CHECKING, folder, progress), folder)
 
     async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:
-        """Write them again in the worker."""
+        """Write them again in the worker. Errors as in `check`."""
         given = FilesToWiden({partition: str(file) for partition, file in files.items()}, dict(columns))
-        timeout_s = self._settings.check_timeout_s
-        widened = await self._jobs.call(WIDEN, given, scratch=folder, timeout_s=timeout_s)
+        widened = await self._call(WIDEN, given, _WIDENING, folder)
         return {partition: folder / name for partition, name in widened.files.items()}
 
     async def compare_keys(
         self, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
     ) -> RepeatedKeys:
-        """Compare in the worker: a file of a large dataset may have millions of keys."""
+        """Compare in the worker: a file of a large dataset may have millions of keys. Errors as in `check`."""
         given = KeysToCompare(
             path=str(path),
             keys=dataset.keys,
@@ -92,18 +103,31 @@ class JobChecker:
             replace=dataset.on_repeated_keys == "replace",
             max_failing_rows=self._settings.max_failing_rows,
         )
-        compared = await self._jobs.call(COMPARE, given, scratch=folder, timeout_s=self._settings.check_timeout_s)
+        compared = await self._call(COMPARE, given, _COMPARING, folder)
         left = {
-            partition: LeftRows(
-                file=folder / compared.left[partition] if partition in compared.left else None,
-                rows=rows,
-                event_time_min=_instant(compared.first.get(partition)),
-                event_time_max=_instant(compared.last.get(partition)),
-            )
-            for partition, rows in compared.left_rows.items()
+            partition: _left_rows(_LEFT.validate_python(fields), folder) for partition, fields in compared.left.items()
         }
         failing = folder / compared.failing_rows if compared.failing_rows else None
         return RepeatedKeys(compared.rows, compared.by_partition, failing, left)
+
+    async def _call(
+        self, kind: JobKind[Given, Made], given: Given, what: _What, folder: Path, progress: Progress | None = None
+    ) -> Made:
+        settings = self._settings
+        try:
+            return await self._jobs.call(
+                kind, given, scratch=folder, timeout_s=settings.check_timeout_s, progress=progress
+            )
+        except JobOutOfMemory as error:
+            raise InvalidData(
+                f"{what.noun} needed more than {settings.job_memory_mb} MB",
+                hint=f"{what.remedy}, or raise CAPSTAN_JOB_MEMORY_MB.",
+            ) from error
+        except JobTimedOut as error:
+            raise InvalidData(
+                f"{what.noun} took longer than {settings.check_timeout_s:g} s",
+                hint=f"{what.remedy}, or raise CAPSTAN_INGESTION_CHECK_TIMEOUT_S.",
+            ) from error
 
 
 def _in_folder(checked: CheckedFile, folder: Path) -> Checked:
@@ -116,6 +140,11 @@ def _in_folder(checked: CheckedFile, folder: Path) -> Checked:
         failing_rows=folder / checked.failing_rows if checked.failing_rows else None,
         failing_total=checked.failing_total,
     )
+
+
+def _left_rows(left: LeftFile, folder: Path) -> LeftRows:
+    file = folder / left.file if left.file else None
+    return LeftRows(file, left.rows, _instant(left.first), _instant(left.last))
 
 
 def _instant(text: str | None) -> datetime | None:

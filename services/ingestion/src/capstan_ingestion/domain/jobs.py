@@ -39,20 +39,19 @@ class CheckedFile:
 
 
 @dataclass(frozen=True)
-class FileToPlace:
-    """`source` goes under `path` into the store (the folder `files/md5`), beside the `kept` files: path to md5."""
+class FilesToPlace:
+    """The `new` files (path in the dataset to file) go into the store `files/md5`, beside the `kept` (path to md5)."""
 
     store: str
-    path: str
-    source: str
+    new: dict[str, str]
     kept: dict[str, str]
 
 
 @dataclass(frozen=True)
-class PlacedFile:
-    """DVC's digests of the file and of the folder that it now lies in."""
+class PlacedFiles:
+    """DVC's digests of the new files, by path, and of the folder that they now lie in."""
 
-    md5: str
+    md5s: dict[str, str]
     dvc_md5: str
 
 
@@ -87,17 +86,27 @@ class KeysToCompare:
 
 
 @dataclass(frozen=True)
-class ComparedKeys:
-    """`rows` of the file have a key of another partition, in each so many; `failing_rows` is a file in scratch.
+class LeftFile:
+    """What is left of a partition that loses rows: the file in scratch, its rows, and their event times.
 
-    `left`, `left_rows`, `first` and `last` are of the partitions that lose rows: the file in scratch with those that
-    are left, how many, and their event times; without a row there is no file.
+    Without a row there is no file.
+    """
+
+    rows: int
+    file: str | None = None
+    first: str | None = None
+    last: str | None = None
+
+
+@dataclass(frozen=True)
+class ComparedKeys:
+    """`rows` of the file have a key of another partition, in each so many.
+
+    Where they are to be quarantined, `failing_rows` is a file in scratch. Where they replace others, `left` has the
+    fields of a LeftFile per partition that loses rows.
     """
 
     rows: int
     by_partition: dict[str, int]
     failing_rows: str | None
-    left: dict[str, str]
-    left_rows: dict[str, int]
-    first: dict[str, str]
-    last: dict[str, str]
+    left: dict[str, JsonObject]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import CheckResult, ManifestFile
 from capstan_ingestion.domain.contract import asks_unique, read_contract
 
-_SHOWN = 3
+UNIQUE_IN_VERSION: Final = "keys:unique-in-version"
+"""The key of the check that says so."""
+
+_SHOWN: Final = 3
 
 
 def must_be_unique(spec: DatasetSpec) -> bool:
@@ -51,7 +55,7 @@ def repeated_keys(
             "corrected rows under the name of their partition, or set `onRepeatedKeys: replace` on the dataset"
         )
     return CheckResult(
-        key="keys:unique-in-version",
+        key=UNIQUE_IN_VERSION,
         expectation="capstan:keys-unique-in-version",
         column=spec.keys[0] if len(spec.keys) == 1 else None,
         severity="info" if replaced else "critical",

@@ -68,14 +68,16 @@ def joined(
 ) -> dict[str, str] | None:
     """The columns of a version after a file with `in_file` columns joins others with `held` ones: ours, then new ones.
 
-    None when the file was checked under another schema: it lacks a column that is not `optional`, or has another type.
+    None when the file was checked under another schema: it lacks a column that is not `optional`, has another type, or
+    one whose name differs from one of ours by case alone.
     """
     for name, type_ in held.items():
         if name not in in_file and not optional(name):
             return None
         if name in in_file and not widens(type_, in_file[name]):
             return None
-    return {name: in_file.get(name, type_) for name, type_ in held.items()} | dict(in_file)
+    columns = {name: in_file.get(name, type_) for name, type_ in held.items()} | dict(in_file)
+    return columns if len({name.lower() for name in columns}) == len(columns) else None
 
 
 def _advice(old: str) -> str:

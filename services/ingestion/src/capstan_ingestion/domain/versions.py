@@ -22,6 +22,17 @@ def earlier_columns(head: Manifest | None, partition: str) -> dict[str, str]:
     return dict(head.columns)
 
 
+def other_files(head: Manifest | None, partition: str, event_time: str) -> list[ManifestFile]:
+    """The files of the other partitions, without their times where another clock than `event_time` told them.
+
+    A manifest names one clock, and times of two cannot be compared.
+    """
+    files = [file for file in (head.files if head else []) if file.partition != partition]
+    if head is None or head.event_time == event_time:
+        return files
+    return [file.model_copy(update={"event_time_min": None, "event_time_max": None}) for file in files]
+
+
 def identity(spec: DatasetSpec, columns: Mapping[str, str], files: Sequence[ManifestFile]) -> bytes:
     """The canonical JSON whose sha256 is the version. Where rows came from is not part of it: bytes are."""
     document = {

@@ -7,7 +7,7 @@ change an answer, bounds of values, maximum and minimum are held here, by the en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from capstan_ingestion.domain import sentences
 from capstan_ingestion.domain.contract import Expectation
-from capstan_ingestion.jobs.frames import beyond_floats
 from capstan_ingestion.jobs.results import result_of
 from capstan_ingestion.modalities.port import NO_ROWS, Finding
 
@@ -30,12 +29,11 @@ EACH: Final = "expect_column_values_to_be_between"
 SUM: Final = "expect_multicolumn_sum_to_equal"
 
 
-def needs_exact_bounds(expectation: Expectation, table: pa.Table) -> bool:
-    """Whether a float could change the answer: for a value of the column, or for a bound."""
+def needs_exact_bounds(expectation: Expectation, table: pa.Table, exact: Container[str]) -> bool:
+    """Whether a float could change the answer: for a value of a column (one of `exact`), or for a bound."""
     name = expectation.column
     if expectation.type == SUM:
-        columns = [table[column] for column in expectation.columns if column in table.column_names]
-        return any(beyond_floats(column) for column in columns) or _changed(expectation.kwargs.get("sum_total"))
+        return any(column in exact for column in expectation.columns) or _changed(expectation.kwargs.get("sum_total"))
     if expectation.type not in (EACH, *ENDS) or name is None or name not in table.column_names:
         return False
     if not (pa.types.is_integer(table[name].type) or pa.types.is_decimal(table[name].type)):
@@ -43,7 +41,7 @@ def needs_exact_bounds(expectation: Expectation, table: pa.Table) -> bool:
     bounds = [expectation.kwargs.get(bound) for bound in ("min_value", "max_value")]
     if not all(bound is None or _is_number(bound) for bound in bounds) or bounds == [None, None]:
         return False
-    return beyond_floats(table[name]) or any(_changed(bound) for bound in bounds)
+    return name in exact or any(_changed(bound) for bound in bounds)
 
 
 def evaluate(expectation: Expectation, table: pa.Table) -> Finding:

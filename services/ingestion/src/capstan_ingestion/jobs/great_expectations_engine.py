@@ -18,7 +18,7 @@ from capstan_ingestion.domain import sentences
 from capstan_ingestion.domain.bounds import BadBound, compared
 from capstan_ingestion.domain.contract import Document, Expectation
 from capstan_ingestion.jobs.exact_bounds import evaluate, needs_exact_bounds
-from capstan_ingestion.jobs.frames import View, exact_set, frames, view_of
+from capstan_ingestion.jobs.frames import View, exact_columns, exact_set, frames, view_of
 from capstan_ingestion.jobs.not_evaluated import remedy
 from capstan_ingestion.jobs.results import result_of
 from capstan_ingestion.media.types import type_name
@@ -43,14 +43,15 @@ def validate(table: pa.Table, document: Document, contract: Sequence[Expectation
     """One result per expectation of the contract, in its order. `table` is canonical; a row is its place in it."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    exact = exact_columns(table)
     outcomes = {
         position: evaluate(expectation, table)
         for position, expectation in enumerate(contract)
-        if needs_exact_bounds(expectation, table)
+        if needs_exact_bounds(expectation, table, exact)
     }
-    built, refused = _build(table, document, contract, outcomes)
+    built, refused = _build(table, document, contract, outcomes, exact)
     outcomes |= refused
-    for view, frame in frames(table, set(built)).items():
+    for view, frame in frames(table, set(built), exact).items():
         suite = gx.ExpectationSuite(name=document["name"], expectations=built[view])
         source = context.data_sources.add_pandas(view)
         batch = source.read_dataframe(frame)
@@ -63,11 +64,15 @@ def validate(table: pa.Table, document: Document, contract: Sequence[Expectation
 
 
 def _build(
-    table: pa.Table, document: Document, contract: Sequence[Expectation], done: Container[int]
+    table: pa.Table,
+    document: Document,
+    contract: Sequence[Expectation],
+    done: Container[int],
+    exact: Container[str],
 ) -> tuple[dict[View, list[Any]], dict[int, Finding]]:
     """Expectation objects by the frame that they look at, and an error for each that the engine refuses.
 
-    One bad expectation must not hide the others. Those that are `done` are left out.
+    One bad expectation must not hide the others. Those that are `done` are left out. `exact`: columns beyond floats.
     """
     built: dict[View, list[Any]] = {}
     refused = {}
@@ -81,8 +86,8 @@ def _build(
         meta = {**(entry.get("meta") or {}), _POSITION: position}
         try:
             kwargs = compared(expectation.type, kwargs, types.get(name))
-            if name in types:
-                kwargs = dict(exact_set(kwargs, table[name]))
+            if name in exact and types[name].startswith("decimal"):
+                kwargs = dict(exact_set(kwargs))
             with redirect_stderr(io.StringIO()):
                 made = ExpectationConfiguration(type=expectation.type, kwargs=kwargs, meta=meta).to_domain_obj()
             built.setdefault(view_of(expectation.type), []).append(made)

@@ -13,29 +13,29 @@ from dvc_data.hashfile.state import StateNoop
 from dvc_data.hashfile.tree import Tree
 from dvc_objects.fs.local import LocalFileSystem
 
-from capstan_ingestion.domain.jobs import FileToPlace, PlacedFile
+from capstan_ingestion.domain.jobs import FilesToPlace, PlacedFiles
 from capstan_servicekit.jobs.api import Job
 
 
-def run(job: Job) -> PlacedFile:
+def run(job: Job) -> PlacedFiles:
     """Safe to repeat and to run beside itself: objects are named by their content and appear by a rename.
 
     Whether the kept files are there is for the caller to say: they need not lie in this folder.
     """
-    given = job.read(FileToPlace)
+    given = job.read(FilesToPlace)
     fs = LocalFileSystem()
     store = HashFileDB(fs, given.store, state=StateNoop(), hash_name="md5", verify=True)
-    digest = str(hash_file(given.source, fs, "md5")[1].value)
-    store.add(given.source, fs, digest, hardlink=True)
+    md5s = {path: str(hash_file(source, fs, "md5")[1].value) for path, source in given.new.items()}
+    for path, source in given.new.items():
+        store.add(source, fs, md5s[path], hardlink=True)
     folder = Tree()
-    for path, md5 in given.kept.items():
+    for path, md5 in (given.kept | md5s).items():
         folder.add((path,), Meta(), HashInfo("md5", md5))
-    folder.add((given.path,), Meta(), HashInfo("md5", digest))
     folder.digest()
     store.add(folder.path, folder.fs, folder.oid)
-    for oid in (digest, folder.oid):
+    for oid in (*md5s.values(), folder.oid):
         _make_durable(Path(store.oid_to_path(oid)))
-    return PlacedFile(md5=digest, dvc_md5=folder.oid)
+    return PlacedFiles(md5s, dvc_md5=folder.oid)
 
 
 def _make_durable(path: Path) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from capstan_contracts.kinds.media import CsvMedium
 from capstan_ingestion.domain.columns import Refusal
 from capstan_ingestion.domain.file_refused import FileRefused, check_header, named, too_large
-from capstan_ingestion.media.csv_remarks import remark
+from capstan_ingestion.media.csv_remarks import remark, remarkable
 from capstan_ingestion.media.foreign_bytes import check_begin
 from capstan_ingestion.media.port import Reading
 from capstan_ingestion.media.text import decoded
@@ -36,7 +37,7 @@ NULLS: Final = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "N
 
 _HEADER_BYTES: Final = 1 << 20
 _DELIMITERS: Final = (",", ";", "\t", "|")
-_TRUTH: Final = re.compile(r"row [\d,]+ has '(true|false)'", re.IGNORECASE)
+_TRUTH: Final = ("true", "false")
 _WIDTH: Final = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): ?(.*)", re.DOTALL)
 _BAD_VALUE: Final = re.compile(r"Row #(\d+): CSV conversion error to ([^:]+): invalid value '(.*)'", re.DOTALL)
 
@@ -64,22 +65,7 @@ class Csv:
             raise FileRefused(Refusal("no-rows", "the file has a header but no rows"))
         if quotes % 2:
             _check_last_row(table)
-        for name in kept:
-            if name not in how.types and too_big(table[name]):
-                texts = _parse(path, _Header(names, lines), [name], spec, replace(how, types={name: "string"}))
-                check_digits(name, texts[name])
-        remark(
-            table,
-            list(how.types),
-            lambda columns: _parse(
-                path,
-                _Header(names, lines),
-                columns,
-                spec.model_copy(update={"nulls": []}),
-                replace(how, types=dict.fromkeys(columns, "string")),
-            ),
-            how.remarks,
-        )
+        _check_texts(table, path, _Header(names, lines), spec, how)
         return pa.table([_finished(name, table[name], how.types.get(name), spec) for name in kept], names=kept)
 
 
@@ -91,18 +77,30 @@ class _Header:
     lines: int
 
 
+class _BadValue(FileRefused):
+    """A value of a column that is not of the column's type."""
+
+    def __init__(self, refusal: Refusal, column: str, value: str) -> None:
+        super().__init__(refusal)
+        self.column, self.value = column, value
+
+
 def _read(path: Path, header: _Header, kept: list[str], spec: CsvMedium, how: Reading) -> pa.Table:
-    """As `_parse`; columns of numbers that hold true and false in this file come as truth values."""
+    """As `_parse`; columns of numbers that hold true and false in this file come as truth values.
+
+    A column that is neither is refused for the value that is no number, the first thing that was wrong.
+    """
     types = dict(how.types)
+    as_number: dict[str, _BadValue] = {}
     while True:
         try:
             return _parse(path, header, kept, spec, replace(how, types=types))
-        except FileRefused as refused:
-            column = refused.refusals[0].column
-            word = _TRUTH.search(refused.refusals[0].sentence)
-            if word is None or column is None or not types.get(column, "").startswith(NUMBERS):
+        except _BadValue as bad:
+            if bad.column in as_number:
+                raise as_number[bad.column] from bad
+            if bad.value.lower() not in _TRUTH or not types.get(bad.column, "").startswith(NUMBERS):
                 raise
-            types[column] = "bool"
+            as_number[bad.column], types[bad.column] = bad, "bool"
 
 
 def _parse(path: Path, header: _Header, kept: list[str], spec: CsvMedium, how: Reading) -> pa.Table:
@@ -129,7 +127,24 @@ def _parse(path: Path, header: _Header, kept: list[str], spec: CsvMedium, how: R
     except pa.ArrowInvalid as error:
         if "Empty CSV file" in str(error):
             return pa.table({name: pa.array([], pa.string()) for name in kept})
-        raise FileRefused(_explain(str(error), header, how.types)) from error
+        raise _explain(str(error), header, how.types) from error
+
+
+def _check_texts(table: pa.Table, path: Path, header: _Header, spec: CsvMedium, how: Reading) -> None:
+    """Read columns whose values do not tell everything again as the texts that they are, all of them at once.
+
+    FileRefused for an integer that the column's floats would change; what else is remarkable goes to the remarks.
+    """
+    big = [name for name in table.column_names if name not in how.types and too_big(table[name])]
+    names = list(dict.fromkeys([*big, *remarkable(table, how.types)]))
+    if not names:
+        return
+    as_text = replace(how, types=dict.fromkeys(names, "string"))
+    texts = _parse(path, header, names, spec.model_copy(update={"nulls": []}), as_text)
+    for name in big:
+        # Without those that mean null.
+        check_digits(name, pc.if_else(pc.is_valid(table[name]), texts[name], pa.scalar(None, pa.string())))
+    remark(table, how.types, texts, how.remarks)
 
 
 def _types(kept: list[str], types: Mapping[str, str], spec: CsvMedium) -> dict[str, pa.DataType]:
@@ -194,21 +209,22 @@ def _check_last_row(table: pa.Table) -> None:
             raise FileRefused(Refusal("open-quote", f"{sentence}was it cut off, or is a quote sign not doubled?", name))
 
 
-def _explain(message: str, header: _Header, types: Mapping[str, str]) -> Refusal:
+def _explain(message: str, header: _Header, types: Mapping[str, str]) -> FileRefused:
     """Arrow's message as a refusal; `In CSV column #3: Row #17: CSV conversion error to int64: invalid value 'x'`."""
     text = message.strip()[:600]
     wide = _WIDTH.search(text)
     if wide is not None:
         row = int(wide[1]) - header.lines
         sentence = f"row {row:,} has {wide[3]} fields, and the header has {wide[2]}: {wide[4].strip()[:200]!r}"
-        return Refusal(
-            "row-width", f"{sentence}; is a field with a delimiter in it not quoted, or was the file cut off?"
-        )
+        sentence += "; is a field with a delimiter in it not quoted, or was the file cut off?"
+        return FileRefused(Refusal("row-width", sentence))
     names, column = header.names, None
     if text.startswith("In CSV column #"):
         number, _, text = text.removeprefix("In CSV column #").partition(": ")
         column = names[int(number)] if number.isdigit() and int(number) < len(names) else None
     bad = _BAD_VALUE.search(text)
     if column is None or bad is None:
-        return Refusal("wrong-type" if column else "not-csv", f"{column}: {text}" if column else text, column)
-    return bad_value(column, int(bad[1]) - header.lines - 1, bad[3], types.get(column, bad[2]))
+        said = f"{column}: {text}" if column else text
+        return FileRefused(Refusal("wrong-type" if column else "not-csv", said, column))
+    refusal = bad_value(column, int(bad[1]) - header.lines - 1, bad[3], types.get(column, bad[2]))
+    return _BadValue(refusal, column, bad[3])

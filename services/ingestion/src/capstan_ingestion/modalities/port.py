@@ -92,7 +92,7 @@ class Engine(Protocol):
 
 
 class Modality(Protocol):
-    """What an item is. Finding as `capstan.modalities`, and loaded in job workers only."""
+    """What an item is. Found as `capstan.modalities`, and loaded in job workers only."""
 
     kind: ClassVar[str]
 

@@ -53,7 +53,6 @@ class RunPipelineResult:
     package: str = ""
     digest: str = ""
     holdout: str = ""
-    holdout_rows: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
 
 

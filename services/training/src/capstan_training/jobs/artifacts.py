@@ -54,8 +54,8 @@ def _artifacts(root: Path, name: str) -> list[Artifact]:
     return artifacts
 
 
-def check_holdout(path: Path, label: str) -> int:
-    """Rows of the holdout; JobRefused unless it is a Parquet file with rows and the label's column."""
+def check_holdout(path: Path, label: str) -> None:
+    """JobRefused unless the holdout is a Parquet file with rows and the label's column."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -72,7 +72,6 @@ def check_holdout(path: Path, label: str) -> int:
         raise JobRefused(f"The holdout has no column {label!r}", errors=[(place, f"has the label {label!r}")])
     if meta.num_rows == 0:
         raise JobRefused("The holdout has no rows", errors=[(place, "at least one row")])
-    return int(meta.num_rows)
 
 
 def read_metrics(root: Path, name: str, outputs: dict[str, str]) -> dict[str, float]:

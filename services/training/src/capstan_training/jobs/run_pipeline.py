@@ -64,10 +64,10 @@ def _collect(root: Path, outputs: dict[str, str], scratch: Path, label: str) -> 
             errors=[(f"package/{error.place}", error.detail)],
         ) from error
     holdout = find_artifact(root, HOLDOUT, outputs)
+    check_holdout(holdout.path, label)
     return RunPipelineResult(
         package=str(package),
         digest=digest,
         holdout=str(holdout.path),
-        holdout_rows=check_holdout(holdout.path, label),
         metrics=read_metrics(root, METRICS, outputs),
     )

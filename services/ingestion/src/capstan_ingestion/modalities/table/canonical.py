@@ -15,6 +15,7 @@ from capstan_ingestion.domain.file_refused import FileRefused
 from capstan_ingestion.domain.schema import meets
 from capstan_ingestion.media.types import is_nested, is_uuid, plain_type, stored_type, type_name
 from capstan_ingestion.media.values import utc
+from capstan_ingestion.modalities.table.exact import as_floats, lost_in_floats
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = int((datetime(1, 1, 2, tzinfo=UTC) - _EPOCH).total_seconds()) * 1_000_000
@@ -123,6 +124,8 @@ def _cast(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> pa.Chunked
         if pa.types.is_decimal(wanted) and pa.types.is_integer(values.type):
             values = values.cast(pa.decimal128(20, 0))
         _check_whole(name, values, wanted)
+        if pa.types.is_decimal(values.type) and pa.types.is_floating(wanted):
+            return as_floats(values)
         # Digits below a microsecond are dropped; every other loss is an error.
         truncate = pa.types.is_timestamp(wanted) or pa.types.is_time(wanted)
         options = pc.CastOptions(wanted, allow_time_truncate=truncate)
@@ -163,11 +166,23 @@ def _check_whole(name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> Non
         text = f"{name}: {largest:.0f} is a float in the file, which stands for several integers: the last digits"
         remedy = "are lost; write the column as integers or text (in pandas: `Int64` keeps integers beside nulls)"
         raise FileRefused(Refusal("wrong-type", f"{text} {remedy}", name))
-    if pa.types.is_decimal(values.type) and values.type.scale == 0 and pa.types.is_floating(wanted):
-        largest = max((abs(value) for value in values.drop_null().to_pylist()), default=0)
+    if pa.types.is_decimal(values.type) and pa.types.is_floating(wanted):
+        _check_digits(name, values)
+
+
+def _check_digits(name: str, values: pa.ChunkedArray) -> None:
+    """FileRefused where a decimal has digits that a float loses, or is an integer beside which it has no neighbour."""
+    if values.type.scale == 0:
+        ends = [end for end in pc.min_max(values).as_py().values() if end is not None]
+        largest = max(map(abs, ends), default=0)
         if largest >= 2**53:
             text = f"{name}: {largest} is an integer that a float does not hold"
             raise FileRefused(Refusal("wrong-type", f"{text}; declare decimal(38,0) or string under `columns`", name))
+    lost = lost_in_floats(values)
+    if lost is not None:
+        text = f"{name}: {lost:f} has more digits than a float holds"
+        remedy = f"declare {type_name(values.type)} or string under `columns`"
+        raise FileRefused(Refusal("wrong-type", f"{text}; {remedy}", name))
 
 
 def _check_years(name: str, values: pa.ChunkedArray) -> None:
