@@ -25,6 +25,7 @@ from sqlalchemy import event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from capstan_servicekit.db.diagnosis import diagnose, foreign_errors
 from capstan_servicekit.errors import Invalid, NotReady, broken
@@ -35,6 +36,7 @@ WriteSession = NewType("WriteSession", ReadSession)
 
 _LAST_ANSWER_S: Final = 16.0
 """A little more than `busy_timeout`."""
+_THREAD: Final = "capstan thread"
 WRITING, MIGRATING, RELAYING = 1, 2, 3
 """Keys of advisory locks; they count within one database, and each service has its own."""
 
@@ -86,6 +88,7 @@ class Database:
         self._committed: list[Callable[[], None]] = []
         self._closed = False
         self._threads: WeakSet[Thread] = WeakSet()
+        self._lent: WeakSet[Thread] = WeakSet()
 
     def on_commit(self, notify: Callable[[], None]) -> None:
         """Call `notify` after each committed write: wakes the relay and the work loop."""
@@ -110,12 +113,31 @@ class Database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_async_engine(self.url, pool_size=3, max_overflow=5, json_serializer=_document)
         event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
-        event.listen(engine.sync_engine, "connect", self._know_thread)
+        for moment, listener in (
+            ("connect", self._know_thread), ("checkout", self._lend), ("checkin", self._take_back),
+            ("invalidate", self._abandon),
+        ):  # fmt: skip
+            event.listen(engine.sync_engine, moment, listener)
         return engine
 
-    def _know_thread(self, connection: Any, _: Any) -> None:
+    def _know_thread(self, connection: Any, entry: ConnectionPoolEntry) -> None:
         """aiosqlite has a thread for each connection, and no public name for it."""
-        self._threads.add(connection.driver_connection._thread)
+        entry.info[_THREAD] = connection.driver_connection._thread
+        self._threads.add(entry.info[_THREAD])
+
+    def _lend(self, _: Any, entry: ConnectionPoolEntry, __: Any) -> None:
+        self._lent.add(entry.info[_THREAD])
+
+    def _take_back(self, _: Any, entry: ConnectionPoolEntry) -> None:
+        if entry.dbapi_connection is None:
+            return  # it was given up before, and `_abandon` told
+        self._lent.discard(entry.info[_THREAD])
+        if self._closed:
+            entry.close()  # its pool is gone, so that nobody else would
+
+    def _abandon(self, _: Any, entry: ConnectionPoolEntry, __: BaseException | None) -> None:
+        """Its caller is gone, or it is broken: nobody gives it back."""
+        self._lent.discard(entry.info[_THREAD])
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -211,7 +233,10 @@ class Database:
             yield mine
 
     async def close(self) -> None:
-        """Close all connections, and open no others for whoever comes late."""
+        """Close all connections, and open no others for whoever comes late.
+
+        One that a session still has is closed when the session ends, and is not waited for.
+        """
         self._closed = True
         if self._engine is not None:
             await self._engine.dispose()
@@ -219,5 +244,5 @@ class Database:
         # A statement whose caller was cancelled goes on in its thread, for 15 s where it waits for a lock, and then
         # answers to this loop: which must be there until then.
         until = time.monotonic() + _LAST_ANSWER_S
-        for thread in list(self._threads):
+        for thread in set(self._threads) - set(self._lent):
             await asyncio.to_thread(thread.join, max(0.0, until - time.monotonic()))
