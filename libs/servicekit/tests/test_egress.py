@@ -97,7 +97,16 @@ async def test_one_inner_address_among_public_ones_is_enough(resolving: Callable
         await fetched(Egress(), "http://files.example.org/")
 
 
-@pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "64:ff9b::5db8:d70e", "2002:5db8:d70e::1", "2001:0:5db8:d70e::a247:28f1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.215.14",
+        "2606:2800:21f:cb07:6820:80da:af6b:8b2c",
+        "64:ff9b::5db8:d70e",
+        "2002:5db8:d70e::1",
+        "2001:0:5db8:d70e::a247:28f1",
+    ],
+)
 async def test_the_connection_goes_to_the_address_that_was_looked_at(
     resolving: Callable[..., None], address: str
 ) -> None:

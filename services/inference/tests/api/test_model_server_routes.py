@@ -16,6 +16,7 @@ import pytest
 
 from capstan_inference.dataplane.access import Access
 from capstan_inference.dataplane.config import Limits, Placement
+from capstan_inference.dataplane.cost import Cost
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.http import ModelApp
 from capstan_inference.dataplane.log import PredictionLog
@@ -253,11 +254,13 @@ async def test_what_takes_long_is_scored_beside_the_event_loop(
     monkeypatch.setattr(Served, "score", score)
     async with open_server() as server:
         served = server.models.get("default", "delay", None)
-        assert 0 < served.row_s < 0.0005, "two trees"
-        for cost, rows in ((0.00001, 100), (0.00001, 101), (0.002, 1)):
-            served.row_s = cost
+        assert 0 < served.cost.of(1) < 0.001, "two trees"
+        for cost, rows in (
+            (Cost(0, 0.00001), 100), (Cost(0, 0.00001), 101), (Cost(0.0005, 0.00001), 51), (Cost(0, 0.002), 1),
+        ):  # fmt: skip
+            served.cost = cost
             assert (await server.operator.post(PREDICT, json={"instances": [row] * rows})).status_code == 200
-    assert threads == [True, False, False]
+    assert threads == [True, False, False, False]
 
 
 async def test_rows_that_wait_for_the_model_thread_are_bounded(
@@ -271,15 +274,15 @@ async def test_rows_that_wait_for_the_model_thread_are_bounded(
         return scored_by(served, batch)
 
     monkeypatch.setattr(Served, "score", score)
-    async with open_server(max_rows_beside=50) as server:
-        server.models.get("default", "delay", None).row_s = 1.0
-        waiting = [asyncio.create_task(server.operator.post(PREDICT, json={"instances": [row]})) for _ in range(40)]
-        while server.counters.waiting < 40:  # noqa: ASYNC110 - the counter has no event
+    async with open_server(max_rows=2) as server:
+        server.models.get("default", "delay", None).cost = Cost(0, 1.0)
+        waiting = [asyncio.create_task(server.operator.post(PREDICT, json={"instances": [row]})) for _ in range(63)]
+        while server.counters.waiting < 63:  # noqa: ASYNC110 - the counter has no event
             await asyncio.sleep(0.005)
-        refused(await server.operator.post(PREDICT, json={"instances": [row] * 11}), 503, "overloaded")
+        refused(await server.operator.post(PREDICT, json={"instances": [row] * 2}), 503, "overloaded")
         goes_on.set()
         assert {(await request).status_code for request in waiting} == {200}
-        assert (await server.operator.post(PREDICT, json={"instances": [row] * 50})).status_code == 200
+        assert (await server.operator.post(PREDICT, json={"instances": [row] * 2})).status_code == 200
 
 
 async def test_a_view_that_is_not_there_gives_nulls_and_says_missing(

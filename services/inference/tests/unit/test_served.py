@@ -126,5 +126,20 @@ def test_a_slow_model_is_tried_with_few_rows_only(tmp_path: Path, monkeypatch: p
         return model
 
     monkeypatch.setattr(served_module, "load", slow)
-    assert serve(built, tmp_path).row_s >= 0.012
+    assert serve(built, tmp_path).cost.row_s >= 0.012
     assert max(asked) <= 3
+
+
+def test_whatever_runs_with_the_model_counts_for_its_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lookups and preprocessing hold up the event loop as the model does."""
+    built = build_package(tmp_path)
+    assert serve(built, tmp_path).cost.of(1) < 0.005
+    read = served_module.Lookups.find
+
+    def slowly(*given: Any) -> Any:
+        time.sleep(0.005)
+        return read(*given)
+
+    monkeypatch.setattr(served_module.Lookups, "find", slowly)
+    cost = serve(built, tmp_path).cost
+    assert cost.call_s >= 0.004 and cost.row_s < 0.001

@@ -40,15 +40,18 @@ class Limits:
     max_body_bytes: int = 8 << 20
     max_rows: int = 5000
     max_waiting: int = 256
-    #: Of all requests that wait for the model thread: 32 of the largest, or as many small ones to a slow model as come.
-    max_rows_beside: int = 160_000
     deadline_s: float = 10.0
-    #: What the model is expected to score within this is answered on the event loop: handing it to a thread costs
+    #: What is expected to take no longer than this, lookups and records included, is answered on the event loop: handing it to a thread costs
     #: about half of it (two switches and the fight for the interpreter's lock), and nobody waits longer for it.
     inline_s: float = 0.001
     segment_bytes: int = 8 << 20
     segment_age_s: float = 10.0
     grace_s: float = 4.0
+
+    @property
+    def rows_beside(self) -> int:
+        """Of all requests that wait for the model thread: 32 of the largest, or many small ones to a slow model."""
+        return 32 * self.max_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ class ModelApp:
             parse = v2_batch if route.kind == "v2_infer" else v1_batch
             batch = parse(parse_json(body), served.signature.names, self._limits.max_rows)
             _check_outputs(batch, served)
-            small = batch.rows * served.row_s <= self._limits.inline_s
+            small = served.cost.of(batch.rows) <= self._limits.inline_s
             ids = self._ids.new(now_ms(), batch.rows)
             found = _answered(served, batch, ids) if small else await self._beside(served, batch, ids)
             outputs, records = found
@@ -140,7 +140,7 @@ class ModelApp:
 
     async def _beside(self, served: Served, batch: Batch, ids: IdRange) -> Answered:
         """Score in the model thread. A request that is too late by then is not scored at all: it was cancelled."""
-        if self._rows_beside + batch.rows > self._limits.max_rows_beside:
+        if self._rows_beside + batch.rows > self._limits.rows_beside:
             raise RequestError(
                 OVERLOADED, f"{self._rows_beside} rows are waiting to be scored", hint="Try again after a second."
             )
