@@ -162,6 +162,19 @@ async def test_a_bad_body_gets_a_problem_that_names_place_and_rule(
     assert problem.request_id == answer.headers["x-request-id"] or status == 413
 
 
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        (r'{"a": "\ud83e\uddea \ud800"}', 20), (r'{"a": "\\ud800 \u0000"}', 15), (r'{"\uDC00": "\u0000"}', 2),
+        (r'{"a": "\ud83e\ud83e\uddea"}', 7),
+    ],
+)  # fmt: skip
+async def test_a_character_that_cannot_be_kept_is_refused_where_it_stands(h: Harness, text: str, at: int) -> None:
+    headers = {"content-type": "application/json"}
+    answer = await h.operator.post("/v1/projects/default/things", content=text, headers=headers)
+    assert (answer.status_code, answer.json()["errors"][0]["place"]) == (400, f"body, character {at}")
+
+
 @pytest.mark.parametrize("project", ["Default", "a" * 64, "-x", "a%2e%2e", "..%2f"])
 async def test_a_bad_project_name_is_refused(h: Harness, project: str) -> None:
     answer = await h.service.get(f"/v1/projects/{project}/things/x")

@@ -1,4 +1,4 @@
-"""Which addresses are machines of the internet: an allow-list of kinds, with what is carried inside of others unwrapped.
+"""Which addresses are machines of the internet: an allow-list of kinds; what others carry inside is unwrapped.
 
 Kinds are those of the special-purpose registries (RFC 6890) as `ipaddress` knows them, and narrower where its list is
 older than a registration.

@@ -41,8 +41,9 @@ class Limits:
     max_rows: int = 5000
     max_waiting: int = 256
     deadline_s: float = 10.0
-    #: What is expected to take no longer than this, lookups and records included, is answered on the event loop: handing it to a thread costs
-    #: about half of it (two switches and the fight for the interpreter's lock), and nobody waits longer for it.
+    #: What is expected to take no longer than this, lookups and records included, is answered on the event loop:
+    #: handing it to a thread costs about half of it (two switches and the fight for the interpreter's lock), and nobody
+    #: waits longer for it.
     inline_s: float = 0.001
     segment_bytes: int = 8 << 20
     segment_age_s: float = 10.0

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from capstan_formats.instants import datetime_of
+from capstan_formats.epoch import datetime_of
 from capstan_inference.dataplane.bodies import Batch
 from capstan_packages.kinds.model import ModelHeader
 from capstan_packages.signature import REQUEST
