@@ -121,8 +121,37 @@ def test_a_file_that_everybody_can_read_is_not_used(write: Callable[..., Path]) 
     token = new_token()
     file = write(entry(token, mine="admin"))
     file.chmod(0o604)
-    with pytest.raises(PermissionError, match="make it mode 0600"):
-        Principals(file).authenticate(token)
+    known = Principals(file)
+    assert known.authenticate(token) is None and not known.loaded
+    assert known.look() == f"{file} can be read by everybody; make it mode 0600"
+    file.chmod(0o600)
+    assert known.authenticate(token) is not None and known.look() is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", '{"principals": [{"id": "ann", ', "[]", "{}", '{"principals": [{"id": "ann"}]}', '{"principals": {"a": 1}}',
+        '{"principals": [{"id": "a", "kind": "user", "roles": {"p": "king"}, "token_sha256": "x"}]}', "\udcff",
+    ],
+)  # fmt: skip
+def test_a_half_written_file_keeps_the_last_good_one(
+    write: Callable[..., Path], text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = new_token()
+    file = write(entry(token, mine="viewer"))
+    known = Principals(file)
+    assert known.authenticate(token) is not None
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    for _ in range(2):
+        assert known.authenticate(token) is not None
+    assert (said := known.look()) is not None and "holds on" in said and str(file) in said
+    assert len(caplog.records) == 1  # told once, not with each request
+    write(entry(new_token(), mine="viewer"))
+    assert known.authenticate(token) is None and known.look() is None
+    file.unlink()
+    file.write_text(text if text.isprintable() else "")
+    assert not Principals(file).loaded and Principals(file).authenticate(token) is None
 
 
 def test_a_secret_is_its_owners_and_replaces_the_old_one_whole(tmp_path: Path) -> None:
@@ -151,9 +180,9 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return made
 
 
-def test_a_link_opens_one_session_for_reading_whatever_its_maker_may(tmp_path: Path, watch: Watch) -> None:
-    known = Principals(tmp_path / "none")
-    code = known.new_link(Principal("ann", "user", {"*": Role.ADMIN, "mine": Role.OPERATOR}), "/docs")
+def test_a_link_opens_one_session_for_reading_whatever_its_maker_may(write: Callable[..., Path], watch: Watch) -> None:
+    known = Principals(write({**entry("t"), "roles": {"*": "admin", "mine": "operator"}}))
+    code = known.new_link("ann", "/docs")
     assert (opened := known.redeem(code)) is not None
     cookie, path = opened
     assert path == "/docs" and cookie != code
@@ -163,15 +192,34 @@ def test_a_link_opens_one_session_for_reading_whatever_its_maker_may(tmp_path: P
     assert known.session(code) is None
 
 
-def test_a_link_and_a_session_end_with_their_time(tmp_path: Path, watch: Watch) -> None:
-    known = Principals(tmp_path / "none")
-    late, in_time = (known.new_link(principal(mine="viewer"), "/", seconds=60) for _ in range(2))
+def test_a_link_and_a_session_end_with_their_time(write: Callable[..., Path], watch: Watch) -> None:
+    known = Principals(write(entry("t", mine="viewer")))
+    late, in_time = (known.new_link("ann", "/", seconds=60) for _ in range(2))
     watch.now += 60
     assert (opened := known.redeem(in_time, seconds=30)) is not None
     watch.now += 30
     assert known.session(opened[0]) is not None
     watch.now += 0.5
     assert known.session(opened[0]) is None and known.redeem(late) is None
+
+
+def test_a_session_may_what_its_person_may_now_and_ends_with_the_person(write: Callable[..., Path]) -> None:
+    known = Principals(write(entry("t", mine="admin", other="viewer"), entry("u", "bob", mine="viewer")))
+    opened = known.redeem(known.new_link("ann", "/"))
+    assert opened is not None
+    write(entry("t", mine="admin"), entry("u", "bob", mine="viewer"))
+    assert (reader := known.session(opened[0])) is not None and dict(reader.roles) == {"mine": Role.VIEWER}
+    write(entry("u", "bob", mine="viewer"))
+    assert known.session(opened[0]) is None
+    write(entry("t", mine="admin"))
+    assert known.session(opened[0]) is None  # it has ended; whoever comes back opens another one
+
+
+def test_who_has_several_tokens_reads_what_each_of_them_may(write: Callable[..., Path]) -> None:
+    known = Principals(write(entry("t", mine="admin", other="viewer"), entry("u", mine="viewer", third="viewer")))
+    opened = known.redeem(known.new_link("ann", "/"))
+    assert opened is not None and (reader := known.session(opened[0])) is not None
+    assert dict(reader.roles) == {"mine": Role.VIEWER}
 
 
 # -- redaction

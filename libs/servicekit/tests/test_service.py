@@ -199,6 +199,8 @@ async def test_a_browser_session_reads_once_redeemed_and_never_writes(h: Harness
     assert len((await h.anonymous.get("/docs/swagger-ui-bundle.js")).content) > 100_000
     assert (await h.anonymous.post("/v1/projects/default/things", json={"value": 1})).status_code == 403
     assert (await h.anonymous.get(path)).status_code == 404
+    refused = await h.anonymous.post("/v1/session-links?path=/docs")  # a cookie makes no other one
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     assert (await h.admin.post("/v1/session-links?path=//evil.example")).status_code == 422
 
 

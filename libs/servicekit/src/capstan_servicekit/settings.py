@@ -29,7 +29,7 @@ LOCAL_PORTS = {
     "monitoring": 7106,
 }
 OBJECT_STORE_PATTERN = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?)?$"
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def kind_of(group: str) -> AfterValidator:
@@ -55,6 +55,11 @@ class ServiceSettings(BaseSettings):
     home: Path = Field(default_factory=lambda: Path.home() / ".capstan", description="the folder that holds all state")
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535, description="0: the service's usual port")
+    hosts: frozenset[str] = Field(
+        default=frozenset(),
+        description="further names under which the service is reached, those of an ingress say; a request for another "
+        "name is refused",
+    )
     database_url: str = Field(default="", description="SQLAlchemy async URL; empty: SQLite under home/db")
     bus_url: str = Field(default="nats://127.0.0.1:7122", description="NATS; `memory:` for a process on its own")
     bus_password: SecretStr = SecretStr("")
@@ -124,7 +129,7 @@ class ServiceSettings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the service."""
-        return self.host in _LOOPBACK
+        return self.host in LOOPBACK
 
     def peer(self, service: str) -> str:
         """Base URL of another service."""

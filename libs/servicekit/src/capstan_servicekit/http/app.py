@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from capstan_contracts.errors import Code, FieldError, Problem, place_of
 from capstan_servicekit.errors import CapstanError, TooLarge, Unauthenticated
+from capstan_servicekit.http.hosts import KnownHosts
 from capstan_servicekit.http.kit_routes import kit_router
 from capstan_servicekit.http.routing import declared_routes
 from capstan_servicekit.runtime import Service
@@ -61,6 +62,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._kit = app, service.kit
+        self._hosts = KnownHosts(service.kit.settings)
         self._uploads = re.compile(service.uploads) if service.uploads else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,6 +83,7 @@ class Edge:
 
         with span(headers.get(b"traceparent", b"").decode("latin-1"), request=request):
             try:
+                self._hosts.check(scope["path"], scope["headers"])
                 limited = self._limited(scope, headers, receive)
                 await self._app(scope, limited, answer)
             except CapstanError as error:
