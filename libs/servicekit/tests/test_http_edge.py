@@ -164,7 +164,7 @@ async def test_a_session_link_leads_nowhere_else(h: Harness, path: str) -> None:
 )  # fmt: skip
 def test_a_request_for_another_host_is_refused(monkeypatch: pytest.MonkeyPatch, host: str, status: int) -> None:
     monkeypatch.setenv("CAPSTAN_PEERS", '{"monitoring": "http://capstan-monitoring:80"}')
-    known, headers = KnownHosts(Settings(hosts={"ML.example.org"})), [(b"host", host.encode())]
+    known, headers = KnownHosts(Settings(hosts=frozenset({"ML.example.org"}))), [(b"host", host.encode())]
     known.check("/healthz", headers)
     if status == 200:
         known.check("/docs", headers)

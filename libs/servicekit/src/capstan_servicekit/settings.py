@@ -85,6 +85,13 @@ class ServiceSettings(BaseSettings):
     job_idle_s: float = Field(default=30, gt=0)
     max_body_bytes: int = Field(default=1 << 20, ge=1024)
     max_upload_bytes: int = Field(default=2 << 30, ge=1024)
+    header_timeout_s: float = Field(default=10, gt=0, description="how long the header of a request may take to come")
+    body_timeout_s: float = Field(
+        default=30, gt=0, description="how long a body may pause; after so long it comes at 1 KiB a second or more"
+    )
+    max_connections_per_peer: int = Field(
+        default=512, ge=1, description="connections at a time from one address; an ingress counts as one"
+    )
     log_json: bool = True
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     lease_s: float = Field(default=10, gt=0, description="a worker that is silent for so long has lost its work")

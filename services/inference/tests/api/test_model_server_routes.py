@@ -241,6 +241,29 @@ async def test_too_many_wait_and_the_late_are_told_so(open_server: Any, row: dic
         assert server.counters.waiting == 0
 
 
+async def test_a_body_whose_sender_is_gone_is_not_predicted(open_server: Any, row: dict[str, Any]) -> None:
+    """What has come of it may be whole JSON by chance; nobody would get the answer that the log has."""
+    async with open_server() as server:
+        came = iter(
+            [
+                {"type": "http.request", "body": json.dumps({"instances": [row]}).encode(), "more_body": True},
+                {"type": "http.disconnect"},
+            ]
+        )
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return next(came)
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        token = server.operator.headers["authorization"].encode()
+        scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": [(b"authorization", token)]}
+        await server.operator._transport.app(scope, receive, send)
+        assert 400 <= sent[0]["status"] < 500 and not server.counters.rows
+
+
 async def test_what_takes_long_is_scored_beside_the_event_loop(
     open_server: Any, row: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

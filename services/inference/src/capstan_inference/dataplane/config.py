@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from capstan_servicekit.http.senders import SenderLimits
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -48,6 +50,15 @@ class Limits:
     segment_bytes: int = 8 << 20
     segment_age_s: float = 10.0
     grace_s: float = 4.0
+    header_s: float = 10.0
+    body_s: float = 30.0
+    #: A gateway counts as one peer.
+    connections_per_peer: int = 2048
+
+    @property
+    def senders(self) -> SenderLimits:
+        """What the server grants who sends."""
+        return SenderLimits(self.header_s, self.body_s, connections_per_peer=self.connections_per_peer)
 
     @property
     def rows_beside(self) -> int:

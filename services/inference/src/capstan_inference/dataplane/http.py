@@ -109,6 +109,8 @@ class ModelApp:
         body: bytes = message.get("body", b"")
         while message.get("more_body"):
             message = await receive()
+            if message["type"] == "http.disconnect":
+                raise wrong("body", "the connection ended before the body did")
             body += message.get("body", b"")
             if len(body) > self._limits.max_body_bytes:
                 break
