@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -43,6 +44,8 @@ def build(settings: Settings) -> Service:
 
     @router.get("/trouble/{kind}")
     async def trouble(project: ProjectName, kind: str, _: Viewer) -> None:
+        if kind == "full":
+            raise RuntimeError("the object is not kept") from OSError(errno.ENOSPC, "No space left on device")
         raise {"away": NotReady, "upstream": Upstream}[kind]("cannot reach nats://a:hunter2@broker", hint="Start it.")
 
     return Service(Kit.from_settings(settings), [router], uploads="/files$")
@@ -104,6 +107,12 @@ async def test_what_comes_back_says_when_to_ask_again_and_no_secret(
     body = answer.json()
     assert body["detail"] == "cannot reach nats://[redacted]@broker" and body["hint"] == "Start it."
     assert "figures" not in body and body["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_full_disk_is_said(h: Harness) -> None:
+    answer = await h.viewer.get("/v1/projects/default/trouble/full")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not-ready")
+    assert f"the volume of {h.home} is full; give the volume of CAPSTAN_HOME more room" in answer.json()["detail"]
 
 
 async def test_only_a_missing_principal_is_asked_for_a_token(h: Harness) -> None:

@@ -149,6 +149,18 @@ async def test_metadata_and_health(open_server: Any) -> None:
         assert 'capstan_inference_model_requests_total{route="v2_model",status="200"} 1' in metrics
 
 
+async def test_metrics_name_no_project_to_a_stranger(open_server: Any, row: dict[str, Any]) -> None:
+    async with open_server() as server:
+        await server.operator.post(PREDICT, json={"instances": [row] * 3})
+        told = (await server.clients["anonymous"].get("/metrics")).text
+        assert "capstan_inference_model_rows_total 3\n" in told and "default" not in told and "delay" not in told
+        named = (await server.clients["service"].get("/metrics")).text
+        assert 'rows_total{project="default",model="delay",version="3"} 3' in named
+        refused(await server.operator.get("/metrics"), 403, "forbidden")
+        bad = {"authorization": "Bearer nonsense"}
+        refused(await server.clients["anonymous"].get("/metrics", headers=bad), 401, "unauthenticated")
+
+
 async def test_who_may(open_server: Any, row: dict[str, Any]) -> None:
     async with open_server() as server:
         body = {"instances": [row]}

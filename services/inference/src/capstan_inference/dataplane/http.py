@@ -75,7 +75,7 @@ class ModelApp:
             if route.method == "POST":
                 body = await self._predict(route, scope["headers"], receive)
             else:
-                body = self._describe(route)
+                body = self._describe(route, scope["headers"])
                 headers = [_TEXT] if kind == "metrics" else headers
         except RequestError as refusal:
             status, body, headers = _refused(refusal, scope["path"])
@@ -152,9 +152,9 @@ class ModelApp:
         finally:
             self._rows_beside -= batch.rows
 
-    def _describe(self, route: Route) -> bytes:
+    def _describe(self, route: Route, headers: Headers) -> bytes:
         if route.kind == "metrics":
-            return self._counters.text().encode()
+            return self._counters.text(named=self._access.sees_all(headers)).encode()
         if route.kind == "v2_server":
             return orjson.dumps(metadata.server())
         if route.kind in ("v2_live", "v2_ready"):
