@@ -256,12 +256,11 @@ async def test_too_many_wait_and_the_late_are_told_so(open_server: Any, row: dic
 async def test_a_body_whose_sender_is_gone_is_not_predicted(open_server: Any, row: dict[str, Any]) -> None:
     """What has come of it may be whole JSON by chance; nobody would get the answer that the log has."""
     async with open_server() as server:
-        came = iter(
-            [
-                {"type": "http.request", "body": json.dumps({"instances": [row]}).encode(), "more_body": True},
-                {"type": "http.disconnect"},
-            ]
-        )
+        body = json.dumps({"instances": [row]}).encode()
+        messages: list[dict[str, Any]] = [
+            {"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"},
+        ]  # fmt: skip
+        came = iter(messages)
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
