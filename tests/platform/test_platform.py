@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import statistics
 import subprocess
 import sys
@@ -64,6 +65,13 @@ def test_free_ports_are_taken_when_the_usual_ones_are_in_use(home: Home) -> None
     assert record is not None
     assert not record.services["ingestion"].endswith(":7101")
     assert all(ready(url) for url in record.services.values())
+
+
+def test_whatever_was_written_is_its_owners_alone(home: Home) -> None:
+    ours = home.path("logs", "platform.log")  # this test opened it
+    found = [path for path in (home.folder, *home.folder.rglob("*")) if path.exists() and path != ours]
+    assert len(found) > 20
+    assert [str(path) for path in found if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
 
 
 def test_a_kept_connection_is_answered_at_once(home: Home) -> None:

@@ -103,5 +103,7 @@ async def test_every_string_of_every_query(harness: Harness, name: str) -> None:
                 continue  # one never ends, the other's answer is no problem body
             answer = await harness.admin.get(path)
             assert answer.status_code != 500, f"{path[:200]}: {answer.text}"
+            if name == "U+0000":
+                assert 400 <= answer.status_code < 500, f"{path[:200]} answered {answer.status_code}"
             if answer.status_code >= 400:
                 Problem.model_validate_json(answer.content)

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
 from pathlib import Path
@@ -270,6 +271,20 @@ async def test_a_cancelled_statement_has_ended_when_the_database_is_closed(tmp_p
     await database.close()
     left = [thread for thread in set(threading.enumerate()) - others if "_connection_worker_thread" in thread.name]
     assert left == []
+
+
+async def test_closing_does_not_wait_for_a_session_that_goes_on(tmp_path: Path) -> None:
+    """Its connection is closed when the session ends: its thread would keep the process from exiting."""
+    others, database = set(threading.enumerate()), Database(f"sqlite+aiosqlite:///{tmp_path / 'open.db'}")
+    started = time.monotonic()
+    async with database.write(), database.read() as session:
+        await database.close()
+        assert time.monotonic() - started < 2
+        assert await session.scalar(sa.select(1)) == 1
+    for thread in set(threading.enumerate()) - others:
+        if "_connection_worker_thread" in thread.name:
+            thread.join(2)
+            assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("field", ["key", "owner", "attempts"])

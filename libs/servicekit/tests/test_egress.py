@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -76,6 +76,11 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         "::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1",
         # inner IPv4 addresses behind the prefixes of NAT64 (RFC 6052) and 6to4 (RFC 3056), and groups of machines
         "64:ff9b::a9fe:a9fe", "2002:a00:1::1", "224.0.0.1", "ff02::1",
+        # local NAT64 (RFC 8215), IPv4-compatible and IPv4-translated, Teredo (client 10.0.0.1; server 127.0.0.1)
+        "64:ff9b:1::5db8:d70e", "64:ff9b:1:7f00:0:100::", "::127.0.0.1", "::10.0.0.1", "::ffff:0:a00:1",
+        "2001:0:5db8:d70e::f5ff:fffe", "2001:0:7f00:1::a247:28f1",
+        # site-local and other ranges that were never given to the internet, documentation, relays of 6to4
+        "fec0::1", "feff::1", "100::1", "4000::1", "2001:db8::1", "3fff::1", "192.88.99.1", "240.0.0.1", "::",
     ],
 )  # fmt: skip
 async def test_a_name_of_an_inner_address_is_refused_by_its_name(resolving: Callable[..., None], address: str) -> None:
@@ -92,7 +97,16 @@ async def test_one_inner_address_among_public_ones_is_enough(resolving: Callable
         await fetched(Egress(), "http://files.example.org/")
 
 
-@pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "64:ff9b::5db8:d70e"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.215.14",
+        "2606:2800:21f:cb07:6820:80da:af6b:8b2c",
+        "64:ff9b::5db8:d70e",
+        "2002:5db8:d70e::1",
+        "2001:0:5db8:d70e::a247:28f1",
+    ],
+)
 async def test_the_connection_goes_to_the_address_that_was_looked_at(
     resolving: Callable[..., None], address: str
 ) -> None:
@@ -110,6 +124,7 @@ async def test_the_connection_goes_to_the_address_that_was_looked_at(
         "file:///etc/passwd", "ftp://example.org/a", "gopher://example.org", "//example.org/a", "example.org/a", "",
         "http:///a", "https://user@example.org/a", "https://user:word@example.org/a",
         "http://example.org:99999/a", "http://example.org:port/a", "http://[::1/a", "http://[nonsense]/a",
+        "http://\u2603.example.org/a", "http://\uff11\uff12\uff17.0.0.1/a", "http://a b/a", "http://a%41.org/a",
     ],
 )  # fmt: skip
 async def test_what_is_no_plain_web_address_is_refused_with_its_rule(url: str) -> None:
@@ -148,7 +163,38 @@ async def test_a_fourth_redirect_is_refused() -> None:
     assert len(seen) == 4
 
 
-@pytest.mark.parametrize("place", ["http://169.254.169.254/latest", "file:///etc/passwd", "http://localhost/x"])
+async def test_a_name_of_another_script_is_asked_for_and_sent_by_idna(resolving: Callable[..., None]) -> None:
+    resolving("93.184.215.14")
+    _, headers, extensions = await Egress()._pin("https://B\u00fccher.example:8443/a")
+    assert headers == {"host": "xn--bcher-kva.example:8443"} and extensions == {"sni_hostname": "xn--bcher-kva.example"}
+
+
+async def test_who_sends_a_byte_at_a_time_does_not_hold_its_reader() -> None:
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    async with server:
+        base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(Upstream, match=r"whole body within 0\.3 s"):
+            await fetched(Egress(allow_hosts=HERE, deadline_s=0.3), base)
+
+
+async def test_a_deadline_of_the_reader_is_the_readers_own_error() -> None:
+    async with answering(ok(b"rows")) as (base, _):
+        with pytest.raises(TimeoutError):
+            async with Egress(allow_hosts=HERE).fetch(base), asyncio.timeout(0.01):
+                await asyncio.sleep(1)
+
+
+@pytest.mark.parametrize(
+    "place", ["http://169.254.169.254/latest", "file:///etc/passwd", "http://localhost/x", "http://[x"]
+)
 async def test_a_redirect_to_an_inner_address_is_refused_like_a_first_one(place: str) -> None:
     async with answering(to(place)) as (base, _):
         with pytest.raises(EgressRefused):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,8 @@ from prometheus_client import generate_latest
 
 from capstan_contracts.base import Wire
 from capstan_contracts.errors import Problem
-from capstan_servicekit.errors import NotReady, Upstream
+from capstan_servicekit.errors import BadRequest, NotReady, Upstream
+from capstan_servicekit.http.hosts import KnownHosts
 from capstan_servicekit.http.routing import Router, declared_routes
 from capstan_servicekit.runtime import Kit, Service
 from capstan_servicekit.security.auth import Anybody, Operator, ProjectName, Viewer
@@ -42,6 +44,8 @@ def build(settings: Settings) -> Service:
 
     @router.get("/trouble/{kind}")
     async def trouble(project: ProjectName, kind: str, _: Viewer) -> None:
+        if kind == "full":
+            raise RuntimeError("the object is not kept") from OSError(errno.ENOSPC, "No space left on device")
         raise {"away": NotReady, "upstream": Upstream}[kind]("cannot reach nats://a:hunter2@broker", hint="Start it.")
 
     return Service(Kit.from_settings(settings), [router], uploads="/files$")
@@ -105,6 +109,12 @@ async def test_what_comes_back_says_when_to_ask_again_and_no_secret(
     assert "figures" not in body and body["request_id"] == answer.headers["x-request-id"]
 
 
+async def test_a_full_disk_is_said(h: Harness) -> None:
+    answer = await h.viewer.get("/v1/projects/default/trouble/full")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not-ready")
+    assert f"the volume of {h.home} is full; give the volume of CAPSTAN_HOME more room" in answer.json()["detail"]
+
+
 async def test_only_a_missing_principal_is_asked_for_a_token(h: Harness) -> None:
     path = "/v1/projects/default/trouble/away"
     assert (await h.anonymous.get(path)).headers["www-authenticate"] == "Bearer"
@@ -148,6 +158,49 @@ async def test_each_wrong_field_has_its_place_and_the_first_is_the_sentence(h: H
 async def test_a_session_link_leads_nowhere_else(h: Harness, path: str) -> None:
     answer = await h.viewer.post("/v1/session-links", params={"path": path})
     assert answer.status_code == 422 and answer.json()["errors"][0]["place"] == "query.path"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:7106", 200), ("LOCALHOST", 200), ("localhost.", 200), ("[::1]:80", 200), ("ml.example.org", 200),
+        ("capstan-monitoring:80", 200), ("capstan-monitoring.ml.svc", 200),
+        ("capstan-monitoring.ml.svc.cluster.local:80", 200),
+        ("evil.example", 400), ("127.0.0.1.evil.example", 400), ("capstan-monitoring.evil.example", 400), ("", 400),
+        ("capstan-monitoring.ml.svc.evil.example", 400), ("capstan-monitoringx.ml.svc", 400), ("a b", 400),
+        ("127.0.0.1:x", 400), ("10.1.2.3", 400), ("127.0.0.1, evil.example", 400),
+    ],
+)  # fmt: skip
+def test_a_request_for_another_host_is_refused(monkeypatch: pytest.MonkeyPatch, host: str, status: int) -> None:
+    monkeypatch.setenv("CAPSTAN_PEERS", '{"monitoring": "http://capstan-monitoring:80"}')
+    known, headers = KnownHosts(Settings(hosts=frozenset({"ML.example.org"}))), [(b"host", host.encode())]
+    known.check("/healthz", headers)
+    if status == 200:
+        known.check("/docs", headers)
+        return
+    with pytest.raises(BadRequest) as refused:
+        known.check("/docs", headers)
+    (error,) = refused.value.errors
+    assert error.place == "header Host" and "CAPSTAN_HOSTS" in error.rule
+
+
+async def test_every_route_but_health_asks_for_the_host(h: Harness) -> None:
+    foreign = {"host": "evil.example"}
+    answer = await h.operator.post("/v1/projects/default/things", json={"value": 1}, headers=foreign)
+    assert (answer.status_code, answer.json()["errors"][0]["place"]) == (400, "header Host")
+    assert (await h.anonymous.get("/v1/nowhere", headers=foreign)).status_code == 400
+    assert (await h.anonymous.get("/healthz", headers=foreign)).status_code == 200
+
+
+async def test_a_broken_principals_file_is_told_by_readiness(h: Harness) -> None:
+    body = {"value": 1}
+    assert (await h.operator.post("/v1/projects/default/things", json=body)).status_code == 200
+    (h.home / "secrets" / "principals.json").write_text('{"principals": [{"id"')
+    assert (await h.operator.post("/v1/projects/default/things", json=body)).status_code == 200
+    told = (await h.anonymous.get("/readyz")).json()
+    (warning,) = told["warnings"]
+    assert warning.startswith("principals: ") and "holds on" in warning
+    assert not any("principals" in sentence for sentence in told["missing"])
 
 
 async def test_requests_are_counted_by_route_and_not_by_name(h: Harness) -> None:

@@ -162,6 +162,19 @@ async def test_a_bad_body_gets_a_problem_that_names_place_and_rule(
     assert problem.request_id == answer.headers["x-request-id"] or status == 413
 
 
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        (r'{"a": "\ud83e\uddea \ud800"}', 20), (r'{"a": "\\ud800 \u0000"}', 15), (r'{"\uDC00": "\u0000"}', 2),
+        (r'{"a": "\ud83e\ud83e\uddea"}', 7),
+    ],
+)  # fmt: skip
+async def test_a_character_that_cannot_be_kept_is_refused_where_it_stands(h: Harness, text: str, at: int) -> None:
+    headers = {"content-type": "application/json"}
+    answer = await h.operator.post("/v1/projects/default/things", content=text, headers=headers)
+    assert (answer.status_code, answer.json()["errors"][0]["place"]) == (400, f"body, character {at}")
+
+
 @pytest.mark.parametrize("project", ["Default", "a" * 64, "-x", "a%2e%2e", "..%2f"])
 async def test_a_bad_project_name_is_refused(h: Harness, project: str) -> None:
     answer = await h.service.get(f"/v1/projects/{project}/things/x")
@@ -186,6 +199,8 @@ async def test_a_browser_session_reads_once_redeemed_and_never_writes(h: Harness
     assert len((await h.anonymous.get("/docs/swagger-ui-bundle.js")).content) > 100_000
     assert (await h.anonymous.post("/v1/projects/default/things", json={"value": 1})).status_code == 403
     assert (await h.anonymous.get(path)).status_code == 404
+    refused = await h.anonymous.post("/v1/session-links?path=/docs")  # a cookie makes no other one
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     assert (await h.admin.post("/v1/session-links?path=//evil.example")).status_code == 422
 
 

@@ -62,10 +62,11 @@ def test_a_later_start_keeps_the_identities(home: Home) -> None:
     assert home.token_file.read_text() == token
 
 
-def test_a_secrets_folder_that_was_open_is_closed(home: Home) -> None:
-    home.path("secrets").chmod(0o755)
+@pytest.mark.parametrize("name", ["", "secrets", "objects", "db", "logs"])
+def test_a_folder_that_was_open_is_closed(home: Home, name: str) -> None:
+    home.path(name).chmod(0o755)
     home.prepare()
-    assert stat.S_IMODE(home.path("secrets").stat().st_mode) == 0o700
+    assert stat.S_IMODE(home.path(name).stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"state": "ready"}', '{"unknown": 1}', "\x00"])

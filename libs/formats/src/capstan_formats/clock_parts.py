@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from capstan_formats.instants import DAY_US, HOUR_US, MICROSECOND, NULL_US, datetime_of
+from capstan_formats.epoch import MICROSECOND, datetime_of
+from capstan_formats.instants import DAY_US, HOUR_US, NULL_US
 
 Ints = npt.NDArray[np.int64]
 

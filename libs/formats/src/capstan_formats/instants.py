@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
+from capstan_formats.epoch import us_of
+
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 #: The years 2..9998: one year of room at both ends keeps every zone offset inside what datetime can hold.
-MIN_US = (datetime(2, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
-MAX_US = (datetime(9999, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
+MIN_US = us_of(datetime(2, 1, 1, tzinfo=UTC))
+MAX_US = us_of(datetime(9999, 1, 1, tzinfo=UTC))
 NULL_US = np.iinfo(np.int64).min
 
 type_names = {bool: "bool", str: "string", float: "float", int: "integer"}
@@ -71,11 +71,6 @@ def instants_us(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.int6
     return result
 
 
-def datetime_of(us: int) -> datetime:
-    """Epoch microseconds as an aware UTC datetime."""
-    return EPOCH + timedelta(microseconds=us)
-
-
 def type_name(value: Any) -> str:
     """The type of a value as a caller would call it."""
     return type_names.get(type(value), type(value).__name__)
@@ -104,4 +99,4 @@ def _iso_us(text: str) -> int:
 def _datetime_us(moment: datetime) -> int:
     if moment.tzinfo is None:
         raise BadValueError("timestamp without an offset: append Z or +hh:mm")
-    return (moment - EPOCH) // MICROSECOND
+    return us_of(moment)

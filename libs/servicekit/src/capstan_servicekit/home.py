@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from contextlib import suppress
@@ -23,6 +24,16 @@ def diagnose_home(home: Path) -> str | None:
         why = error.strerror or type(error).__name__
         return f"cannot write to {home}: {why}; mount a volume there that this user may write to, or set CAPSTAN_HOME"
     return diagnose_room(home)
+
+
+def no_room(error: BaseException, home: Path) -> str | None:
+    """The sentence for an error of writing, or one that came of it, where it says that a volume or a quota is full."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"the volume of {cause.filename or home} is full; give the volume of CAPSTAN_HOME more room"
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def diagnose_room(home: Path) -> str | None:

@@ -68,6 +68,7 @@ class Kit:
         )
         objects, checks = _object_store(settings)
         database = Database(settings.database_url)
+        principals = Principals(settings.principals_file or Path("missing"))
         return cls(
             service=service,
             settings=settings,
@@ -76,7 +77,7 @@ class Kit:
             database=database,
             bus=bus,
             objects=objects,
-            principals=Principals(settings.principals_file or Path("missing")),
+            principals=principals,
             outbox=Outbox(clock),
             work=WorkQueue(clock),
             jobs=JobPool(
@@ -86,7 +87,12 @@ class Kit:
                 idle_s=settings.job_idle_s,
             ),
             peers=Peers(settings),
-            checks={"database": database.check, "home": _room(settings), **checks},
+            checks={
+                "database": database.check,
+                "home": _room(settings),
+                "principals": _known(principals),
+                **checks,
+            },  # fmt: skip
         )
 
 
@@ -102,6 +108,14 @@ def _object_store(settings: ServiceSettings) -> tuple[ObjectStore, dict[str, Che
 def _room(settings: ServiceSettings) -> Check:
     async def check() -> str | None:
         return await asyncio.to_thread(diagnose_room, settings.home)
+
+    return check
+
+
+def _known(principals: Principals) -> Check:
+    async def check() -> str | None:
+        problem = principals.look()
+        return None if principals.loaded else problem
 
     return check
 
@@ -178,6 +192,11 @@ class Service:
         ):
             with suppress(OSError, TimeoutError):
                 await close()
+
+    def warnings(self) -> list[str]:
+        """What is wrong although the service can serve."""
+        problem = self.kit.principals.look()
+        return [f"principals: {problem}"] if problem is not None and self.kit.principals.loaded else []
 
     async def missing(self) -> list[str]:
         """What is not there yet; empty when the service can serve."""

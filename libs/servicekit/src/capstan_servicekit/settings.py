@@ -29,7 +29,7 @@ LOCAL_PORTS = {
     "monitoring": 7106,
 }
 OBJECT_STORE_PATTERN = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?)?$"
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def kind_of(group: str) -> AfterValidator:
@@ -55,6 +55,11 @@ class ServiceSettings(BaseSettings):
     home: Path = Field(default_factory=lambda: Path.home() / ".capstan", description="the folder that holds all state")
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535, description="0: the service's usual port")
+    hosts: frozenset[str] = Field(
+        default=frozenset(),
+        description="further names under which the service is reached, those of an ingress say; a request for another "
+        "name is refused",
+    )
     database_url: str = Field(default="", description="SQLAlchemy async URL; empty: SQLite under home/db")
     bus_url: str = Field(default="nats://127.0.0.1:7122", description="NATS; `memory:` for a process on its own")
     bus_password: SecretStr = SecretStr("")
@@ -80,6 +85,13 @@ class ServiceSettings(BaseSettings):
     job_idle_s: float = Field(default=30, gt=0)
     max_body_bytes: int = Field(default=1 << 20, ge=1024)
     max_upload_bytes: int = Field(default=2 << 30, ge=1024)
+    header_timeout_s: float = Field(default=10, gt=0, description="how long the header of a request may take to come")
+    body_timeout_s: float = Field(
+        default=30, gt=0, description="how long a body may pause; after so long it comes at 1 KiB a second or more"
+    )
+    max_connections_per_peer: int = Field(
+        default=512, ge=1, description="connections at a time from one address; an ingress counts as one"
+    )
     log_json: bool = True
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     lease_s: float = Field(default=10, gt=0, description="a worker that is silent for so long has lost its work")
@@ -124,7 +136,7 @@ class ServiceSettings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the service."""
-        return self.host in _LOOPBACK
+        return self.host in LOOPBACK
 
     def peer(self, service: str) -> str:
         """Base URL of another service."""

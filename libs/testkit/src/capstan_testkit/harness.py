@@ -168,6 +168,7 @@ async def running(
         write_secret(tokens_file, json.dumps(tokens))
         for name in SERVICES:
             write_secret(secrets / f"{name}.token", tokens["service"])
+    fields.setdefault("hosts", {"testserver"})
     fields.setdefault("database_url", DATABASES.url(home))
     settings = settings_type(
         home=home,

@@ -39,11 +39,9 @@ class FakeCluster:
         self.pods: dict[str, FakePod] = {}
         self.bad_images: set[str] = set()
         self.full = False
-        self.applied: list[str] = []
         self._servers: dict[str, asyncio.Server] = {}
         self._turn = itertools.count()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.ended: list[float] = []
         self._rights = rights
 
     def _may(self, verb: str, kind: str) -> None:
@@ -63,7 +61,6 @@ class FakeCluster:
         self._may("create", kind)  # server-side apply of what is not there yet
         manifest = json.loads(json.dumps(manifest))  # what does not survive JSON would not reach the API either
         name = manifest["metadata"]["name"]
-        self.applied.append(f"{kind}/{name}")
         if kind == "Deployment":
             _check_selector(manifest)
         store = self._store(kind)
@@ -119,9 +116,7 @@ class FakeCluster:
         """As `kubectl delete pod`."""
         if force:
             del self.pods[pod.name]
-        started = asyncio.get_running_loop().time()
         await pod.end(force=force)
-        self.ended.append(asyncio.get_running_loop().time() - started)
         self.pods.pop(pod.name, None)
 
     async def run(self) -> None:

@@ -9,14 +9,14 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from capstan_servicekit.settings import inherited_environment
-from capstan_testkit.listening import free_socket
+from capstan_testkit.broker import free_port
 
 Manifest = dict[str, Any]
 
@@ -28,17 +28,12 @@ def children(pid: int) -> list[int]:
     return []
 
 
-def _free_port() -> int:
-    with closing(free_socket()) as server:
-        return int(server.getsockname()[1])
-
-
 class FakePod:
     """A pod object, and its container: a local process that is started again when it ends."""
 
     def __init__(self, name: str, template: Manifest, folder: Path, secrets: Mapping[str, Path]) -> None:
         self.name, self.template, self._secrets = name, template, secrets
-        self.home, self.port = folder / name, _free_port()
+        self.home, self.port = folder / name, free_port()
         self.home.mkdir(parents=True)
         self._log = folder / f"{name}.log"
         self._word = folder / f"{name}.termination"

@@ -20,6 +20,7 @@ from capstan_feature_store.adapters.online_redis import OLD_S, OnlineRedis
 from capstan_feature_store.adapters.redis_client import FAILURES
 from capstan_formats.online import (
     EntityRow,
+    GenerationFile,
     OnlineEntity,
     OnlineReader,
     OnlineSchema,
@@ -54,8 +55,8 @@ class Files:
         self, schema: OnlineSchema, rows: Sequence[EntityRow], sequence: int = 1, watermark: int | None = None
     ) -> int:
         await asyncio.to_thread(write_file, self.folder, schema, rows, sequence, watermark)
-        with OnlineReader(self.folder, VIEW) as reader:
-            return reader.rows
+        with GenerationFile(self.folder, VIEW) as written:
+            return written.meta.rows
 
     def read(self, keys: Sequence[Sequence[Any]]) -> list[OnlineEntity | None] | None:
         try:
@@ -69,8 +70,8 @@ class Files:
             return reader.schema.version
 
     def watermark(self) -> int | None:
-        with OnlineReader(self.folder, VIEW) as reader:
-            return reader.watermark
+        with GenerationFile(self.folder, VIEW) as written:
+            return written.meta.watermark
 
 
 class InRedis:
@@ -124,12 +125,24 @@ async def test_a_file_of_an_older_format_is_not_read_and_is_replaced(tmp_path: P
         connection.execute("UPDATE meta SET value = CAST(replace(value, 'online/2', 'online/1') AS BLOB)")
     store = OnlineFiles(tmp_path)
     assert not await store.holds(PROJECT, VIEW, "v1")
-    with pytest.raises(NotReady, match="cannot be read now"):
+    with pytest.raises(NotReady, match="of another release's format"):
         await store.read(PROJECT, VIEW, "v1", [("EWR", 0)], at_us=LATE)
     write_file(folder, schema(), [row("EWR", 2.0)], 1, None)
     assert await store.holds(PROJECT, VIEW, "v1")
     (found,) = await store.read(PROJECT, VIEW, "v1", [("EWR", 0)], at_us=10)
     assert found == OnlineValue("present", 10, {"temp": 2.0})
+
+
+async def test_a_damaged_file_is_not_online_and_the_log_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / PROJECT
+    write_file(folder, schema(), [row("EWR", 1.0)], 5, None)
+    read_pointer(folder, VIEW).write_bytes(b"no database")
+    assert not await OnlineFiles(tmp_path).holds(PROJECT, VIEW, "v1")
+    assert "online_store.damaged" in capsys.readouterr().out
+    assert not await OnlineFiles(tmp_path).holds(PROJECT, "other", "v1")
+    assert capsys.readouterr().out == ""
 
 
 @pytest.fixture
@@ -168,6 +181,27 @@ class TestRedis(OnlineStoreBehaviour):
         assert self.temps(in_redis, "EWR") == [2.0]
         assert len(trips) == 2
 
+    async def test_rows_that_share_an_entity_ask_for_it_once(self, in_redis: InRedis) -> None:
+        await in_redis.write(schema(), [row("EWR", 1.0)])
+        in_redis.read([("EWR", 0)])
+        asked: list[int] = []
+        pipeline = in_redis.client.pipeline
+
+        def seen(transaction: bool = True) -> Any:
+            made = pipeline(transaction=transaction)
+            hmget = made.hmget
+
+            def count(name: str, keys: list[Any]) -> Any:
+                asked.append(len(keys))
+                return hmget(name, keys)
+
+            made.hmget = count  # type: ignore[method-assign, assignment]
+            return made
+
+        in_redis.client.pipeline = seen  # type: ignore[method-assign, assignment]
+        assert self.temps(in_redis, "EWR", "JFK", "EWR", "EWR") == [1.0, None, 1.0, 1.0]
+        assert asked == [2]
+
     async def test_an_emptied_server_is_noticed(self, in_redis: InRedis) -> None:
         await in_redis.write(schema(), [row("EWR", 1.0)])
         assert await in_redis.store.holds(in_redis.project, VIEW, "v1")
@@ -187,7 +221,7 @@ class TestRedis(OnlineStoreBehaviour):
         assert isinstance(answer, OnlineStoreError) and "format must be" in str(answer)
         store = OnlineRedis(in_redis.url)
         assert not await store.holds(in_redis.project, VIEW, "v1")
-        with pytest.raises(NotReady, match="cannot be read now"):
+        with pytest.raises(NotReady, match="of another release's format"):
             await store.read(in_redis.project, VIEW, "v1", [("EWR", 0)], at_us=LATE)
         in_redis.store = store
         await in_redis.write(schema(), [row("EWR", 2.0)], 1)

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from capstan_contracts.loop import LoopPart, ViewSpec
 from capstan_feature_store.domain.definitions import breaches
 from capstan_feature_store.domain.derived import HOUR_US, floor_hour, source_column
-from capstan_feature_store.domain.entities import BadEntities, from_us, key_value, read_columns, to_us
+from capstan_feature_store.domain.entities import BadEntities, key_value, read_columns
 from capstan_feature_store.domain.sql_text import normalise
 from capstan_feature_store.domain.versions import digest_of, training_set_id, view_version
+from capstan_formats.epoch import datetime_of, us_of
 
 
 @pytest.mark.parametrize(
@@ -168,8 +169,8 @@ def test_any_json_value_fits_its_type_or_is_refused_by_its_rule(value: Any, dtyp
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_an_instant_is_the_same_after_microseconds(instant: datetime) -> None:
-    micros = to_us(instant)
-    assert from_us(micros) == instant and key_value(instant.isoformat(), "timestamp") == micros
+    micros = us_of(instant)
+    assert datetime_of(micros) == instant and key_value(instant.isoformat(), "timestamp") == micros
     assert 0 <= micros - floor_hour(micros) < HOUR_US and floor_hour(micros) % HOUR_US == 0
 
 

@@ -97,10 +97,25 @@ def test_the_sandbox_holds_even_without_the_rules(con: Connection, tmp_path: Pat
         f"COPY (SELECT 1) TO '{tmp_path}/out.csv'",
         f"ATTACH '{tmp_path}/other.db'",
         "SET enable_external_access = true",
+        "SET memory_limit = '64GB'",
+        "SET TimeZone = 'Asia/Tokyo'",
+        "SET lock_configuration = false",
+        "SET allowed_configs = ['memory_limit']",
         "INSTALL httpfs",
     ):
         with pytest.raises(duckdb.Error):
             con.execute(sql)
+
+
+@pytest.mark.parametrize("column", ["carrier", "file_row_number"])
+def test_what_a_path_says_is_no_column(tmp_path: Path, column: str) -> None:
+    scratch = tmp_path / "year=2013"
+    scratch.mkdir()
+    pq.write_table(pa.Table.from_pylist([{column: 1}]), tmp_path / "file")
+    connection = open_sandbox(scratch, {"flights": [str(tmp_path / "file")]})
+    assert list(columns_of(connection, "flights")) == [column]
+    assert list(columns_of(connection, "located.flights")) == [column, "\x01file", "\x01row"]
+    connection.close()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 
 from capstan_inference.dataplane.access import Access
 from capstan_inference.dataplane.config import Limits, Placement
+from capstan_inference.dataplane.cost import Cost
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.http import ModelApp
 from capstan_inference.dataplane.log import PredictionLog
@@ -148,6 +149,18 @@ async def test_metadata_and_health(open_server: Any) -> None:
         assert 'capstan_inference_model_requests_total{route="v2_model",status="200"} 1' in metrics
 
 
+async def test_metrics_name_no_project_to_a_stranger(open_server: Any, row: dict[str, Any]) -> None:
+    async with open_server() as server:
+        await server.operator.post(PREDICT, json={"instances": [row] * 3})
+        told = (await server.clients["anonymous"].get("/metrics")).text
+        assert "capstan_inference_model_rows_total 3\n" in told and "default" not in told and "delay" not in told
+        named = (await server.clients["service"].get("/metrics")).text
+        assert 'rows_total{project="default",model="delay",version="3"} 3' in named
+        refused(await server.operator.get("/metrics"), 403, "forbidden")
+        bad = {"authorization": "Bearer nonsense"}
+        refused(await server.clients["anonymous"].get("/metrics", headers=bad), 401, "unauthenticated")
+
+
 async def test_who_may(open_server: Any, row: dict[str, Any]) -> None:
     async with open_server() as server:
         body = {"instances": [row]}
@@ -240,6 +253,28 @@ async def test_too_many_wait_and_the_late_are_told_so(open_server: Any, row: dic
         assert server.counters.waiting == 0
 
 
+async def test_a_body_whose_sender_is_gone_is_not_predicted(open_server: Any, row: dict[str, Any]) -> None:
+    """What has come of it may be whole JSON by chance; nobody would get the answer that the log has."""
+    async with open_server() as server:
+        body = json.dumps({"instances": [row]}).encode()
+        messages: list[dict[str, Any]] = [
+            {"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"},
+        ]  # fmt: skip
+        came = iter(messages)
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return next(came)
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        token = server.operator.headers["authorization"].encode()
+        scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": [(b"authorization", token)]}
+        await server.operator._transport.app(scope, receive, send)
+        assert 400 <= sent[0]["status"] < 500 and not server.counters.rows
+
+
 async def test_what_takes_long_is_scored_beside_the_event_loop(
     open_server: Any, row: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,11 +288,13 @@ async def test_what_takes_long_is_scored_beside_the_event_loop(
     monkeypatch.setattr(Served, "score", score)
     async with open_server() as server:
         served = server.models.get("default", "delay", None)
-        assert 0 < served.row_s < 0.0005, "two trees"
-        for cost, rows in ((0.00001, 100), (0.00001, 101), (0.002, 1)):
-            served.row_s = cost
+        assert 0 < served.cost.of(1) < 0.001, "two trees"
+        for cost, rows in (
+            (Cost(0, 0.00001), 100), (Cost(0, 0.00001), 101), (Cost(0.0005, 0.00001), 51), (Cost(0, 0.002), 1),
+        ):  # fmt: skip
+            served.cost = cost
             assert (await server.operator.post(PREDICT, json={"instances": [row] * rows})).status_code == 200
-    assert threads == [True, False, False]
+    assert threads == [True, False, False, False]
 
 
 async def test_rows_that_wait_for_the_model_thread_are_bounded(
@@ -271,15 +308,15 @@ async def test_rows_that_wait_for_the_model_thread_are_bounded(
         return scored_by(served, batch)
 
     monkeypatch.setattr(Served, "score", score)
-    async with open_server(max_rows_beside=50) as server:
-        server.models.get("default", "delay", None).row_s = 1.0
-        waiting = [asyncio.create_task(server.operator.post(PREDICT, json={"instances": [row]})) for _ in range(40)]
-        while server.counters.waiting < 40:  # noqa: ASYNC110 - the counter has no event
+    async with open_server(max_rows=2) as server:
+        server.models.get("default", "delay", None).cost = Cost(0, 1.0)
+        waiting = [asyncio.create_task(server.operator.post(PREDICT, json={"instances": [row]})) for _ in range(63)]
+        while server.counters.waiting < 63:  # noqa: ASYNC110 - the counter has no event
             await asyncio.sleep(0.005)
-        refused(await server.operator.post(PREDICT, json={"instances": [row] * 11}), 503, "overloaded")
+        refused(await server.operator.post(PREDICT, json={"instances": [row] * 2}), 503, "overloaded")
         goes_on.set()
         assert {(await request).status_code for request in waiting} == {200}
-        assert (await server.operator.post(PREDICT, json={"instances": [row] * 50})).status_code == 200
+        assert (await server.operator.post(PREDICT, json={"instances": [row] * 2})).status_code == 200
 
 
 async def test_a_view_that_is_not_there_gives_nulls_and_says_missing(

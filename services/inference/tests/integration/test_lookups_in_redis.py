@@ -120,7 +120,7 @@ def link(redis_url: str, project: str, files: Path) -> Iterator[Link]:
 def load(url: str, project: str, files: Path, generation: str = "0" * 32) -> None:
     names = ViewKeys(project, "weather")
     with redis.Redis.from_url(url) as client, GenerationFile(files, "weather") as written:
-        for batch in written.batches(100):
+        for batch in written.batches(100, 1 << 20):
             client.hset(names.rows(generation), mapping=batch)
         client.set(names.meta(generation), written.meta.to_bytes(), ex=600)
         client.expire(names.rows(generation), 600)

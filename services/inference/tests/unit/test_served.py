@@ -20,6 +20,7 @@ from capstan_inference.dataplane.bodies import Batch
 from capstan_inference.dataplane.config import Placement
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.ids import IdSource, now_ms
+from capstan_inference.dataplane.lookups import Lookups
 from capstan_inference.dataplane.metadata import v2_model
 from capstan_inference.dataplane.online import open_views
 from capstan_inference.dataplane.request_errors import RequestError
@@ -126,5 +127,20 @@ def test_a_slow_model_is_tried_with_few_rows_only(tmp_path: Path, monkeypatch: p
         return model
 
     monkeypatch.setattr(served_module, "load", slow)
-    assert serve(built, tmp_path).row_s >= 0.012
+    assert serve(built, tmp_path).cost.row_s >= 0.012
     assert max(asked) <= 3
+
+
+def test_whatever_runs_with_the_model_counts_for_its_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lookups and preprocessing hold up the event loop as the model does."""
+    built = build_package(tmp_path)
+    assert serve(built, tmp_path).cost.of(1) < 0.005
+    read = Lookups.find
+
+    def slowly(*given: Any) -> Any:
+        time.sleep(0.005)
+        return read(*given)
+
+    monkeypatch.setattr(Lookups, "find", slowly)
+    cost = serve(built, tmp_path).cost
+    assert cost.call_s >= 0.004 and cost.row_s < 0.001

@@ -16,7 +16,7 @@ import typer
 from capstan_client.cli.output import AsJson, Project, fail, rows, run, say, show
 from capstan_client.cluster.kubectl import ClusterError, Target
 from capstan_client.cluster.pods import pods
-from capstan_client.platform.home import Home, Record
+from capstan_client.platform.home import OWNER_ALONE, Home, Record
 from capstan_client.platform.processes import descendants, end, pss_mb, same_process
 from capstan_client.sdk.capstan import Capstan
 from capstan_client.settings import current_environment, home_folder
@@ -56,10 +56,11 @@ def start_in_background(home: Home, command: list[str], *, quiet: bool = False) 
     """Start the supervisor and wait until it is ready; fail with its own words."""
     home.prepare()
     log = home.path("logs", "platform.log")
+    log.touch(mode=0o600)
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
-            env=current_environment(),
+            env=current_environment(), umask=OWNER_ALONE,
         )  # fmt: skip
     while process.poll() is None:
         record = home.record()

@@ -32,6 +32,10 @@ class Record:
     """On a cluster: context, namespace and release; empty on a laptop."""
 
 
+OWNER_ALONE = 0o077
+"""The umask of all that runs on a laptop: files 0600, folders 0700."""
+
+
 class Home:
     """Paths below the home folder."""
 
@@ -46,11 +50,10 @@ class Home:
         return self.folder.joinpath(*parts)
 
     def prepare(self) -> None:
-        """Make the folders; secrets are for the owner alone."""
-        for name in ("run", "db", "nats", "objects", "online", "spool", "logs", "scratch"):
+        """Make the folders, for the owner alone; those that were open are closed."""
+        for name in ("", "run", "db", "nats", "objects", "online", "spool", "logs", "scratch", "secrets"):
             self.path(name).mkdir(parents=True, exist_ok=True)
-        self.path("secrets").mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path("secrets").chmod(0o700)
+            self.path(name).chmod(0o700)
 
     def record(self) -> Record | None:
         """What the last supervisor wrote; None when nothing was written or it is unreadable."""

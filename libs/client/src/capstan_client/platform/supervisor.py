@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from capstan_client.platform.home import Home, Record
+from capstan_client.platform.home import OWNER_ALONE, Home, Record
 from capstan_client.platform.plan import HOST, Plan, make_plan
 from capstan_client.platform.processes import descendants, die_with_parent, end, pss_mb, started_at
 from capstan_client.settings import current_environment
@@ -61,6 +61,7 @@ class AlreadyRunning(Exception):
 def supervise(folder: Path) -> int:
     """Run the platform of `folder` until SIGINT or SIGTERM; the exit status."""
     begun = time.monotonic()
+    os.umask(OWNER_ALONE)  # whatever is started from here inherits it
     home = Home(folder)
     home.prepare()
     try:

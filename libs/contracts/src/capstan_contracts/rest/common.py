@@ -33,6 +33,7 @@ class ServiceStatus(Lenient):
     service: str
     ready: bool
     missing: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list, description="what is wrong although the service can serve")
     version: str
 
 

@@ -22,11 +22,13 @@ from capstan_formats.online.keyvalue import (
 from capstan_formats.online.reader import OnlineReader
 from capstan_formats.online.rows import OnlineCodecError, OnlineColumn, RowCodec, encode_key
 from capstan_formats.online.store import (
+    ForeignFormatError,
     Meta,
     NewerOnlineError,
     OnlineSchema,
     OnlineStoreError,
     ViewNotMaterializedError,
+    check_follows,
 )
 from capstan_formats.online.writer import EntityRow, OnlineGeneration, OnlineWriter
 
@@ -36,6 +38,7 @@ __all__ = [
     "Answer",
     "EntityCodec",
     "EntityRow",
+    "ForeignFormatError",
     "GenerationFile",
     "KeyValueClient",
     "Lookup",
@@ -57,6 +60,7 @@ __all__ = [
     "ViewKeys",
     "ViewNotMaterializedError",
     "ViewRows",
+    "check_follows",
     "encode_key",
     "look_up",
 ]

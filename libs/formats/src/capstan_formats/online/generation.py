@@ -23,14 +23,20 @@ class GenerationFile:
             self._connection.close()
             raise
 
-    def batches(self, size: int) -> Iterator[dict[bytes, bytes]]:
-        """Packed key -> packed entity, up to `size` at a time."""
+    def batches(self, entities: int, size: int) -> Iterator[dict[bytes, bytes]]:
+        """Packed key -> packed entity, up to `entities` or about `size` bytes at a time (one entity may have more)."""
+        batch, held = dict[bytes, bytes](), 0
         try:
-            cursor = self._connection.execute("SELECT key, value FROM kv")
-            while rows := cursor.fetchmany(size):
-                yield dict(rows)
+            for key, value in self._connection.execute("SELECT key, value FROM kv"):
+                if batch and (len(batch) == entities or held + len(key) + len(value) > size):
+                    yield batch
+                    batch, held = {}, 0
+                batch[key] = value
+                held += len(key) + len(value)
         except sqlite3.Error as error:
             raise OnlineStoreError(f"the generation cannot be read: {error}") from None
+        if batch:
+            yield batch
 
     def __enter__(self) -> Self:
         return self

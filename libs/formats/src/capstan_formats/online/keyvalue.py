@@ -212,15 +212,17 @@ class _Read:
             self._encoded = [None if None in key else encode_key(key) for key in wanted]
         except OnlineCodecError as error:
             self.answer = error
-        # A command without fields is none: one that no key has stands for them.
-        self.fields: list[bytes] = [key for key in self._encoded if key is not None] or [_NO_KEY]
+        # Rows that share an entity ask for it once. A command without fields is none: one that no key has is asked for.
+        self.fields: list[bytes] = list(dict.fromkeys(key for key in self._encoded if key is not None)) or [_NO_KEY]
 
     def unpack(self, cells: Sequence[bytes | None]) -> None:
         """The answer from the values of `fields`."""
         assert self.generation is not None
-        codec, values = self.generation.codec, iter(cells)
-        per_key = [None if key is None else next(values) for key in self._encoded]
-        rows = [None if cell is None else OnlineEntity(codec, cell) for cell in per_key]
+        codec, by_field = self.generation.codec, dict(zip(self.fields, cells, strict=True))
+        rows = [
+            None if key is None or (cell := by_field[key]) is None else OnlineEntity(codec, cell)
+            for key in self._encoded
+        ]
         self.answer = ViewRows(self.generation.meta.schema, rows)
 
 

@@ -48,16 +48,6 @@ class OnlineReader:
         """Schema of the generation last read."""
         return self._meta.schema
 
-    @property
-    def watermark(self) -> int | None:
-        """The event time that the generation last read is complete up to."""
-        return self._meta.watermark
-
-    @property
-    def rows(self) -> int:
-        """Entities in the generation last read."""
-        return self._meta.rows
-
     def get(self, keys: Sequence[Sequence[Any]]) -> list[OnlineEntity | None]:
         """One entity or None per key, in order; parts in the order of the schema's keys.
 

@@ -29,6 +29,10 @@ class ViewNotMaterializedError(OnlineStoreError):
     """Nothing was ever written for this view."""
 
 
+class ForeignFormatError(OnlineStoreError):
+    """The generation is of another format, that of an earlier or later release: the view is to be made anew."""
+
+
 class NewerOnlineError(OnlineStoreError):
     """The view already holds a later version of its dataset, so that this one is not to replace it."""
 
@@ -103,13 +107,14 @@ class Meta:
             }
         )
 
-    def check_follows(self, other: Meta) -> None:
-        """A definition's values never move to an earlier version of the dataset. NewerOnlineError."""
-        if self.schema == other.schema and self.sequence < other.sequence:
-            raise NewerOnlineError(
-                f"view {self.schema.view!r} holds version number {other.sequence} of its dataset online, which is newer"
-                f" than number {self.sequence}"
-            )
+
+def check_follows(schema: OnlineSchema, sequence: int, online: Meta) -> None:
+    """A definition's values never move to an earlier version of the dataset. NewerOnlineError."""
+    if schema == online.schema and sequence < online.sequence:
+        raise NewerOnlineError(
+            f"view {schema.view!r} holds version number {online.sequence} of its dataset online, which is newer than "
+            f"number {sequence}"
+        )
 
 
 def check_view(view: str) -> str:
@@ -180,7 +185,7 @@ def meta_from_bytes(data: bytes, place: str) -> Meta:
     try:
         source = read_object(data)
         if source.get("format") != FORMAT:
-            raise OnlineStoreError(f"{place}: format must be {FORMAT!r}, not {source.get('format')!r:.64}")
+            raise ForeignFormatError(f"{place}: format must be {FORMAT!r}, not {source.get('format')!r:.64}")
         schema = OnlineSchema.from_json(need(source, "schema", dict))
         watermark = need(source, "watermark", (int, type(None)))
         return Meta(schema, need(source, "sequence", int), watermark, need(source, "rows", int))

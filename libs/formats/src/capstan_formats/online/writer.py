@@ -22,6 +22,7 @@ from capstan_formats.online.store import (
     Meta,
     OnlineSchema,
     OnlineStoreError,
+    check_follows,
     check_view,
     connect,
     is_generation,
@@ -81,7 +82,7 @@ class OnlineWriter:
         try:
             current = _current(folder, schema.view)
             if current is not None:
-                Meta(schema, sequence, None, 0).check_follows(current)
+                check_follows(schema, sequence, current)
             self._connection = self._connect()
         except BaseException:
             self.discard()
@@ -107,7 +108,7 @@ class OnlineWriter:
     def commit(self, watermark: int | None = None) -> OnlineGeneration:
         """Puts the generation to use and drops the old one."""
         connection = self._need_open()
-        meta = Meta(self.schema, self._sequence, watermark, _count(connection))
+        meta = Meta(self.schema, self._sequence, watermark, connection.total_changes)
         try:
             connection.execute("DELETE FROM meta")
             connection.execute("INSERT INTO meta VALUES (?)", (meta.to_bytes(),))
@@ -195,11 +196,6 @@ def _current(folder: Path, view: str) -> Meta | None:
         return None
     finally:
         connection.close()
-
-
-def _count(connection: sqlite3.Connection) -> int:
-    (rows,) = connection.execute("SELECT count(*) FROM kv").fetchone()
-    return int(rows)
 
 
 def _lock(folder: Path, view: str, timeout_s: float) -> int | None:

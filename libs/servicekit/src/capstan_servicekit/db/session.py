@@ -19,12 +19,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final, NewType
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
+import aiosqlite
 from sqlalchemy import event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from capstan_servicekit.db.diagnosis import diagnose, foreign_errors
 from capstan_servicekit.errors import Invalid, NotReady, broken
@@ -35,6 +37,7 @@ WriteSession = NewType("WriteSession", ReadSession)
 
 _LAST_ANSWER_S: Final = 16.0
 """A little more than `busy_timeout`."""
+_THREAD: Final = "capstan thread"
 WRITING, MIGRATING, RELAYING = 1, 2, 3
 """Keys of advisory locks; they count within one database, and each service has its own."""
 
@@ -86,6 +89,7 @@ class Database:
         self._committed: list[Callable[[], None]] = []
         self._closed = False
         self._threads: WeakSet[Thread] = WeakSet()
+        self._borrowers: WeakKeyDictionary[Thread, asyncio.Task[Any] | None] = WeakKeyDictionary()
 
     def on_commit(self, notify: Callable[[], None]) -> None:
         """Call `notify` after each committed write: wakes the relay and the work loop."""
@@ -108,14 +112,42 @@ class Database:
             )  # fmt: skip
         if self.url.database and self.url.database != ":memory:":
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(self.url, pool_size=3, max_overflow=5, json_serializer=_document)
-        event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
-        event.listen(engine.sync_engine, "connect", self._know_thread)
+        engine = create_async_engine(
+            self.url, pool_size=3, max_overflow=5, json_serializer=_document,
+            connect_args={"async_creator_fn": self._new_connection},
+        )  # fmt: skip
+        for moment, listener in (
+            ("connect", _sqlite_pragmas), ("connect", self._know_thread), ("checkout", self._lend),
+            ("checkin", self._take_back), ("invalidate", self._abandon),
+        ):  # fmt: skip
+            event.listen(engine.sync_engine, moment, listener)
         return engine
 
-    def _know_thread(self, connection: Any, _: Any) -> None:
-        """aiosqlite has a thread for each connection, and no public name for it."""
-        self._threads.add(connection.driver_connection._thread)
+    def _new_connection(self, *place: Any, **options: Any) -> aiosqlite.Connection:
+        """aiosqlite has a thread for each connection, and no public name for it. Known before it is started: whoever
+        opens the connection may be cancelled meanwhile.
+        """
+        connection = aiosqlite.connect(*place, **options)
+        connection._thread.daemon = True  # as SQLAlchemy has it where it connects itself
+        self._threads.add(connection._thread)
+        return connection
+
+    def _know_thread(self, connection: Any, entry: ConnectionPoolEntry) -> None:
+        entry.info[_THREAD] = connection.driver_connection._thread
+
+    def _lend(self, _: Any, entry: ConnectionPoolEntry, __: Any) -> None:
+        self._borrowers[entry.info[_THREAD]] = asyncio.current_task()
+
+    def _take_back(self, _: Any, entry: ConnectionPoolEntry) -> None:
+        if entry.dbapi_connection is None:
+            return  # it was given up before, and `_abandon` told
+        self._borrowers.pop(entry.info[_THREAD], None)
+        if self._closed:
+            entry.close()  # its pool is gone, so that nobody else would
+
+    def _abandon(self, _: Any, entry: ConnectionPoolEntry, __: BaseException | None) -> None:
+        """Its caller is gone, or it is broken: nobody gives it back."""
+        self._borrowers.pop(entry.info[_THREAD], None)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -211,7 +243,10 @@ class Database:
             yield mine
 
     async def close(self) -> None:
-        """Close all connections, and open no others for whoever comes late."""
+        """Close all connections, and open no others for whoever comes late.
+
+        One that a session still has is closed when the session ends, and is not waited for.
+        """
         self._closed = True
         if self._engine is not None:
             await self._engine.dispose()
@@ -219,5 +254,6 @@ class Database:
         # A statement whose caller was cancelled goes on in its thread, for 15 s where it waits for a lock, and then
         # answers to this loop: which must be there until then.
         until = time.monotonic() + _LAST_ANSWER_S
-        for thread in list(self._threads):
+        held = {thread for thread, task in self._borrowers.items() if task is not None and not task.done()}
+        for thread in {thread for thread in self._threads if thread.is_alive()} - held:
             await asyncio.to_thread(thread.join, max(0.0, until - time.monotonic()))

@@ -16,7 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from capstan_contracts.errors import Code, FieldError, Problem, place_of
-from capstan_servicekit.errors import CapstanError, TooLarge, Unauthenticated
+from capstan_servicekit.errors import CapstanError, NotReady, TooLarge, Unauthenticated
+from capstan_servicekit.home import no_room
+from capstan_servicekit.http.hosts import KnownHosts
 from capstan_servicekit.http.kit_routes import kit_router
 from capstan_servicekit.http.routing import declared_routes
 from capstan_servicekit.runtime import Service
@@ -61,6 +63,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._kit = app, service.kit
+        self._hosts = KnownHosts(service.kit.settings)
         self._uploads = re.compile(service.uploads) if service.uploads else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,14 +84,21 @@ class Edge:
 
         with span(headers.get(b"traceparent", b"").decode("latin-1"), request=request):
             try:
+                self._hosts.check(scope["path"], scope["headers"])
                 limited = self._limited(scope, headers, receive)
                 await self._app(scope, limited, answer)
             except CapstanError as error:
                 await _response(error.problem(instance=scope["path"], request_id=request))(scope, receive, answer)
-            except Exception:
+            except Exception as error:
                 log.exception("request.failed", path=scope["path"], method=scope["method"])
                 if status == 500:
-                    await _response(_internal(request, scope["path"]))(scope, receive, answer)
+                    full = no_room(error, self._kit.settings.home)
+                    problem = (
+                        _internal(request, scope["path"])
+                        if full is None
+                        else NotReady(full).problem(instance=scope["path"], request_id=request)
+                    )
+                    await _response(problem)(scope, receive, answer)
             finally:
                 route = getattr(scope.get("route"), "path", "unknown")
                 seconds = time.perf_counter() - started

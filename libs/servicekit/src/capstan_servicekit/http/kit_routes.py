@@ -20,7 +20,7 @@ from capstan_servicekit.db.tables import DeadLetterRow
 from capstan_servicekit.errors import Invalid, NotFound, broken
 from capstan_servicekit.http.routing import Router
 from capstan_servicekit.runtime import Service
-from capstan_servicekit.security.auth import Admin, Anybody, Operator, ProjectName, Viewer
+from capstan_servicekit.security.auth import Admin, Anybody, Operator, ProjectName, Viewer, ViewerByToken
 
 LINK_SECONDS = 60
 
@@ -45,7 +45,10 @@ def _health(router: Router, service: Service, app: FastAPI) -> None:
         """The service can serve; 503 says what is missing."""
         missing = await service.missing()
         response.status_code = 503 if missing else 200
-        return ServiceStatus(service=service.kit.service, ready=not missing, missing=missing, version=app.version)
+        return ServiceStatus(
+            service=service.kit.service, ready=not missing, missing=missing, warnings=service.warnings(),
+            version=app.version,
+        )  # fmt: skip
 
     @router.get("/metrics", tags=["health"])
     async def metrics(_: Anybody) -> Response:
@@ -57,11 +60,13 @@ def _browser(router: Router, service: Service, app: FastAPI) -> None:
     principals, cookie = service.kit.principals, f"capstan_{service.kit.service}"
 
     @router.post("/v1/session-links", tags=["browser"], response_model=SessionLink)
-    async def session_link(principal: Viewer, request: Request, path: Annotated[str, Query()] = "/docs") -> SessionLink:
+    async def session_link(
+        principal: ViewerByToken, request: Request, path: Annotated[str, Query()] = "/docs"
+    ) -> SessionLink:
         """A one-time address that opens `path` in a browser, for reading, without a token."""
         if not path.startswith("/") or path.startswith("//") or "\\" in path:
             raise Invalid("The path must be one of this service", errors=broken("query.path", "starts with one /"))
-        code = principals.new_link(principal, path, seconds=LINK_SECONDS)
+        code = principals.new_link(principal.id, path, seconds=LINK_SECONDS)
         return SessionLink(url=f"{str(request.base_url).rstrip('/')}/session/{code}", expires_in_s=LINK_SECONDS)
 
     @router.get("/session/{code}", tags=["browser"])

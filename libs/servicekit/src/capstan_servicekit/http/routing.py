@@ -16,7 +16,11 @@ from capstan_contracts.errors import FieldError
 from capstan_servicekit.errors import BadRequest, CapstanError
 from capstan_servicekit.security.auth import Public, Requires, Ticket
 
-_UNKEPT: Final = re.compile("[\\x00\\ud800-\\udfff]")
+_ESCAPE: Final = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole pair
+    r"|\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
+)
+"""Escapes of JSON, in turn; the group is one that stands for no character that can be stored."""
 _NO_NUL: Final = "no U+0000"
 
 
@@ -50,7 +54,7 @@ class StrictRequest(Request):
             except (ValueError, RecursionError) as error:  # no UTF-8, or an integer of more than 4300 digits
                 raise json.JSONDecodeError(f"not JSON: {type(error).__name__}", "", 0) from error
             if "\\u" in text:  # nothing else writes what cannot be kept
-                refuse_unkept(self._json, text)
+                refuse_unkept(text)
         return self._json
 
 
@@ -65,22 +69,16 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def refuse_unkept(document: Any, text: str) -> None:
-    """JSONDecodeError where a key or a string of a parsed JSON `text` has a character that no store keeps.
+def refuse_unkept(text: str) -> None:
+    """JSONDecodeError at the first escape of a text, known to be JSON, that stands for no storable character.
 
-    It names the escape: half of a surrogate pair, or U+0000.
+    That is half of a surrogate pair, or U+0000.
     """
-    left = [document]
-    while left:
-        value = left.pop()
-        if isinstance(value, dict):
-            left += [*value.keys(), *value.values()]
-        elif isinstance(value, list):
-            left += value
-        elif isinstance(value, str) and (found := _UNKEPT.search(value)):
-            escape = f"\\u{ord(found[0]):04x}"
-            what = "U+0000, which no store keeps" if found[0] == "\0" else "half of a surrogate pair, no character"
-            raise json.JSONDecodeError(f"a string holds {what} ({escape})", text, max(0, text.lower().find(escape)))
+    for escape in _ESCAPE.finditer(text):
+        if (code := escape[1]) is None:
+            continue
+        what = "U+0000, which no store keeps" if code == "0000" else "half of a surrogate pair, no character"
+        raise json.JSONDecodeError(f"a string holds {what} (\\u{code.lower()})", text, escape.start())
 
 
 def refuse_nul(request: Request) -> None:

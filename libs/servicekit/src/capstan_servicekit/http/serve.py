@@ -19,6 +19,7 @@ from capstan_servicekit.db.diagnosis import DatabaseUnusable
 from capstan_servicekit.db.migrate import upgrade
 from capstan_servicekit.home import diagnose_home
 from capstan_servicekit.http.app import create_app
+from capstan_servicekit.http.senders import LimitedServer, SenderLimits, limited
 from capstan_servicekit.http.sockets import NoPort, listening_socket
 from capstan_servicekit.runtime import Service
 from capstan_servicekit.settings import ServiceSettings, wrong_settings
@@ -94,10 +95,17 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        http=limited(
+            SenderLimits(
+                header_s=settings.header_timeout_s,
+                body_s=settings.body_timeout_s,
+                connections_per_peer=settings.max_connections_per_peer,
+            )
+        ),  # fmt: skip
         timeout_graceful_shutdown=5,
         lifespan="on",
     )
-    server = uvicorn.Server(config)
+    server = LimitedServer(config)
     asyncio.run(_until_done(server, sock, parent))
 
 

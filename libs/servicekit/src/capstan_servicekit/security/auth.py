@@ -36,6 +36,7 @@ __all__ = [
     "ServiceIdentity",
     "Ticket",
     "Viewer",
+    "ViewerByToken",
     "identify",
     "new_token",
     "token_digest",
@@ -50,10 +51,16 @@ class Requires:
     """The permission of a route: a role in the project that its path names (a role anywhere, when it names none)."""
 
     role: Role
+    by_token: bool = False
+    """Whether a browser session, which is one by its cookie alone, is not enough."""
 
     def __call__(self, request: Request) -> Principal:
         """Let the principal through, or say why not."""
         principal = identify(request)
+        if self.by_token and "authorization" not in request.headers:
+            raise Forbidden(
+                "A browser session may not do this", hint="Send `Authorization: Bearer <token>`; a cookie reads only."
+            )
         project = request.path_params.get("project")
         if project is None:
             allowed = any(role.includes(self.role) for role in principal.roles.values())
@@ -108,6 +115,7 @@ def identify(request: Request) -> Principal:
 
 
 Viewer = Annotated[Principal, Depends(Requires(Role.VIEWER))]
+ViewerByToken = Annotated[Principal, Depends(Requires(Role.VIEWER, by_token=True))]
 Operator = Annotated[Principal, Depends(Requires(Role.OPERATOR))]
 Admin = Annotated[Principal, Depends(Requires(Role.ADMIN))]
 ServiceIdentity = Annotated[Principal, Depends(Requires(Role.SERVICE))]

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpx
 
 from capstan_contracts.errors import FieldError
 from capstan_servicekit.errors import EgressRefused, TooLarge, Upstream
+from capstan_servicekit.security.addresses import is_public
 
-_REDIRECTS = 3
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-"""The prefix under which a translator reaches IPv4 (RFC 6052): the last 32 bits are the address that is meant."""
+_REDIRECTS: Final = 3
+_HOST: Final = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+"""A name as name servers have it (and the underscore, which some use), or an IPv6 address."""
 
 
 @cache
@@ -32,13 +33,32 @@ class Egress:
     """Fetches http(s) addresses. `allow_hosts` names hosts that may be inner ones (a laptop's own file server, say)."""
 
     def __init__(
-        self, *, allow_hosts: frozenset[str] = frozenset(), max_bytes: int = 2 << 30, timeout_s: float = 60
+        self,
+        *,
+        allow_hosts: frozenset[str] = frozenset(),
+        max_bytes: int = 2 << 30,
+        timeout_s: float = 60,
+        deadline_s: float = 1800,
     ) -> None:
-        self._allow, self._max_bytes, self._timeout = allow_hosts, max_bytes, timeout_s
+        """`timeout_s` for each step (connecting, each piece of the body), `deadline_s` for everything together."""
+        self._allow, self._max_bytes, self._timeout, self._deadline = allow_hosts, max_bytes, timeout_s, deadline_s
 
     @asynccontextmanager
     async def fetch(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Stream the body of `url`; EgressRefused, Upstream, TooLarge."""
+        """Stream the body of `url`; EgressRefused, Upstream, TooLarge.
+
+        The deadline counts until the block is left: somebody who sends a byte a minute does not hold its reader.
+        """
+        try:
+            async with asyncio.timeout(self._deadline) as deadline, self._answer(url) as body:
+                yield body
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise Upstream(f"the address did not give its whole body within {self._deadline:g} s") from error
+
+    @asynccontextmanager
+    async def _answer(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
         async with httpx.AsyncClient(
             timeout=self._timeout, trust_env=False, follow_redirects=False, verify=_tls()
         ) as client:
@@ -53,7 +73,7 @@ class Egress:
                     raise Upstream(f"the address did not answer: {type(error).__name__}") from error
                 try:
                     if response.is_redirect:
-                        url = urljoin(url, response.headers.get("location", ""))
+                        url = _redirected(url, response.headers.get("location", ""))
                         continue
                     if not response.is_success:
                         raise Upstream(f"the address answered {response.status_code}")
@@ -82,10 +102,11 @@ class Egress:
             raise _no_address() from None
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
             raise _no_address()
-        address = await self._resolve(parts.hostname, port)
-        literal = f"[{address}]" if ":" in address else address
-        pinned = parts._replace(netloc=f"{literal}:{port}").geturl()
-        return pinned, {"host": parts.netloc}, {"sni_hostname": parts.hostname}
+        host = _host(parts)
+        address = await self._resolve(host, port)
+        pinned = parts._replace(netloc=f"{_literal(address)}:{port}").geturl()
+        named = _literal(host) if parts.port is None else f"{_literal(host)}:{port}"
+        return pinned, {"host": named}, {"sni_hostname": host}
 
     async def _resolve(self, host: str, port: int) -> str:
         try:
@@ -95,12 +116,16 @@ class Egress:
         addresses = [str(entry[4][0]) for entry in found]
         if host not in self._allow:
             for address in addresses:
-                if not _public(address):
+                if not is_public(address):
                     raise EgressRefused(
                         f"{host!r} is an inner address, which the platform does not call for users",
                         errors=[FieldError(place="url", rule="a public address")],
                     )
         return addresses[0]
+
+
+def _literal(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _no_address() -> EgressRefused:
@@ -110,13 +135,19 @@ def _no_address() -> EgressRefused:
     )
 
 
-def _public(text: str) -> bool:
-    """Whether it is one machine of the internet. An IPv4 address that an IPv6 one carries is looked at, too."""
-    address = ipaddress.ip_address(text.split("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        carried = address.ipv4_mapped or address.sixtofour
-        if address in _NAT64:
-            carried = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-        if carried is not None:
-            return _public(str(carried))
-    return address.is_global and not address.is_multicast
+def _host(parts: SplitResult) -> str:
+    """The host in ASCII: names of other scripts by IDNA 2008. EgressRefused for what no name server can know."""
+    try:
+        host = httpx.URL(scheme="http", host=parts.hostname or "").raw_host.decode("ascii").lower()
+    except httpx.InvalidURL:
+        raise _no_address() from None
+    if not _HOST.fullmatch(host):
+        raise _no_address()
+    return host
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:  # brackets around what is no IPv6 address
+        raise _no_address() from None

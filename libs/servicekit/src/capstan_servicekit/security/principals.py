@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import secrets
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from capstan_contracts.roles import Role
 
+log = logging.getLogger(__name__)
 TOKEN_PREFIX = "cap_"
 EVERY_PROJECT = "*"
 
@@ -60,62 +62,107 @@ def write_secret(path: Path, content: str) -> None:
 
 
 class Principals:
-    """The principals file, and browser sessions made from its principals."""
+    """The principals file, and browser sessions of its principals.
+
+    A file that cannot be read as a whole, say because it is being written, changes nothing: what the last good one said
+    holds on. `look` says what is wrong with it. One that is gone knows nobody.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._stamp: tuple[float, int] = (0.0, -1)
+        self._stamp: tuple[int, ...] | None = None
         self._by_digest: dict[str, Principal] = {}
-        self._links: dict[str, tuple[float, Principal, str]] = {}
-        self._sessions: dict[str, tuple[float, Principal]] = {}
+        self._readers: dict[str, Principal] = {}
+        self._links: dict[str, tuple[float, str, str]] = {}
+        self._sessions: dict[str, tuple[float, str]] = {}
+        self._problem: str | None = None
+        self.loaded = False
+        """Whether there has been a good file, or none: who is known is then certain."""
 
     def authenticate(self, token: str) -> Principal | None:
         """The principal with this bearer token."""
-        self._refresh()
+        self.look()
         return self._by_digest.get(token_digest(token))
 
-    def new_link(self, principal: Principal, path: str, *, seconds: float = 60) -> str:
-        """A one-time code that opens a browser session, for reading only."""
+    def new_link(self, principal: str, path: str, *, seconds: float = 60) -> str:
+        """A one-time code that opens a browser session of the principal with this id, for reading only."""
         now = time.monotonic()
         self._links = {code: link for code, link in self._links.items() if link[0] > now}
         code = secrets.token_urlsafe(32)
-        reader = replace(principal, roles=dict.fromkeys(principal.roles, Role.VIEWER))
-        self._links[code] = (now + seconds, reader, path)
+        self._links[code] = (now + seconds, principal, path)
         return code
 
     def redeem(self, code: str, *, seconds: float = 8 * 3600) -> tuple[str, str] | None:
         """(session cookie, path) for a code, once; None when it is unknown, used or too old."""
+        now = time.monotonic()
         link = self._links.pop(code, None)
-        if link is None or link[0] < time.monotonic():
+        if link is None or link[0] < now:
             return None
+        self._sessions = {cookie: session for cookie, session in self._sessions.items() if session[0] >= now}
         cookie = secrets.token_urlsafe(32)
-        self._sessions[cookie] = (time.monotonic() + seconds, link[1])
+        self._sessions[cookie] = (now + seconds, link[1])
         return cookie, link[2]
 
     def session(self, cookie: str) -> Principal | None:
-        """The principal of a session cookie."""
+        """The principal of a session cookie as the file has it now, as a viewer. One that is gone ends the session."""
         found = self._sessions.get(cookie)
-        if found is None or found[0] < time.monotonic():
-            self._sessions.pop(cookie, None)
+        if found is None:
             return None
-        return found[1]
+        self.look()
+        reader = self._readers.get(found[1])
+        if reader is None or found[0] < time.monotonic():
+            del self._sessions[cookie]
+            return None
+        return reader
 
-    def _refresh(self) -> None:
+    def look(self) -> str | None:
+        """Read the file again where it has changed; what is wrong with it, as a sentence."""
         try:
             info = self._file.stat()
         except FileNotFoundError:
-            self._by_digest, self._stamp = {}, (0.0, -1)
-            return
-        stamp = (info.st_mtime, info.st_size)
+            self._take({}, None)
+            return None
+        except OSError as error:
+            return self._keep(f"cannot be read: {error.strerror}", None)
+        stamp = (info.st_ino, info.st_mtime_ns, info.st_ctime_ns, info.st_size)
         if stamp == self._stamp:
-            return
-        if info.st_mode & (stat.S_IRWXO):
-            raise PermissionError(f"{self._file} can be read by everybody; make it mode 0600")
-        entries = json.loads(self._file.read_text())["principals"]
-        self._by_digest = {
-            entry["token_sha256"]: Principal(
-                entry["id"], entry["kind"], {project: Role(role) for project, role in entry["roles"].items()}
-            )
-            for entry in entries
-        }
-        self._stamp = stamp
+            return self._problem
+        if info.st_mode & stat.S_IRWXO:
+            return self._keep("can be read by everybody; make it mode 0600", stamp)
+        try:
+            self._take(_parsed(self._file.read_text("utf-8")), stamp)
+        except OSError as error:
+            return self._keep(f"cannot be read: {error.strerror}", None)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return self._keep(f"is no whole list of principals ({type(error).__name__}); write it anew", stamp)
+        return None
+
+    def _take(self, by_digest: dict[str, Principal], stamp: tuple[int, ...] | None) -> None:
+        self._by_digest, self._readers = by_digest, _readers(by_digest.values())
+        self._stamp, self._problem, self.loaded = stamp, None, True
+
+    def _keep(self, what: str, stamp: tuple[int, ...] | None) -> str:
+        problem = f"{self._file} {what}" + ("; what it said before holds on" if self.loaded else "")
+        if problem != self._problem:
+            log.warning("principals.kept: %s", problem)
+        self._stamp, self._problem = stamp, problem
+        return problem
+
+
+def _parsed(text: str) -> dict[str, Principal]:
+    """Principals by the digest of their token. ValueError, KeyError, TypeError, AttributeError for another form."""
+    found = {}
+    for entry in json.loads(text)["principals"]:
+        roles = {str(project): Role(role) for project, role in entry["roles"].items()}
+        found[str(entry["token_sha256"])] = Principal(str(entry["id"]), entry["kind"], roles)
+    return found
+
+
+def _readers(principals: Iterable[Principal]) -> dict[str, Principal]:
+    """By id, as viewers. Somebody with several tokens reads what each of them may read."""
+    found: dict[str, Principal] = {}
+    for principal in principals:
+        before = found.get(principal.id)
+        projects = principal.roles if before is None else before.roles.keys() & principal.roles.keys()
+        found[principal.id] = replace(principal, roles=dict.fromkeys(projects, Role.VIEWER))
+    return found

@@ -9,10 +9,11 @@ from capstan_contracts.errors import FieldError
 from capstan_contracts.loop import ViewSpec
 from capstan_contracts.rest.feature_store import ExplainRequest, Explanation, SourceRow
 from capstan_feature_store.actions.ports import Datasets, JobLimits
-from capstan_feature_store.domain.entities import key_value, to_us
+from capstan_feature_store.domain.entities import key_value
 from capstan_feature_store.domain.jobs import ExplainedValue, ValueToExplain
 from capstan_feature_store.domain.plans import view_plan
 from capstan_feature_store.tables import current_view_row
+from capstan_formats.epoch import us_of
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import Invalid
 from capstan_servicekit.jobs.api import JobKind
@@ -48,7 +49,7 @@ class ExplainValue:
                 view=view_plan(view),
                 files=[str(file) for file in files],
                 keys=keys,
-                event_us=to_us(asked.event_time),
+                event_us=us_of(asked.event_time),
                 limit=ROWS,
             )
             explained = await self.jobs.call(EXPLAIN, given, scratch=scratch, timeout_s=self.limits.check_timeout_s)

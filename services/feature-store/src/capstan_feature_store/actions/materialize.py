@@ -13,11 +13,11 @@ from capstan_contracts.loop import ViewSpec
 from capstan_contracts.rest.ingestion import Manifest
 from capstan_contracts.work import State
 from capstan_feature_store.actions.ports import Datasets, JobLimits, OnlineStore
-from capstan_feature_store.domain.entities import from_us, to_us
 from capstan_feature_store.domain.jobs import ViewToWrite, WrittenView
 from capstan_feature_store.domain.plans import view_plan
 from capstan_feature_store.domain.work import ViewToMaterialize
 from capstan_feature_store.tables import DatasetVersionRow, MaterializationRow, ViewRow
+from capstan_formats.epoch import datetime_of, us_of
 from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
@@ -74,7 +74,7 @@ class Materialize(Work[ViewToMaterialize]):
                 view=view_plan(ViewSpec.model_validate(view.spec)),
                 files=[str(file) for file in files],
                 sequence=manifest.sequence,
-                now_us=to_us(self.clock.now()),
+                now_us=us_of(self.clock.now()),
                 older_rows=self.limits.older_rows,
                 folder=str(folder),
                 memory_mb=self.limits.memory_mb,
@@ -90,7 +90,7 @@ class Materialize(Work[ViewToMaterialize]):
         self, session: WriteSession, row: MaterializationRow, view: ViewRow, manifest: Manifest, written: WrittenView
     ) -> None:
         first, last, watermark = (
-            None if moment is None else from_us(moment)
+            None if moment is None else datetime_of(moment)
             for moment in (written.event_min, written.event_max, written.watermark)
         )
         row.state, row.rows, row.watermark = State.SUCCEEDED, written.rows, watermark

@@ -9,8 +9,9 @@ from capstan_contracts.errors import FieldError
 from capstan_contracts.loop import FeatureServiceSpec, ViewSpec
 from capstan_contracts.rest.feature_store import OnlineRequest, OnlineResponse, OnlineValues
 from capstan_feature_store.actions.ports import OnlineStore, OnlineValue
-from capstan_feature_store.domain.entities import BadEntities, from_us, keys_of, read_columns, to_us
+from capstan_feature_store.domain.entities import BadEntities, keys_of, read_columns
 from capstan_feature_store.tables import service_row, views_at
+from capstan_formats.epoch import datetime_of, us_of
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import Invalid
@@ -36,7 +37,7 @@ class ReadOnline:
         except BadEntities as error:
             errors = [FieldError(place=place, rule=rule) for place, rule in error.breaches]
             raise Invalid(f"{errors[0].place}: {errors[0].rule}", errors=errors) from error
-        at_us = to_us(asked.event_time or self.clock.now())
+        at_us = us_of(asked.event_time or self.clock.now())
         views = []
         for lookup in service.lookups:
             spec, version = specs[lookup.view], row.views[lookup.view]
@@ -51,12 +52,12 @@ def _values(spec: ViewSpec, version: str, values: list[OnlineValue]) -> OnlineVa
     for column in spec.columns:
         cells = [value.values.get(column.name) for value in values]
         if column.dtype == "timestamp":
-            cells = [None if cell is None else from_us(cell) for cell in cells]
+            cells = [None if cell is None else datetime_of(cell) for cell in cells]
         columns[column.name] = cells
     return OnlineValues(
         view=spec.name,
         version=version,
         columns=columns,
         status=[value.status for value in values],  # type: ignore[misc]  # pydantic checks the words
-        event_times=[None if value.event_us is None else from_us(value.event_us) for value in values],
+        event_times=[None if value.event_us is None else datetime_of(value.event_us) for value in values],
     )

@@ -10,9 +10,11 @@ from typing import Any
 import anyio
 
 from capstan_feature_store.actions.ports import Loaded, OnlineValue
-from capstan_feature_store.adapters.online_values import answered
-from capstan_formats.online import OnlineReader, OnlineStoreError, ViewNotMaterializedError
-from capstan_servicekit.errors import NotReady
+from capstan_feature_store.adapters.online_values import answered, unreadable
+from capstan_formats.online import ForeignFormatError, OnlineReader, OnlineStoreError, ViewNotMaterializedError
+from capstan_servicekit.telemetry.logs import logger
+
+log = logger(__name__)
 
 
 class OnlineFiles:
@@ -32,13 +34,18 @@ class OnlineFiles:
         return None
 
     async def holds(self, project: str, view: str, version: str) -> bool:
-        """Whether this version of the view is online; a file of an older format cannot be read, so it is not."""
+        """Whether this version of the view is online. A file of another format, or a damaged one, is not: the log says
+        so of the latter.
+        """
 
         def look() -> bool:
             try:
                 with OnlineReader(self._root / project, view) as reader:
                     return reader.schema.version == version
-            except OnlineStoreError:
+            except (ViewNotMaterializedError, ForeignFormatError):
+                return False
+            except OnlineStoreError as error:
+                log.warning("online_store.damaged", project=project, view=view, what=str(error))
                 return False
 
         return await anyio.to_thread.run_sync(look)
@@ -59,7 +66,7 @@ class OnlineFiles:
         except ViewNotMaterializedError:
             return [OnlineValue("missing", None, {})] * len(keys)
         except OnlineStoreError as error:
-            raise NotReady(f"the online store of view {view!r} cannot be read now") from error
+            raise unreadable(view, error) from error
 
     def _reader(self, project: str, view: str) -> OnlineReader:
         with self._lock:

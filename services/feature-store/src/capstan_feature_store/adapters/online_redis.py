@@ -14,9 +14,10 @@ from typing import Any, Final, cast
 import anyio
 
 from capstan_feature_store.actions.ports import Loaded, OnlineValue
-from capstan_feature_store.adapters.online_values import answered
+from capstan_feature_store.adapters.online_values import answered, unreadable
 from capstan_feature_store.adapters.redis_client import FAILURES, connect, sentence, speaking
 from capstan_formats.online import (
+    ForeignFormatError,
     GenerationFile,
     KeyValueClient,
     Meta,
@@ -26,10 +27,15 @@ from capstan_formats.online import (
     OnlineStoreError,
     ViewKeys,
     ViewNotMaterializedError,
+    check_follows,
 )
 from capstan_servicekit.errors import NotReady
+from capstan_servicekit.telemetry.logs import logger
 
+log = logger(__name__)
 BATCH: Final = 2_000
+BATCH_BYTES: Final = 4 << 20
+"""Of one command, which Redis takes whole into memory before it does anything."""
 UNFINISHED_S: Final = 600
 """A generation that nobody goes on with is gone after so long."""
 OLD_S: Final = 60
@@ -82,7 +88,10 @@ class OnlineRedis:
                     return self._reader.meta(project, view).schema.version == version
                 except OnlineServerAway:
                     raise
-                except OnlineStoreError:
+                except (ViewNotMaterializedError, ForeignFormatError):
+                    return False
+                except OnlineStoreError as error:
+                    log.warning("online_store.damaged", project=project, view=view, what=str(error))
                     return False
 
         return await anyio.to_thread.run_sync(look)
@@ -115,7 +124,7 @@ class OnlineRedis:
         except ViewNotMaterializedError:
             return [OnlineValue("missing", None, {})] * len(keys)
         except OnlineStoreError as error:
-            raise NotReady(f"the online store of view {view!r} cannot be read now") from error
+            raise unreadable(view, error) from error
 
     def _take_in(self, project: str, view: str, folder: Path) -> Loaded:
         names = ViewKeys(project, view)
@@ -131,12 +140,12 @@ class OnlineRedis:
         before, old = self._in_use(names)
         if old is not None:
             try:
-                written.meta.check_follows(old)
+                check_follows(written.meta.schema, written.meta.sequence, old)
             except NewerOnlineError as error:
                 return Loaded(old.rows, newer=str(error))
         fresh = uuid.uuid4().hex
         rows, meta = names.rows(fresh), names.meta(fresh)
-        for batch in written.batches(BATCH):
+        for batch in written.batches(BATCH, BATCH_BYTES):
             self._put(rows, batch)
         self._client.set(meta, written.meta.to_bytes(), ex=UNFINISHED_S)
         keys = (names.current, rows, meta, names.rows(before), names.meta(before))

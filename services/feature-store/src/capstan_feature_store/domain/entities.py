@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from capstan_contracts.loop import FeatureServiceSpec, LookupSpec, ViewSpec
 from capstan_feature_store.domain.derived import floor_hour, source_column
+from capstan_formats.epoch import us_of
 
 Breach = tuple[str, str]
 _INT64: Final = range(-(1 << 63), 1 << 63)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 MAX_BREACHES: Final = 20
 
 
@@ -23,16 +22,6 @@ class BadEntities(ValueError):
     def __init__(self, breaches: list[Breach]) -> None:
         super().__init__("; ".join(f"{place}: {rule}" for place, rule in breaches))
         self.breaches = breaches
-
-
-def to_us(instant: datetime) -> int:
-    """Epoch microseconds of an instant with a zone."""
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def from_us(instant_us: int) -> datetime:
-    """The instant of epoch microseconds."""
-    return _EPOCH + timedelta(microseconds=instant_us)
 
 
 def key_value(value: Any, dtype: str) -> Any:
@@ -76,7 +65,7 @@ def _timestamp(value: Any) -> int:
         instant = None
     if instant is None or instant.tzinfo is None:
         raise ValueError(f"an ISO 8601 instant with a zone, not {value!r:.64}")
-    return to_us(instant)
+    return us_of(instant)
 
 
 def read_columns(

@@ -28,8 +28,7 @@ class CheckedViews:
 class ViewToWrite:
     """A view's rows are written into `folder`; `sequence` is that of the dataset version.
 
-    Of each entity `older_rows` are kept beside the one that answers at `now_us` (by this machine's clock, where it is
-    not given) and those that are ahead of it.
+    Of each entity `older_rows` are kept beside the one that answers at `now_us` and those that are ahead of it.
     """
 
     view: Plan
@@ -38,19 +37,18 @@ class ViewToWrite:
     folder: str
     memory_mb: int
     threads: int
-    now_us: int | None = None
-    older_rows: int = 3
+    now_us: int
+    older_rows: int
 
 
 @dataclass(frozen=True)
 class WrittenView:
-    """Entities that the store holds, rows of the source that could (not) be used, and clocks.
+    """Entities that the store holds, rows of the source that could not be used, and clocks.
 
     `newer` is why nothing was written: a later version of the dataset is online.
     """
 
     rows: int
-    source_rows: int
     unusable: int
     watermark: int | None
     event_min: int | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -39,16 +38,15 @@ def _materialize(job: Job, given: ViewToWrite) -> WrittenView:
     view = view_rows.ViewPlan.from_json(given.view)
     con = open_sandbox(job.scratch, {view.dataset: given.files}, memory_mb=given.memory_mb, threads=given.threads)
     job.progress(0, 2, "computing features")
-    usable, unusable = view_rows.build(con, view, "work.v", given.threads)
+    _, unusable = view_rows.build(con, view, "work.v", given.threads)
     first, last = scalar(con, "SELECT min(e) FROM work.v"), scalar(con, "SELECT max(e) FROM work.v")
-    now_us = time.time_ns() // 1000 if given.now_us is None else given.now_us
-    complete_to = scalar(con, "SELECT max(e) FROM work.v WHERE c IS NOT NULL AND greatest(e, c) <= ?", [now_us])
+    complete_to = scalar(con, "SELECT max(e) FROM work.v WHERE c IS NOT NULL AND greatest(e, c) <= ?", [given.now_us])
     never = scalar(con, "SELECT count(*) FROM work.v WHERE c IS NULL")
-    written = WrittenView(0, usable, unusable + never, complete_to, first, last)
+    written = WrittenView(0, unusable + never, complete_to, first, last)
     job.progress(1, 2, "writing the online store")
     try:
         with OnlineWriter(Path(given.folder), schema(view), given.sequence) as writer:
-            writer.write(_rows(con, view, now_us, given.older_rows))
+            writer.write(_rows(con, view, given.now_us, given.older_rows))
             generation = writer.commit(complete_to)
     except NewerOnlineError as error:
         return replace(written, newer=str(error))

@@ -54,6 +54,9 @@ def open_sandbox(
     con.execute("CREATE SCHEMA located")
     for name, files in datasets.items():
         attach(con, scratch.resolve(), name, files)
+    # The view's SQL runs on one thread, the rest on several; nothing else is ever set again.
+    con.execute("SET allowed_configs = ['threads']")
+    con.execute("SET lock_configuration = true")
     return con
 
 
@@ -84,14 +87,14 @@ def link_files(scratch: Path, dataset: str, files: Sequence[str]) -> list[str]:
 def attach(con: Connection, scratch: Path, dataset: str, files: Sequence[str]) -> None:
     """The dataset as a table under its own name, and as `located.<dataset>` with FILE and ROW."""
     links = [literal(link) for link in link_files(scratch, dataset, files)]
-    read = f"read_parquet([{', '.join(links)}], union_by_name = true, hive_partitioning = false"
+    read = _parquet(links)
     try:
         con.execute(f"CREATE VIEW main.{quoted(dataset)} AS SELECT * FROM {read})")
         names = {name.lower() for name in columns_of(con, f"main.{quoted(dataset)}")}
         if _ROW_NUMBER in names:
             # DuckDB does not read a file that has its own name for the place of a row; rows come in the file's order.
             parts = [
-                f"SELECT *, {link} AS {FILE}, row_number() OVER () - 1 AS {ROW} FROM read_parquet({link})"
+                f"SELECT *, {link} AS {FILE}, row_number() OVER () - 1 AS {ROW} FROM {_parquet([link])})"
                 for link in links
             ]
             located = " UNION ALL BY NAME ".join(parts)
@@ -101,6 +104,11 @@ def attach(con: Connection, scratch: Path, dataset: str, files: Sequence[str]) -
         con.execute(f"CREATE VIEW located.{quoted(dataset)} AS {located}")
     except duckdb.Error as error:
         raise refusal(f"dataset {dataset!r} cannot be read", dataset, error) from error
+
+
+def _parquet(links: Sequence[str]) -> str:
+    """SQL that reads files, without its closing bracket. Nothing that a path says (`year=2013`) becomes a column."""
+    return f"read_parquet([{', '.join(links)}], union_by_name = true, hive_partitioning = false"
 
 
 def columns_of(con: Connection, relation: str) -> dict[str, str]:

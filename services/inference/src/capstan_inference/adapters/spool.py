@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from capstan_contracts.ids import NAME_PATTERN
+from capstan_formats.epoch import datetime_of
 from capstan_formats.segments import SegmentError, find_prediction, read_heads, recover_segment
 from capstan_inference.actions.ports import SealedSegment, SegmentSummary
-from capstan_inference.domain.predictions import Logged, instant
+from capstan_inference.domain.predictions import Logged
 from capstan_servicekit.telemetry.logs import logger
 
 log = logger(__name__)
@@ -102,5 +103,5 @@ def _summary(path: Path) -> SegmentSummary | None:
     millis = [head.ids.millis for head in heads]
     times = np.concatenate([head.event_times for head in heads])
     closed_at = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
-    first, last = instant(int(times.min())), instant(int(times.max()))
+    first, last = datetime_of(int(times.min())), datetime_of(int(times.max()))
     return SegmentSummary(len(heads), rows, min(millis), max(millis), first, last, closed_at)

@@ -8,7 +8,7 @@ from typing import Final
 
 from capstan_contracts.roles import Role
 from capstan_inference.dataplane.request_errors import FORBIDDEN, UNAUTHENTICATED, RequestError
-from capstan_servicekit.security.principals import Principal, Principals
+from capstan_servicekit.security.principals import EVERY_PROJECT, Principal, Principals
 
 Headers = list[tuple[bytes, bytes]]
 #: A revoked token is refused after so many seconds at the latest; until then its check costs one dictionary look-up.
@@ -23,6 +23,13 @@ class Access:
         self._principals = Principals(file)
         self._allowed: set[tuple[bytes, Role, str | None]] = set()
         self._until = 0.0
+
+    def sees_all(self, headers: Headers) -> bool:
+        """Whether a token came that reads every project; RequestError for one that does not."""
+        if not any(name == b"authorization" for name, _ in headers):
+            return False
+        self.check(headers, Role.VIEWER, EVERY_PROJECT)
+        return True
 
     def check(self, headers: Headers, role: Role, project: str | None) -> None:
         """RequestError unless the caller has the role in the project (anywhere, when none is named)."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from capstan_servicekit.http.senders import SenderLimits
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -40,15 +42,28 @@ class Limits:
     max_body_bytes: int = 8 << 20
     max_rows: int = 5000
     max_waiting: int = 256
-    #: Of all requests that wait for the model thread: 32 of the largest, or as many small ones to a slow model as come.
-    max_rows_beside: int = 160_000
     deadline_s: float = 10.0
-    #: What the model is expected to score within this is answered on the event loop: handing it to a thread costs
-    #: about half of it (two switches and the fight for the interpreter's lock), and nobody waits longer for it.
+    #: What is expected to take no longer than this, lookups and records included, is answered on the event loop:
+    #: handing it to a thread costs about half of it (two switches and the fight for the interpreter's lock), and nobody
+    #: waits longer for it.
     inline_s: float = 0.001
     segment_bytes: int = 8 << 20
     segment_age_s: float = 10.0
     grace_s: float = 4.0
+    header_s: float = 10.0
+    body_s: float = 30.0
+    #: A gateway counts as one peer.
+    connections_per_peer: int = 2048
+
+    @property
+    def senders(self) -> SenderLimits:
+        """What the server grants who sends."""
+        return SenderLimits(self.header_s, self.body_s, connections_per_peer=self.connections_per_peer)
+
+    @property
+    def rows_beside(self) -> int:
+        """Of all requests that wait for the model thread: 32 of the largest, or many small ones to a slow model."""
+        return 32 * self.max_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,14 +30,17 @@ class Counters:
         self.buckets[bisect_left(_BOUNDS, seconds)] += 1
         self.seconds += seconds
 
-    def text(self) -> str:
-        """The text format, version 0.0.4."""
+    def text(self, *, named: bool) -> str:
+        """The text format, version 0.0.4; rows by project, model and version where `named`, else their sum."""
         lines = [f"# TYPE {_P}_requests_total counter"]
         for (route, status), count in sorted(self.requests.items()):
             lines.append(f'{_P}_requests_total{{route="{route}",status="{status}"}} {count}')
         lines.append(f"# TYPE {_P}_rows_total counter")
-        for (project, model, version), count in sorted(self.rows.items()):
-            lines.append(f'{_P}_rows_total{{project="{project}",model="{model}",version="{version}"}} {count}')
+        if named:
+            for (project, model, version), count in sorted(self.rows.items()):
+                lines.append(f'{_P}_rows_total{{project="{project}",model="{model}",version="{version}"}} {count}')
+        else:
+            lines.append(f"{_P}_rows_total {sum(self.rows.values())}")
         lines.append(f"# TYPE {_P}_request_duration_seconds histogram")
         total = 0
         for bound, count in zip((*map(str, _BOUNDS), "+Inf"), self.buckets, strict=True):

@@ -75,7 +75,7 @@ class ModelApp:
             if route.method == "POST":
                 body = await self._predict(route, scope["headers"], receive)
             else:
-                body = self._describe(route)
+                body = self._describe(route, scope["headers"])
                 headers = [_TEXT] if kind == "metrics" else headers
         except RequestError as refusal:
             status, body, headers = _refused(refusal, scope["path"])
@@ -109,6 +109,8 @@ class ModelApp:
         body: bytes = message.get("body", b"")
         while message.get("more_body"):
             message = await receive()
+            if message["type"] == "http.disconnect":
+                raise wrong("body", "the connection ended before the body did")
             body += message.get("body", b"")
             if len(body) > self._limits.max_body_bytes:
                 break
@@ -127,7 +129,7 @@ class ModelApp:
             parse = v2_batch if route.kind == "v2_infer" else v1_batch
             batch = parse(parse_json(body), served.signature.names, self._limits.max_rows)
             _check_outputs(batch, served)
-            small = batch.rows * served.row_s <= self._limits.inline_s
+            small = served.cost.of(batch.rows) <= self._limits.inline_s
             ids = self._ids.new(now_ms(), batch.rows)
             answered = _answered(served, batch, ids) if small else await self._beside(served, batch, ids)
             outputs, records = answered
@@ -140,7 +142,7 @@ class ModelApp:
 
     async def _beside(self, served: Served, batch: Batch, ids: IdRange) -> Answered:
         """Score in the model thread. A request that is too late by then is not scored at all: it was cancelled."""
-        if self._rows_beside + batch.rows > self._limits.max_rows_beside:
+        if self._rows_beside + batch.rows > self._limits.rows_beside:
             raise RequestError(
                 OVERLOADED, f"{self._rows_beside} rows are waiting to be scored", hint="Try again after a second."
             )
@@ -150,9 +152,9 @@ class ModelApp:
         finally:
             self._rows_beside -= batch.rows
 
-    def _describe(self, route: Route) -> bytes:
+    def _describe(self, route: Route, headers: Headers) -> bytes:
         if route.kind == "metrics":
-            return self._counters.text().encode()
+            return self._counters.text(named=self._access.sees_all(headers)).encode()
         if route.kind == "v2_server":
             return orjson.dumps(metadata.server())
         if route.kind in ("v2_live", "v2_ready"):

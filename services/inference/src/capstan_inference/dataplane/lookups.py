@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from capstan_formats.instants import datetime_of
+from capstan_formats.epoch import datetime_of
 from capstan_formats.online import (
     MISSING,
     Answer,

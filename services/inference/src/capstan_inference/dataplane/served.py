@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import time
 import weakref
-from typing import Final
-
-import numpy as np
 
 from capstan_engines.errors import EngineError
 from capstan_engines.family import load
@@ -15,7 +11,9 @@ from capstan_formats.preprocess import PreprocessError
 from capstan_formats.record_columns import Values
 from capstan_inference.dataplane.bodies import Batch
 from capstan_inference.dataplane.config import Placement
+from capstan_inference.dataplane.cost import Cost, measure, null_batch, trial_batch
 from capstan_inference.dataplane.counters import Counters
+from capstan_inference.dataplane.ids import IdSource, now_ms
 from capstan_inference.dataplane.lookups import Lookups
 from capstan_inference.dataplane.online import Views
 from capstan_inference.dataplane.recording import Recorder, Scored
@@ -23,10 +21,6 @@ from capstan_inference.dataplane.request_errors import INVALID_DATA, UPSTREAM, R
 from capstan_inference.dataplane.signature import Signature
 from capstan_packages.errors import PackageError
 from capstan_packages.models import read_model
-
-#: Rows that are scored at the load to learn what one costs.
-_TRIAL_ROWS: Final = 64
-_SLOW_ROW_S: Final = 0.01
 
 
 class Served:
@@ -48,15 +42,19 @@ class Served:
         self.signature = Signature(self.header, placement.event_time_column)
         self.outputs = tuple(output.name for output in self.header.signature.outputs)
         self._preprocessor = self.header.preprocessor()
+        self._views = views
         self._lookups = Lookups(placement.project, self.header.lookups, views, counters)
         self.recorder = Recorder(placement, self.header, self._preprocessor.columns)
-        #: What the model takes for one row of many, in seconds; lookups and JSON come on top.
-        self.row_s = self._warm()
+        self._warm()
+        self.cost = self._measured()
 
     def score(self, batch: Batch) -> Scored:
         """Check, look up, preprocess, predict. RequestError names the cell that does not fit."""
+        return self._score(batch, self._lookups)
+
+    def _score(self, batch: Batch, lookups: Lookups) -> Scored:
         rows = self.signature.read(batch)
-        looked_up = self._lookups.find(rows.values, rows.event_times)
+        looked_up = lookups.find(rows.values, rows.event_times)
         try:
             columns: dict[str, Values] = {**rows.values, **rows.arrays, **rows.instants, **looked_up.columns}
             matrix = self._preprocessor.transform(columns, rows.count)
@@ -66,8 +64,8 @@ class Served:
             raise wrong(batch.place(error.column or "", error.row or 0), error.rule) from None
         return Scored(rows, looked_up, matrix, self._model.predict(matrix))
 
-    def _warm(self) -> float:
-        """A row of nulls through every step, alone and in company; opens the views as well. Seconds per row of many."""
+    def _warm(self) -> None:
+        """A row of nulls through every step, alone and in company; opens the views as well."""
         self._lookups.open()
         names = [field.name for field in self.header.signature.inputs]
         try:
@@ -75,27 +73,30 @@ class Served:
             for count in (1, 2):
                 matrix = self._preprocessor.transform({name: [None] * count for name in names}, count)
                 self._check_outputs(self._model.predict(matrix), count)
-            return self._seconds_per_row()
         except (PreprocessError, EngineError) as error:
-            raise RequestError(INVALID_DATA, f"the model does not answer when it is tried: {error}") from None
+            raise _silent(error) from None
 
-    def _seconds_per_row(self) -> float:
-        """Rows that differ, as real ones do: on equal ones branch prediction flatters a tree model. EngineError.
+    def _measured(self) -> Cost:
+        """All that a request takes between its JSON and the log: checks, lookups, preprocessing, model, records.
 
-        Many only where few are quick, so that a slow model is not asked for seconds at its load.
+        Nulls are sent where made-up values are not taken, or the online store is away now: it will be back.
         """
-        columns, seconds = len(self._preprocessor.columns), 0.0
-        for rows in (2, _TRIAL_ROWS):
-            matrix = np.sin(np.arange(rows * columns, dtype=np.float64)).reshape(rows, columns)
-            took = []
-            for _ in range(3):
-                started = time.perf_counter()
-                self._model.predict(matrix)
-                took.append(time.perf_counter() - started)
-            seconds = min(took) / rows
-            if seconds > _SLOW_ROW_S:
-                break
-        return seconds
+        counters, ids = Counters(), IdSource()
+        lookups = Lookups(self.placement.project, self.header.lookups, self._views, counters)
+
+        def run(batch: Batch) -> None:
+            self.recorder.records(self._score(batch, lookups), ids.new(now_ms(), batch.rows))
+
+        try:
+            try:
+                cost = measure(lambda rows: run(trial_batch(self.header, rows)))
+                if not counters.lookup_errors:
+                    return cost
+            except RequestError:
+                pass
+            return measure(lambda rows: run(null_batch(self.header, rows)))
+        except EngineError as error:
+            raise _silent(error) from None
 
     def _check_outputs(self, outputs: Outputs, rows: int) -> None:
         """An engine is somebody's code: what it answers is compared with the signature before anybody relies on it."""
@@ -108,3 +109,7 @@ class Served:
                     f"the model answers {shown} as {field.name!r} to {rows} rows; {field.dtype} {wanted} is promised"
                 )
                 raise RequestError(INVALID_DATA, detail)
+
+
+def _silent(error: Exception) -> RequestError:
+    return RequestError(INVALID_DATA, f"the model does not answer when it is tried: {error}")

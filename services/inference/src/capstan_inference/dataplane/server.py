@@ -28,6 +28,7 @@ from capstan_inference.dataplane.http import ModelApp
 from capstan_inference.dataplane.log import PredictionLog, claim_spool
 from capstan_inference.dataplane.models import Models
 from capstan_inference.dataplane.request_errors import INTERNAL, RequestError
+from capstan_servicekit.http.senders import LimitedServer, limited
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +64,11 @@ class ModelServer:
         self._log = PredictionLog(config.spool, config.limits, counters)
         self._app = ModelApp(self._models, self._log, Access(config.principals), config.limits)
         self._commands: set[asyncio.Task[None]] = set()
-        self._server = uvicorn.Server(
+        self._server = LimitedServer(
             uvicorn.Config(
                 self._app,
                 loop="none",
-                http="httptools",
+                http=limited(config.limits.senders),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from capstan_contracts.ids import uuid7_millis
 from capstan_contracts.rest.inference import PredictionRecord
+from capstan_formats.epoch import datetime_of
 from capstan_formats.records import PredictionRecord as LogRecord
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -19,11 +17,6 @@ class Logged:
     record: LogRecord
     row: int
     segment: str
-
-
-def instant(micros: int) -> datetime:
-    """Epoch microseconds as an instant."""
-    return _EPOCH + timedelta(microseconds=micros)
 
 
 def id_millis(prediction: str) -> int:
@@ -40,12 +33,12 @@ def on_the_wire(logged: Logged, run: str | None) -> PredictionRecord:
         model_version=schema.version,
         package=schema.package,
         run=run,
-        event_time=instant(row["event_time"]),
-        answered_at=instant(logged.record.head.answered_at),
+        event_time=datetime_of(row["event_time"]),
+        answered_at=datetime_of(logged.record.head.answered_at),
         entity={**row["entity"], **row["lookup_keys"]},
         inputs=row["inputs"],
         features=row["looked_up"],
-        feature_times={view: None if at is None else instant(at) for view, at in row["feature_times"].items()},
+        feature_times={view: None if at is None else datetime_of(at) for view, at in row["feature_times"].items()},
         feature_status=row["feature_status"],
         view_versions=dict(schema.view_versions),
         outputs=row["outputs"],

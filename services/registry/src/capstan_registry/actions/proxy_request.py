@@ -111,7 +111,7 @@ def _document(body: bytes) -> dict[str, object]:
         return {}
     try:
         document = json.loads(body, object_pairs_hook=_unique)
-        refuse_unkept(document, body.decode("utf-8", "replace"))
+        refuse_unkept(body.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         told = f": {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
         raise Invalid(f"The body is not JSON{told}", errors=broken("body", "one JSON object, no key twice")) from error
