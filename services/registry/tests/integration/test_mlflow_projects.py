@@ -379,7 +379,7 @@ async def state(h: Harness, things: Things) -> list[Any]:
 async def test_a_foreign_thing_is_answered_like_one_that_is_not_there(
     h: Harness, own: Things, foreign: Things, kind: Kind
 ) -> None:
-    calls = {
+    calls: dict[Kind, Callable[[str], Call]] = {
         Kind.EXPERIMENT: lambda t: get("experiments/get", experiment_id=t),
         Kind.RUN: lambda t: get("runs/get", run_id=t),
         Kind.LOGGED_MODEL: lambda t: get(f"logged-models/{t}"),
