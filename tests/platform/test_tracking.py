@@ -118,4 +118,4 @@ class TestMlflow(OnLogs):
 
     @pytest.fixture
     def reader(self, registry: Harness) -> httpx.AsyncClient:
-        return registry.viewer
+        return registry.service  # the suite reads runs of two projects

@@ -49,11 +49,11 @@ class Sending:
         self.outbox = Outbox(self.clock)
         self.relay = Relay(database, self.bus, self.clock, self.metrics)
 
-    async def add(self, *numbers: int) -> None:
+    async def add(self, *numbers: int, project: str = "p") -> None:
         async with self.database.write() as session:
             for number in numbers:
                 event = LabelsReceived(loop="m", source="s", labels=number, joined=0, unlabelled=0)
-                self.outbox.add(session, event, project="p", subject=Urn("p", "loop", "m"))
+                self.outbox.add(session, event, project=project, subject=Urn(project, "loop", "m"))
 
     @property
     def sent(self) -> list[int]:
@@ -112,10 +112,22 @@ async def test_a_lost_stream_is_filled_again_from_a_moment_on(kit_database: Data
     before = [json.loads(body)["id"] for _, body in sending.bus.log]
     sending.bus = FailingAt(10)
     relay = Relay(kit_database, sending.bus, sending.clock, sending.metrics)
-    assert await relay.reconcile(timedelta(hours=2)) == 2
+    assert await relay.reconcile("p", timedelta(hours=2)) == 2
     await relay.relay_once()
     assert sending.sent == [1, 2, 3]
     assert [json.loads(body)["id"] for _, body in sending.bus.log][:2] == before[1:]
+
+
+async def test_a_projects_events_alone_are_published_again(kit_database: Database) -> None:
+    """`p` is also the beginning of another project's name."""
+    sending = Sending(kit_database)
+    await sending.add(1)
+    await sending.add(2, project="p2")
+    await sending.add(3, project="other")
+    await sending.relay.relay_once()
+    assert await sending.relay.reconcile("p", timedelta(hours=2)) == 1
+    await sending.relay.relay_once()
+    assert sending.sent == [1, 2, 3, 1]
 
 
 # -- the inbox

@@ -18,8 +18,8 @@ async def test_reads_pass_for_viewers_and_nothing_of_the_caller_goes_on(h: Harne
     method, path, query, body = server.passed[-1]
     assert (method, path, query) == ("POST", f"{API}/runs/search", "")
     assert json.loads(body) == {"experiment_ids": ["0"]}
-    assert (await h.viewer.get(f"{API}/runs/get", params={"run_id": "ab"})).status_code == 200
-    assert server.passed[-1][2] == "run_id=ab"
+    assert (await h.viewer.get(f"{API}/runs/get", params={"run_id": "ab" * 16})).status_code == 200
+    assert server.passed[-1][2] == f"run_id={'ab' * 16}"
     assert (await h.anonymous.get("/mlflow/")).status_code == 401
     assert (await h.viewer.get("/mlflow", follow_redirects=False)).headers["location"] == "/mlflow/"
 
@@ -44,6 +44,38 @@ async def test_the_champion_alias_is_refused_with_the_right_call(h: Harness, ser
     assert (await h.operator.request("DELETE", f"{API}/registered-models/alias", json=body)).status_code == 403
     assert server.passed == []
     assert (await h.operator.post(f"{API}/registered-models/alias", json=body | {"alias": "best"})).status_code == 200
+
+
+async def test_whose_something_is_is_asked_once_and_again_after_a_new_start(h: Harness, server: Any) -> None:
+    server.experiments["2"] = "elsewhere/churn"
+    server.runs["cd" * 16] = ("2", {})
+    for _ in range(2):
+        assert (await h.viewer.get(f"{API}/runs/get", params={"run_id": "cd" * 16})).status_code == 404
+        assert (await h.foreign.get(f"{API}/runs/get", params={"run_id": "cd" * 16})).status_code == 200
+    assert len(server.asked) == 2
+    # a database that was lost gives its numbers again
+    server.experiments["2"], server.starts = "churn", 1
+    assert (await h.viewer.get(f"{API}/runs/get", params={"run_id": "cd" * 16})).status_code == 200
+    assert (await h.foreign.get(f"{API}/runs/get", params={"run_id": "cd" * 16})).status_code == 404
+
+
+async def test_a_name_in_a_foreign_project_is_refused_with_one_that_would_do(h: Harness, server: Any) -> None:
+    refused = await h.foreign.post(f"{API}/experiments/create", json={"name": "churn"})
+    assert refused.status_code == 403
+    assert "belongs" in refused.json()["detail"] and "'elsewhere/churn'" in refused.json()["hint"]
+    assert server.passed == []
+    assert (await h.foreign.post(f"{API}/experiments/create", json={"name": "elsewhere/churn"})).status_code == 200
+    renamed = {"experiment_id": "1", "new_name": "elsewhere/churn"}
+    assert (await h.operator.post(f"{API}/experiments/update", json=renamed)).status_code == 403
+
+
+async def test_a_request_that_names_nothing_is_refused(h: Harness, server: Any) -> None:
+    assert (await h.operator.post(f"{API}/runs/log-metric", json={"key": "auc", "value": 1})).status_code == 422
+    assert (await h.operator.post(f"{API}/runs/set-tag", json={"run_id": ["ab"], "key": 1})).status_code == 404
+    assert (await h.operator.post(f"{API}/runs/set-tag", json={"run_id": {"a": "b"}})).status_code == 422
+    many = {"experiment_ids": [str(number) for number in range(1001)]}
+    assert (await h.viewer.post(f"{API}/runs/search", json=many)).status_code == 422
+    assert server.passed == []
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from capstan_contracts.roles import Role
-from capstan_registry.domain import proxy_guards, proxy_path, proxy_policy
-from capstan_registry.domain.model_names import mlflow_name, project_of
+from capstan_registry.domain import proxy_graphql, proxy_guards, proxy_path, proxy_policy
+from capstan_registry.domain.model_names import mlflow_name, project_of, project_of_experiment
 from capstan_registry.domain.proxy_policy import Guard
+from capstan_registry.domain.proxy_things import UnclearName, things
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ READS = [
 def test_reads_need_a_viewer(method: str, path: str) -> None:
     found = proxy_policy.look_up(method, path)
     assert found is not None
-    assert found.role is Role.VIEWER
+    assert found[0].role is Role.VIEWER
 
 
 WRITES = [
@@ -73,7 +74,7 @@ WRITES = [
 def test_writes_need_an_operator(method: str, path: str) -> None:
     found = proxy_policy.look_up(method, path)
     assert found is not None
-    assert found.role is Role.OPERATOR
+    assert found[0].role is Role.OPERATOR
 
 
 REFUSED = [
@@ -110,7 +111,9 @@ def check(guard: Guard, body: dict[str, Any], ours: set[str] | None = None) -> p
     return proxy_guards.check(guard, proxy_guards.Look({}, body, (ours or set()).__contains__))
 
 
-@pytest.mark.parametrize("alias", ["champion", "Champion", " champion "])
+@pytest.mark.parametrize(
+    "alias", ["champion", "Champion", " champion ", "ｃhampion", "cham\u200bpion", "ｃｈａｍｐｉｏｎ"]
+)
 def test_the_champion_alias_is_protected(alias: str) -> None:
     refusal = check(Guard.ALIAS, {"name": "acme.flight-delay", "alias": alias, "version": "3"})
     assert refusal is not None and not refusal.shape
@@ -167,6 +170,76 @@ def test_other_spellings_reserved_tags_and_locations_are_refused() -> None:
 def test_artifact_paths_in_queries_are_plain(query: dict[str, list[str]], refused: bool) -> None:
     found = proxy_guards.check(Guard.ARTIFACT_QUERY, proxy_guards.Look(query, {}, set[str]().__contains__))
     assert (found is not None) == refused
+
+
+@pytest.mark.parametrize(
+    ("name", "project"),
+    [
+        ("acme/churn", "acme"),
+        ("acme.churn", "acme"),
+        ("acme/v1.2", "acme"),
+        ("churn", "default"),
+        ("Default", "default"),
+        ("default/churn", "default"),
+        ("/people/ann/churn", "default"),
+        ("Churn v1.2", "default"),
+        ("", "default"),
+    ],
+)
+def test_an_experiments_project_stands_before_its_name(name: str, project: str) -> None:
+    assert project_of_experiment(name) == project
+
+
+def test_ids_are_found_wherever_they_stand_and_in_both_spellings() -> None:
+    body = {
+        "experimentIds": [1, "2"],
+        "metrics": [{"key": "auc", "model_id": "m-1"}],
+        "locations": [{"mlflowExperiment": {"experimentId": "3"}}],
+        "inputs": {"models": [{"modelId": "m-2"}]},
+        "source_run_id": "r",
+        "name": "free text",
+        "run_id": "",
+    }
+    found = things(None, {"trace_id": "t"}, {"run_id": ["a", "b"]}, body)
+    assert sorted((thing.kind.value, thing.id) for thing in found) == [
+        ("experiment", "1"),
+        ("experiment", "2"),
+        ("experiment", "3"),
+        ("logged-model", "m-1"),
+        ("logged-model", "m-2"),
+        ("run", "a"),
+        ("run", "b"),
+        ("run", "r"),
+        ("trace", "t"),
+    ]
+    with pytest.raises(UnclearName):
+        things(None, {}, {}, {"run_id": {"a": 1}})
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'query Q($d: I!) { mlflowGetRun(input: {runId: "ab"}) { run } }',
+        "query Q($d: I!) { mlflowGetRun(input: {runId: $d}) { run } }",
+        "query Q($d: I = {x: A}) { mlflowGetRun(input: $d) { run } }",
+        "query Q($d: I!) { mlflowSearchModelVersions(input: $d) { modelVersions } }",
+        "query Q($d: I!) { a: mlflowSearchDatasets(input: $d) { x } }",
+        "query Q($d: I!) { mlflowSearchRuns(input: {experimentIds: [$d]}) { x } }",
+        "query Q { mlflowGetRun { run } }",
+        "query Q($d: I!) { mlflowGetRun(input: $ d) { run } }",
+        "{ mlflowGetExperiment(input: 7) { experiment } }",
+        "query Q($d: I!) { mlflowGetRun(input: $d # ) { \n) { run } }",
+        7,
+    ],
+)
+def test_graphql_with_values_in_its_text_is_refused(query: Any) -> None:
+    assert proxy_graphql.refusal({"query": query, "variables": {}}) is not None
+
+
+def test_the_pages_own_graphql_goes_on() -> None:
+    query = """query GetRun($data: MlflowGetRunInput!) @component(name: "MLflow.ExperimentRunTracking") {
+      mlflowGetRun(input: $data) { apiError { code } run { info { runName } modelVersions { name } } __typename } }"""
+    assert proxy_graphql.refusal({"query": query, "variables": {"data": {"runId": "ab"}}}) is None
 
 
 def test_names_in_mlflow_carry_the_project() -> None:

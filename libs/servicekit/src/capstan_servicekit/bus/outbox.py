@@ -100,16 +100,17 @@ class Relay:
             self._metrics.outbox.set(len(rows) - len(done))
         return len(done)
 
-    async def reconcile(self, since: timedelta) -> int:
-        """Publish again what was published within `since`: for a stream that was lost. Inboxes drop what they know."""
+    async def reconcile(self, project: str, since: timedelta) -> int:
+        """Publish again what a project's events were within `since`: for a stream that was lost.
+
+        Inboxes drop what they know. The number of events.
+        """
         async with self._database.write() as session:
-            horizon = self._clock.now() - since
-            found = await session.scalar(
-                select(func.count()).where(OutboxRow.published_at.is_not(None), OutboxRow.created_at >= horizon)
+            lost = (
+                OutboxRow.published_at.is_not(None),
+                OutboxRow.created_at >= self._clock.now() - since,
+                OutboxRow.bus_subject.startswith(bus_subject(project, ""), autoescape=True),
             )
-            await session.execute(
-                update(OutboxRow)
-                .where(OutboxRow.published_at.is_not(None), OutboxRow.created_at >= horizon)
-                .values(published_at=None)
-            )
+            found = await session.scalar(select(func.count()).where(*lost))
+            await session.execute(update(OutboxRow).where(*lost).values(published_at=None))
         return int(found or 0)

@@ -134,8 +134,8 @@ def _events(router: Router, service: Service) -> None:
     async def reconcile(
         project: ProjectName, _: Admin, hours: Annotated[float, Query(gt=0, le=24 * 90)] = 24
     ) -> dict[str, int]:
-        """Publish again what this service published lately, for a stream that was lost."""
-        return {"events": await service.relay.reconcile(timedelta(hours=hours))}
+        """Publish again what this service published lately of the project, for a stream that was lost."""
+        return {"events": await service.relay.reconcile(project, timedelta(hours=hours))}
 
 
 def _letter(consumer: str, row: DeadLetterRow) -> DeadLetter:

@@ -32,6 +32,11 @@ class Answer:
 class CatalogueServer(Protocol):
     """The server behind the proxy; started when it is needed."""
 
+    @property
+    def starts(self) -> int:
+        """How often it was started: what was learned from an earlier start may no longer be so."""
+        ...
+
     async def warm(self) -> None:
         """Start it and wait until it answers. NotReady."""
         ...

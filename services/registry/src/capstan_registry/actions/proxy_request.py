@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from urllib.parse import parse_qs
@@ -12,14 +12,19 @@ from sqlalchemy import select
 
 from capstan_contracts.errors import Code
 from capstan_contracts.roles import Role
+from capstan_registry.actions.mlflow_access import MlflowAccess
+from capstan_registry.actions.mlflow_lists import MlflowLists
+from capstan_registry.actions.mlflow_owners import MlflowOwners
 from capstan_registry.actions.ports import Answer, CatalogueServer
 from capstan_registry.domain import proxy_guards, proxy_path, proxy_policy
-from capstan_registry.domain.model_names import mlflow_name
+from capstan_registry.domain.model_names import mlflow_name, project_of, project_of_experiment
+from capstan_registry.domain.proxy_policy import Guard, Pass
+from capstan_registry.domain.proxy_things import UnclearName, things
 from capstan_registry.tables import LoopRow, VersionRow
 from capstan_servicekit.db.session import Database
 from capstan_servicekit.errors import Forbidden, Invalid, Protected, broken
 from capstan_servicekit.http.routing import refuse_unkept
-from capstan_servicekit.security.auth import Principal
+from capstan_servicekit.security.auth import EVERY_PROJECT, Principal
 
 
 @dataclass(frozen=True)
@@ -43,45 +48,54 @@ class Admitted:
 
 
 class ProxyRequests:
-    """Nothing is started for a refused request."""
+    """What names nothing of the caller's projects is refused. MLflow may be started to learn whose something is."""
 
     def __init__(self, database: Database, server: CatalogueServer) -> None:
         self._database, self._server = database, server
+        self._access, self._lists = MlflowAccess(MlflowOwners(server)), MlflowLists(server)
 
     async def __call__(self, request: ProxyRequest) -> Admitted:
-        """Invalid, Protected, Forbidden; else the answer, to be entered."""
-        path = proxy_path.decode(request.raw_path)
-        if path is None:
-            raise Invalid(
-                "The path is not allowed", errors=broken("path", proxy_path.SUSPICIOUS), code=Code.INVALID_NAME
-            )
-        rule = proxy_policy.look_up(request.method, path)
-        if rule is None:
-            sentence, hint = proxy_policy.why_refused(request.method, path)
-            raise Protected(sentence, hint=hint)
-        _need(request.principal, rule.role)
-        body: AsyncIterator[bytes] | bytes | None = request.body if rule.upload else None
-        if request.method not in ("GET", "PUT"):
-            document = _document(b"".join([chunk async for chunk in request.body]))
-            # Sent on as it was understood, so that nobody can read it differently.
-            body = json.dumps(document).encode()
-        else:
-            document = {}
-        if rule.guard is not None:
-            await self._look(request, rule.guard, document)
-        headers = dict(request.headers) | ({} if body is None or rule.upload else {"content-type": "application/json"})
+        """Invalid, Protected, Forbidden, NotFound; else the answer, to be entered."""
+        path, rule, ids = _route(request)
+        _need_anywhere(request.principal, rule.role)
+        query = parse_qs(request.query, keep_blank_values=True)
+        document = {} if request.method in ("GET", "PUT") else await _read(request.body)
+        await self._check(request.principal, rule, ids, query, document)
         target = ("/mlflow/" if rule.prefixed else "/") + proxy_path.encode(path)
-        answer = self._server.forward(request.method, target, query=request.query, headers=headers, body=body)
+        if rule.lists is not None and not request.principal.may(Role.VIEWER, EVERY_PROJECT):
+            given: Mapping[str, object] = query if request.method == "GET" else document
+            mine = _mine(request.principal, rule.lists)
+            return Admitted(self._lists(request.method, target, rule.lists, given, mine), rule.artifact)
+        headers, body = dict(request.headers), request.body if rule.upload else None
+        if request.method in ("GET", "PUT"):
+            answer = self._server.forward(request.method, target, query=request.query, headers=headers, body=body)
+        else:
+            # Sent on as it was understood, so that nobody can read it differently.
+            sent = json.dumps(document).encode()
+            headers |= {"content-type": "application/json"}
+            answer = self._server.forward(request.method, target, query=request.query, headers=headers, body=sent)
         return Admitted(answer, rule.artifact)
 
-    async def _look(self, request: ProxyRequest, guard: proxy_policy.Guard, document: dict[str, object]) -> None:
-        ours = await self._our_names() if guard is proxy_policy.Guard.NEW_VERSION else frozenset[str]()
-        look = proxy_guards.Look(parse_qs(request.query, keep_blank_values=True), document, ours.__contains__)
-        refusal = proxy_guards.check(guard, look)
-        if refusal is not None:
-            raise (Invalid if refusal.shape else Protected)(refusal.sentence, hint=refusal.hint)
-        if (project := proxy_guards.project_written(guard, document)) is not None:
-            _need(request.principal, Role.OPERATOR, project)
+    async def _check(
+        self,
+        principal: Principal,
+        rule: Pass,
+        ids: Mapping[str, str],
+        query: Mapping[str, list[str]],
+        document: Mapping[str, object],
+    ) -> None:
+        if rule.guard is not None and not _is_capstan_tag(principal, rule.guard):
+            ours = await self._our_names() if rule.guard is Guard.NEW_VERSION else frozenset[str]()
+            refusal = proxy_guards.check(rule.guard, proxy_guards.Look(query, document, ours.__contains__))
+            if refusal is not None:
+                raise (Invalid if refusal.shape else Protected)(refusal.sentence, hint=refusal.hint)
+        if rule.guard is Guard.ARTIFACT_FOLDER:
+            ids = proxy_guards.folder(query)
+        try:
+            named = things(rule.names, ids, query, document)
+        except UnclearName as error:
+            raise Invalid("An id is not one", errors=broken(str(error), "a text, or a list of texts")) from error
+        await self._access.check(principal, rule, named, document)
 
     async def _our_names(self) -> frozenset[str]:
         """How MLflow calls the models that loops own."""
@@ -91,15 +105,38 @@ class ProxyRequests:
             return frozenset(mlflow_name(project, name) for project, name in (*loops.all(), *versions.all()))
 
 
-def _need(principal: Principal, role: Role, project: str | None = None) -> None:
-    if project is not None:
-        allowed, where = principal.may(role, project), f"in project {project!r}"
-    else:
-        allowed, where = any(held.includes(role) for held in principal.roles.values()), "in any project"
-    if not allowed:
+def _route(request: ProxyRequest) -> tuple[str, Pass, Mapping[str, str]]:
+    path = proxy_path.decode(request.raw_path)
+    if path is None:
+        raise Invalid("The path is not allowed", errors=broken("path", proxy_path.SUSPICIOUS), code=Code.INVALID_NAME)
+    found = proxy_policy.look_up(request.method, path)
+    if found is None:
+        sentence, hint = proxy_policy.why_refused(request.method, path)
+        raise Protected(sentence, hint=hint)
+    return path, *found
+
+
+def _need_anywhere(principal: Principal, role: Role) -> None:
+    """Forbidden for who has the role in no project: MLflow is not started for them."""
+    if not any(held.includes(role) for held in principal.roles.values()):
         raise Forbidden(
-            f"{principal.id} is not {role.value} {where}", hint="A browser session reads only; use a token to write."
+            f"{principal.id} is not {role.value} in any project",
+            hint="A browser session reads only; use a token to write.",
         )
+
+
+def _is_capstan_tag(principal: Principal, guard: Guard) -> bool:
+    """Capstan's own services write the tags of its runs."""
+    return guard in (Guard.TAG, Guard.RUN) and principal.may(Role.SERVICE, EVERY_PROJECT)
+
+
+def _mine(principal: Principal, field: str) -> Callable[[str], bool]:
+    owner = project_of_experiment if field == "experiments" else project_of
+    return lambda name: principal.may(Role.VIEWER, owner(name))
+
+
+async def _read(body: AsyncIterator[bytes]) -> dict[str, object]:
+    return _document(b"".join([chunk async for chunk in body]))
 
 
 def _document(body: bytes) -> dict[str, object]:

@@ -49,6 +49,7 @@ class MlflowProcess:
         self._starting: asyncio.Task[None] | None = None
         self._client: httpx.AsyncClient | None = None
         self._users, self._last_use = 0, 0.0
+        self.starts = 0
         self._short_folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -94,6 +95,7 @@ class MlflowProcess:
 
     async def _start(self) -> None:
         python = job_python(self._settings)
+        self.starts += 1
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         await asyncio.to_thread(self._end_leftover)
         command = [python, mlflow_guard.__file__, *server_command(python, self._socket())]

@@ -23,6 +23,11 @@ class MlflowServer:
     def __init__(self, process: MlflowProcess) -> None:
         self._process = process
 
+    @property
+    def starts(self) -> int:
+        """How often the process was started; 0 for a server that others start."""
+        return self._process.starts
+
     async def warm(self) -> None:
         """Have it up."""
         async with self._process.using():
