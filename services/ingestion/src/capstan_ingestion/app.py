@@ -85,6 +85,6 @@ def _version_store(kit: Kit, settings: Settings) -> VersionStore:
     if not settings.object_store_url:
         return DvcFolderStore(settings.home / "objects", kit.jobs)
     from capstan_ingestion.adapters.dvc_s3 import DvcS3Store  # noqa: PLC0415 - a laptop need not load the S3 client
-    from capstan_servicekit.objects.s3 import S3Bucket  # noqa: PLC0415
+    from capstan_servicekit.objects.bucket import S3Bucket  # noqa: PLC0415
 
     return DvcS3Store(S3Bucket.from_settings(settings), kit.jobs)

@@ -11,7 +11,7 @@ from capstan_ingestion.adapters.dvc_store import PLACE, PLACE_TIMEOUT_S
 from capstan_ingestion.domain.jobs import FileToPlace, PlacedFile
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.objects.s3 import S3Bucket
+from capstan_servicekit.objects.bucket import S3Bucket
 
 AT_ONCE = 8
 
