@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import pytest
 
 from capstan_servicekit.errors import Damaged, NotReady
+from capstan_servicekit.objects.bucket import S3Bucket
 from capstan_servicekit.objects.cache import KEEP_S, ObjectCache
 from capstan_servicekit.objects.folder import FolderObjectStore
 from capstan_servicekit.objects.port import ObjectStore
-from capstan_servicekit.objects.bucket import S3Bucket
 from capstan_servicekit.objects.s3 import S3ObjectStore
 from capstan_servicekit.runtime import Kit
 from capstan_servicekit.settings import ServiceSettings, wrong_settings

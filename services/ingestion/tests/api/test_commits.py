@@ -21,6 +21,7 @@ from capstan_ingestion.domain.files import Form
 from capstan_ingestion.domain.jobs import PlacedFile
 from capstan_ingestion.settings import Settings
 from capstan_servicekit.errors import InvalidData, Upstream
+from capstan_servicekit.objects.port import Condition
 from capstan_servicekit.runtime import Kit, Service
 from capstan_testkit.harness import Harness, running
 from capstan_testkit.suites.version_stores import VersionStoreBehaviour
@@ -105,6 +106,8 @@ class NamedStore:
     meanwhile: Callable[[], Awaitable[None]] | None = None
     calls: int = 0
     named: set[str] = field(default_factory=set)
+    damaged: set[str] = field(default_factory=set)
+    holders: set[str] = field(default_factory=set)
 
     async def place(
         self, project: str, *, path: str, source: Path, kept: Sequence[ManifestFile], folder: Path
@@ -116,9 +119,16 @@ class NamedStore:
         if lost := next((one for one in kept if one.md5 not in self.named), None):
             raise Upstream(f"the store has lost {lost.path} ({lost.md5})")
         md5 = hashlib.md5(_text(source).encode(), usedforsecurity=False).hexdigest()
-        self.named.add(md5)
         names = "".join(sorted([f"{path}{md5}", *(f"{one.path}{one.md5}" for one in kept)]))
-        return PlacedFile(md5, hashlib.md5(names.encode(), usedforsecurity=False).hexdigest() + ".dir")
+        placed = PlacedFile(md5, hashlib.md5(names.encode(), usedforsecurity=False).hexdigest() + ".dir")
+        self.named |= {placed.md5, placed.dvc_md5}
+        self.holders.add(project)
+        return placed
+
+    async def scrub(self, project: str, md5: str) -> Condition:
+        if project not in self.holders or md5 not in self.named:
+            return Condition.GONE
+        return Condition.DAMAGED if md5 in self.damaged else Condition.WHOLE
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 import anyio
 import obstore
@@ -23,6 +23,21 @@ _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _KEYS: Final = "CAPSTAN_S3_ACCESS_KEY_ID and CAPSTAN_S3_SECRET_ACCESS_KEY"
 _CHUNK: Final = 8 << 20
+
+
+class Digest(Protocol):
+    """A digest under way, of hashlib."""
+
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Take these bytes in."""
+        ...
+
+    def hexdigest(self) -> str:
+        """Of all that was taken in."""
+        ...
+
+
+Algorithm = Callable[[], Digest]
 
 
 class S3Bucket:
@@ -85,9 +100,9 @@ class S3Bucket:
             for chunk in obstore.get(self._store, self._full(key)).stream(min_chunk_size=_CHUNK):
                 file.write(chunk)
 
-    async def digest_of(self, key: str) -> str:
-        """The sha256 of an object's bytes, hex, streamed. FileNotFoundError."""
-        return await anyio.to_thread.run_sync(self._digest_of, key)
+    async def digest_of(self, key: str, algorithm: Algorithm = hashlib.sha256) -> str:
+        """The digest of an object's bytes, hex, streamed. FileNotFoundError."""
+        return await anyio.to_thread.run_sync(self._digest_of, key, algorithm)
 
     async def move(self, key: str, to: str) -> None:
         """Give an object another key, in place of what is under it. FileNotFoundError."""
@@ -120,8 +135,8 @@ class S3Bucket:
             with self._mapped(key, writing=True):
                 obstore.put(self._store, self._full(key), content)
 
-    def _digest_of(self, key: str) -> str:
-        digest = hashlib.sha256()
+    def _digest_of(self, key: str, algorithm: Algorithm) -> str:
+        digest = algorithm()
         with self._mapped(key):
             for chunk in obstore.get(self._store, self._full(key)).stream(min_chunk_size=_CHUNK):
                 digest.update(chunk)

@@ -96,7 +96,6 @@ class S3ObjectStore:
         return self._checked[1]
 
 
-
 def _damaged(project: str, digest: str) -> Damaged:
     return Damaged(
         f"object {digest[:12]} of project {project} has other bytes than were stored; it is set aside as "

@@ -81,7 +81,7 @@ class CommitBatch:
             if columns is None:
                 raise SchemaMoved(f"the columns of {batch.dataset} changed during the check")
             others = [file for file in (head.files if head else []) if file.partition != batch.partition]
-            others = await self._widen_files(batch.project, others, earlier, columns, folder)
+            others = await self._widen_files(batch.project, batch.dataset, others, earlier, columns, folder)
             compared = await self._compare_keys(batch.project, commit.spec, checked, source, others, folder)
             commit = replace(commit, checked=replace(compared.checked, columns=columns))
             kept = await self._placed(batch.project, head, compared.others, folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import ManifestFile, Verdict
+from capstan_ingestion.actions.file_path import file_path
 from capstan_ingestion.actions.ports import Checked, Checker, RepeatedKeys
 from capstan_ingestion.domain.keys import may_share_keys, must_be_unique, repeated_keys
 from capstan_servicekit.objects.port import ObjectStore
@@ -47,7 +48,7 @@ class CompareKeys:
         near = may_share_keys(spec, checked.event_time_min, checked.event_time_max, others)
         if not near or not must_be_unique(spec):
             return Compared(checked, others)
-        paths = {file.partition: await self._objects.local_path(project, file.sha256) for file in near}
+        paths = {file.partition: await file_path(self._objects, project, spec.name, file) for file in near}
         repeated = await self._checker.compare_keys(source, spec, paths, folder=folder)
         if not repeated.rows:
             return Compared(checked, others)

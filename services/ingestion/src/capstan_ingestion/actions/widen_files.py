@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from capstan_contracts.rest.ingestion import ManifestFile
+from capstan_ingestion.actions.file_path import file_path
 from capstan_ingestion.actions.ports import Checker
 from capstan_servicekit.objects.port import ObjectStore
 
@@ -19,6 +20,7 @@ class WidenFiles:
     async def __call__(
         self,
         project: str,
+        dataset: str,
         files: Sequence[ManifestFile],
         held: Mapping[str, str],
         wanted: Mapping[str, str],
@@ -28,7 +30,7 @@ class WidenFiles:
         changed = {name: wanted[name] for name, old in held.items() if old not in ("null", wanted.get(name, old))}
         if not changed or not files:
             return list(files)
-        paths = {file.partition: await self._objects.local_path(project, file.sha256) for file in files}
+        paths = {file.partition: await file_path(self._objects, project, dataset, file) for file in files}
         widened = await self._checker.widen(paths, changed, folder=folder)
         rewritten = []
         for file in files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from capstan_ingestion.domain.jobs import FileToPlace, PlacedFile
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.bucket import S3Bucket
+from capstan_servicekit.objects.port import Condition
 
 AT_ONCE = 8
 
@@ -33,6 +35,14 @@ class DvcS3Store:
         for digest in (placed.md5, placed.dvc_md5):
             await self._bucket.put(_key(project, digest), store / digest[:2] / digest[2:])
         return placed
+
+    async def scrub(self, project: str, md5: str) -> Condition:
+        """Stream it from the bucket."""
+        try:
+            found = await self._bucket.digest_of(_key(project, md5), lambda: hashlib.md5(usedforsecurity=False))
+        except FileNotFoundError:
+            return Condition.GONE
+        return Condition.WHOLE if found == md5.removesuffix(".dir") else Condition.DAMAGED
 
     async def _need(self, project: str, kept: Sequence[ManifestFile]) -> None:
         turns = asyncio.Semaphore(AT_ONCE)
