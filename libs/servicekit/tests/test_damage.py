@@ -53,6 +53,7 @@ class DamageBehaviour(ABC):
         for _ in range(2):  # also once it is set aside
             with pytest.raises(Damaged, match=DIGEST[:12]) as told:
                 await objects.local_path("default", DIGEST)
+            assert told.value.copy is not None and told.value.copy.read_bytes() == flipped(CONTENT)
             assert told.value.permanent and told.value.problem_code is Code.DAMAGED and told.value.hint
             with pytest.raises(Damaged):
                 await objects.read("default", DIGEST)

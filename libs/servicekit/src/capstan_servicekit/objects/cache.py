@@ -72,6 +72,18 @@ class ObjectCache:
             raise
         return digest.hexdigest(), path
 
+    def keep_damaged(self, project: str, digest: str, fetch: Fetch) -> Path:
+        """The damaged bytes of an object as a file, for who can tell what is whole in them. In a thread."""
+        path, incoming = self.path(project, digest).with_suffix(".damaged"), self._incoming()
+        try:
+            with incoming.open("wb") as file:
+                fetch(file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return incoming.replace(path)
+        except BaseException:
+            incoming.unlink(missing_ok=True)
+            raise
+
     def _ended(self, project: str, digest: str, task: asyncio.Task[Path]) -> None:
         self._fetching.pop((project, digest), None)
         if not task.cancelled():

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import anyio
 
@@ -59,12 +59,12 @@ class S3ObjectStore:
             return await self._cache.get(project, digest, lambda file: self.bucket.read_into(key, file))
         except FileNotFoundError as error:
             if await self.bucket.exists(_aside(project, digest)):
-                raise _damaged(project, digest) from error
+                raise await self._damaged(project, digest) from error
             raise NotFound(f"no object {digest[:12]} in project {project}") from error
         except Damaged as error:
             # Read once more: bytes that changed on their way lie whole in the bucket.
             if await self.scrub(project, digest) is Condition.DAMAGED:
-                raise _damaged(project, digest) from error
+                raise await self._damaged(project, digest) from error
             raise
 
     async def exists(self, project: str, digest: str) -> bool:
@@ -95,13 +95,20 @@ class S3ObjectStore:
             self._checked = (now, await self.bucket.diagnosis())
         return self._checked[1]
 
+    async def _damaged(self, project: str, digest: str) -> Damaged:
+        def fetch(file: BinaryIO) -> None:
+            try:
+                self.bucket.read_into(_aside(project, digest), file)
+            except FileNotFoundError:  # it could not be moved
+                self.bucket.read_into(_key(project, digest), file)
 
-def _damaged(project: str, digest: str) -> Damaged:
-    return Damaged(
-        f"object {digest[:12]} of project {project} has other bytes than were stored; it is set aside as "
-        f"damaged/{digest}",
-        hint=PUT_BACK,
-    )
+        copy = await anyio.to_thread.run_sync(self._cache.keep_damaged, project, digest, fetch)
+        return Damaged(
+            f"object {digest[:12]} of project {project} has other bytes than were stored; it is set aside as "
+            f"damaged/{digest}",
+            hint=PUT_BACK,
+            copy=copy,
+        )
 
 
 def _aside(project: str, digest: str) -> str:

@@ -37,8 +37,10 @@ def objects_of(manifests: Iterable[Manifest], batches: Iterable[StoredBatch]) ->
     """The objects behind versions, given oldest first, and batches, each once."""
     found: dict[tuple[str, What, str], StoredObject] = {}
 
-    def add(dataset: str, what: What, digest: str, **where: str | None) -> StoredObject:
-        return found.setdefault((dataset, what, digest), StoredObject(dataset, what, digest, **where))
+    def add(
+        dataset: str, what: What, digest: str, partition: str | None = None, path: str | None = None
+    ) -> StoredObject:
+        return found.setdefault((dataset, what, digest), StoredObject(dataset, what, digest, partition, path))
 
     for manifest in manifests:
         own = [add(manifest.dataset, "manifest", manifest.version), add(manifest.dataset, "dvc-file", manifest.dvc_md5)]
