@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from capstan_formats.id_range import IdRange, id_number, id_prefix
-from capstan_formats.records import RecordSchema, encode_record
+from capstan_formats.record_schema import RecordSchema
+from capstan_formats.records import encode_record
 from capstan_formats.segment_salvage import salvage
 from capstan_formats.segments import SegmentError, SegmentWriter, find_prediction
 

@@ -10,9 +10,9 @@ from sqlalchemy import update
 
 from capstan_contracts.rest.feature_store import TrainingSet
 from capstan_contracts.work import State
-from capstan_feature_store.actions import build_training_set as build_module
 from capstan_feature_store.domain.jobs import JoinedSet
 from capstan_feature_store.tables import TrainingSetRow
+from capstan_servicekit.jobs.pool import JobPool
 from capstan_testkit.harness import Harness
 
 pytestmark = pytest.mark.integration
@@ -83,7 +83,7 @@ async def test_a_file_that_changes_while_it_is_read_ends_the_build(
 ) -> None:
     flights = await prepared(h, world)
     damaged = file_of(h, flights.files[0].sha256)
-    call = build_module.JobPool.call
+    call = JobPool.call
 
     async def during(self: Any, kind: Any, *arguments: Any, **named: Any) -> Any:
         made = await call(self, kind, *arguments, **named)
@@ -92,7 +92,7 @@ async def test_a_file_that_changes_while_it_is_read_ends_the_build(
             flip(damaged)
         return made
 
-    monkeypatch.setattr(build_module.JobPool, "call", during)
+    monkeypatch.setattr(JobPool, "call", during)
     refused = await training_set(h, flights)
     assert refused.state is State.FAILED and refused.problem is not None and refused.problem.code == "damaged"
 

@@ -57,7 +57,7 @@ async def look_up(h: Harness, ids: IdRange) -> Any:
 
 async def test_what_is_whole_is_answered_and_the_rest_says_which_segment(tmp_path: Path, registry: Any) -> None:
     ids, starts = written(tmp_path / "spool" / "inference" / "default" / "delay")
-    server = Serverless()
+    server: Any = Serverless()
     async with running(Settings, build, tmp_path, peers=registry, compose=partial(compose, server=server)) as h:
         path = await shipped(h)
         assert (await look_up(h, ids[1])).status_code == 200
@@ -81,7 +81,8 @@ async def test_a_file_that_is_still_in_the_spool_gives_what_is_whole(tmp_path: P
     ids, starts = written(folder)
     (folder / "1.seg").rename(folder / "1.damaged")  # as the shipper does with one that it cannot read
     flip(folder / "1.damaged", starts[0] + 60)
-    async with running(Settings, build, tmp_path, peers=registry, compose=partial(compose, server=Serverless())) as h:
+    server: Any = Serverless()
+    async with running(Settings, build, tmp_path, peers=registry, compose=partial(compose, server=server)) as h:
         assert (await look_up(h, ids[2])).status_code == 200
         assert (await look_up(h, ids[0])).status_code == 404
 

@@ -119,7 +119,7 @@ async def test_a_scrub_of_what_is_not_there_is_refused_and_one_can_be_asked_for_
 
     async def ended() -> bool:
         found = (await h.viewer.get(f"{BASE}/scrubs/{other['id']}")).json()
-        return found["state"] == "succeeded"
+        return bool(found["state"] == "succeeded")
 
     await h.until(ended, timeout=30)
     assert (await h.operator.post(f"{BASE}/scrubs/{other['id']}/cancel")).status_code == 409
