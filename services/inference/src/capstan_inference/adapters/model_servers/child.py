@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from capstan_inference.actions.ports import Address, Flushed, Placement, ReplicaStatus
-from capstan_inference.adapters.data_plane import DataPlane
+from capstan_inference.adapters.data_plane import DataPlane, Patience
 from capstan_inference.adapters.model_servers.port import Flush, Wanted
 from capstan_inference.adapters.placements import command, limits
 from capstan_inference.settings import Settings
@@ -33,7 +33,13 @@ class ChildModelServer:
     def __init__(self, settings: Settings, objects: ObjectStore, wanted: Wanted) -> None:
         self._settings, self._objects, self._wanted = settings, objects, wanted
         self._socket: socket.socket | None = None
-        self._plane = DataPlane(self._configuration, settings.home, self._ready, self._gone)
+        self._plane = DataPlane(
+            self._configuration,
+            settings.home,
+            self._ready,
+            self._gone,
+            Patience(settings.model_probe_s, settings.model_silent_limit_s, settings.model_busy_limit_s),
+        )
         self._given: list[Placement] = []
         self._serving: dict[tuple[str, str], Placement] = {}
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -75,7 +81,9 @@ class ChildModelServer:
 
     async def missing(self) -> str | None:
         """For readiness."""
-        return None if self._plane.ready.is_set() else "the model server is starting"
+        if not self._plane.ready.is_set():
+            return "the model server is starting"
+        return None if self._plane.answers else "the model server does not answer; it is ended if it stays silent"
 
     async def run(self) -> None:
         """Until cancelled: whenever the child ends, start another one."""
