@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -199,6 +200,30 @@ async def test_kill_9_loses_no_answered_prediction_and_ships_each_once(
             kept += [one for head in read_heads(path) for one in head.ids.texts()]
         assert len(kept) == len(set(kept)) == sum(event.rows for event in events)
         assert set(answered) <= set(kept)
+
+
+async def test_a_stopped_model_server_is_told_of_and_replaced_within_ten_seconds(
+    tmp_path: Path, registry: Any, make_part: Any, make_package: Any, row: dict[str, Any]
+) -> None:
+    async with platform(tmp_path, registry, make_part()) as p:
+        await p.promote(make_package(), 1, 1)
+        await p.serves(1)
+        pid, began = p.child.pid, time.monotonic()
+        assert pid is not None and await p.child.missing() is None
+        os.kill(pid, signal.SIGSTOP)
+
+        async def told() -> bool:
+            return "does not answer" in (await p.child.missing() or "")
+
+        await p.h.until(told, timeout=5)
+
+        async def replaced() -> bool:
+            return p.child.pid not in (None, pid) and await p.child.missing() is None
+
+        await p.h.until(replaced, timeout=20)
+        assert time.monotonic() - began <= 10
+        answer = await p.models.post("/v1/models/delay:predict", json={"instances": [row]})
+        assert answer.status_code == 200
 
 
 async def test_connections_wait_while_the_model_server_restarts(

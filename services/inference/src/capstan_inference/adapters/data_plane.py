@@ -90,34 +90,39 @@ class DataPlane:
     async def _end_when_hung(self) -> None:
         """Ask for its status again and again; end the process when it is silent and does nothing, or for too long."""
         loop = asyncio.get_running_loop()
-        answered, activity = loop.time(), None
+        answered = loop.time()
         while True:
             await asyncio.sleep(self._patience.every_s)
             process = self._process
             if process is None or process.returncode is not None or not self.ready.is_set():
-                answered, activity = loop.time(), None
+                answered = loop.time()
                 continue
-            activity = activity or Activity(process.pid)
+            activity = Activity(process.pid)
             if await self._status_comes():
-                answered, activity = loop.time(), None
+                answered = loop.time()
                 continue
-            silent = loop.time() - answered
-            hung = silent >= self._patience.silent_s and activity.waits()
+            silent, hung = loop.time() - answered, activity.waits()
             if process is self._process and (hung or silent >= self._patience.busy_s):
                 log.error("model_server.hung", pid=process.pid, silent_s=round(silent, 1), does_nothing=hung)
                 with suppress(ProcessLookupError):
                     process.kill()
 
     async def _status_comes(self) -> bool:
+        """Whether it answers before it counts as silent; `answers` says meanwhile that it is late."""
+        asking = asyncio.create_task(self.ask({"do": "status"}, self._patience.silent_s))
         try:
-            await self.ask({"do": "status"}, self._patience.every_s)
+            done, _ = await asyncio.wait([asking], timeout=self._patience.every_s)
+            self.answers = bool(done)
+            await asking
         except NotReady:
             self.answers = False
+            return False
         except CapstanError:
-            self.answers = True
-        else:
-            self.answers = True
-        return self.answers
+            pass  # an answer, too
+        finally:
+            asking.cancel()
+        self.answers = True
+        return True
 
     async def ask(self, command: dict[str, Any], patience_s: float = REPLY_S) -> dict[str, Any]:
         """The answer to a command, once the process is ready. NotReady; InvalidData where a package is refused."""
