@@ -6,7 +6,6 @@ import asyncio
 import socket
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from capstan_inference.actions.ports import Address, Flushed, Placement, ReplicaStatus
@@ -125,18 +124,23 @@ class ChildModelServer:
     async def _document(self, placement: Placement) -> dict[str, Any]:
         return command(placement, await self._objects.local_path(placement.project, placement.package))
 
-    async def _loadable(self) -> tuple[list[Placement], list[dict[str, Any]]]:
-        """What the child should load before it listens, without what the object store does not have."""
-        placements, documents = [], []
+    async def _loadable(self) -> tuple[list[Placement], list[dict[str, Any]], list[tuple[str, str, str]]]:
+        """What the child should load before it listens, and what the object store does not have, with the reason."""
+        placements, documents, missing = [], [], []
         for placement in await self._wanted():
-            with suppress(CapstanError):
+            try:
                 documents.append(await self._document(placement))
+            except CapstanError as error:
+                missing.append(
+                    (placement.project, placement.deployment, f"version {placement.version}: {error.detail}")
+                )
+            else:
                 placements.append(placement)
-        return placements, documents
+        return placements, documents, missing
 
     async def _configuration(self) -> dict[str, Any]:
         settings = self._settings
-        self._given, documents = await self._loadable()
+        self._given, documents, missing = await self._loadable()
         return {
             "socket_fd": self._listening().fileno(),
             "spool": str(settings.home / "spool" / "inference"),
@@ -145,6 +149,7 @@ class ChildModelServer:
             "log_level": settings.log_level,
             "limits": limits(settings, settings.segment_age_s),
             "placements": documents,
+            "missing": missing,
         }
 
     def _ready(self, message: dict[str, Any]) -> None:
