@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import socket
 import time
-from contextlib import suppress
 
 from capstan_client.settings import Patience
 from capstan_servicekit.busy import Activity
+from capstan_servicekit.http.sockets import begin_connection
 
 
 class Probe:
@@ -47,10 +47,7 @@ class Probe:
 
     def _ask(self, now: float) -> None:
         self._asked, self._sent = now, not self._request
-        self._socket = socket.socket()
-        self._socket.setblocking(False)
-        with suppress(OSError):
-            self._socket.connect(self._address)
+        self._socket = begin_connection(*self._address)
 
     def _heard(self) -> bool:
         """Whether an answer as it should be has come; any other ends this question."""
