@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
-from capstan_servicekit.errors import NotReady, Upstream
+from capstan_servicekit.errors import Damaged, NotReady
+from capstan_servicekit.objects.bucket import S3Bucket
 from capstan_servicekit.objects.cache import KEEP_S, ObjectCache
 from capstan_servicekit.objects.folder import FolderObjectStore
 from capstan_servicekit.objects.port import ObjectStore
-from capstan_servicekit.objects.s3 import S3Bucket, S3ObjectStore
+from capstan_servicekit.objects.s3 import S3ObjectStore
 from capstan_servicekit.runtime import Kit
 from capstan_servicekit.settings import ServiceSettings, wrong_settings
 from capstan_testkit.broker import free_port
@@ -65,7 +66,7 @@ class TestS3(ObjectStoreBehaviour):
         bucket, digest = s3.open(uuid.uuid4().hex), digest_of(b"what it should be")
         await bucket.put(f"default/sha256/{digest[:2]}/{digest}", b"what somebody wrote there")
         store = S3ObjectStore(bucket, ObjectCache(tmp_path, max_bytes=1 << 20))
-        with pytest.raises(Upstream, match="other bytes"):
+        with pytest.raises(Damaged, match="other bytes"):
             await store.read("default", digest)
         assert not files_below(tmp_path)
 
@@ -166,6 +167,6 @@ async def test_the_least_recently_used_go_first_and_fresh_ones_stay(tmp_path: Pa
 
 async def test_a_failed_fetch_leaves_nothing_and_may_be_repeated(tmp_path: Path) -> None:
     cache, digest = ObjectCache(tmp_path, max_bytes=100), digest_of(b"right")
-    with pytest.raises(Upstream):
+    with pytest.raises(Damaged):
         await cache.get("p", digest, Source(b"wrong"))
     assert (await cache.get("p", digest, Source(b"right"))).read_bytes() == b"right"

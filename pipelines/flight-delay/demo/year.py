@@ -7,7 +7,7 @@ from pathlib import Path
 
 import prepare
 
-from capstan_servicekit.objects.folder import sha256_file
+from capstan_servicekit.objects.checked import sha256_file
 from demo.chapter import TRAIN, Plan
 from demo.steps import Screen
 

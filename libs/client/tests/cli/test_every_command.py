@@ -73,6 +73,8 @@ dataset = {
     "latest": DIGEST, "rows": 1234, "partitions": 2,
 }  # fmt: skip
 
+scrub = {"id": RUN, "dataset": "flights", "state": "succeeded", "objects": 1234, "created_at": AT}
+
 types = {"id": "int64", "at": "timestamp", "fare": "float64"}
 spec = {"name": "flights", "contract": {}, "keys": ["id"], "eventTime": "at", "columns": {"fare": "float64"}}
 declared = {**dataset, "columns": types, "spec": spec}
@@ -128,6 +130,10 @@ COMMANDS = [
     ),
     Command(
         "data versions flights", {"GET ingestion /datasets/flights/versions": page(manifest)}, ("abc.dir",), "dvc_md5"
+    ),
+    Command(
+        "data scrub flights", {"POST ingestion /scrubs": scrub}, ("All 1234 objects are as they were stored.",),
+        "objects", {f"GET ingestion /scrubs/{RUN}": scrub},
     ),
     Command("runs list", {"GET training /runs": page(run)}, (RUN, "succeeded"), "dataset_version"),
     Command(

@@ -190,3 +190,27 @@ def test_a_rollback_names_the_champion_that_was_seen(platform: Any) -> None:
     assert platform.body() == {"version": None, "reason": "broken", "from_version": 4}
     assert platform.run("models", "rollback", "delay", "--reason", "broken", "--from", "5").exit_code == 0
     assert platform.body()["from_version"] == 5
+
+
+def scrubbed(platform: Any, **more: Any) -> Any:
+    asked = {"id": RUN, "state": "queued", "created_at": AT}
+    platform.answer("POST ingestion /scrubs", asked)
+    platform.answer(f"GET ingestion /scrubs/{RUN}", {**asked, "state": "succeeded", **more})
+    return platform.run("data", "scrub")
+
+
+def test_damage_is_status_1_with_dataset_file_and_versions(platform: Any) -> None:
+    finding = {
+        "dataset": "flights", "what": "file", "condition": "damaged", "digest": DIGEST, "partition": "2013-01",
+        "path": "2013-01.parquet", "versions": [f"{number:064x}" for number in range(5)],
+    }  # fmt: skip
+    done = scrubbed(platform, objects=12, damaged=1, gone=0, findings=[finding])
+    assert done.exit_code == 1
+    for words in ("flights", "damaged", "2013-01.parquet", "3f9a1c0b2d4e", "and 2 earlier"):
+        assert words in done.stdout
+    assert "Of 12 objects 1 are damaged and 0 are gone." in done.stderr and "backup" in done.stderr
+
+
+def test_a_scrub_that_was_stopped_is_status_1_and_says_so(platform: Any) -> None:
+    done = scrubbed(platform, state="cancelled")
+    assert (done.exit_code, done.stderr) == (1, "the scrub was cancelled\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,11 +19,12 @@ import pytest
 
 from capstan_client.platform.home import Home, Record
 from capstan_client.platform.processes import descendants, end, same_process, started_at
+from capstan_client.settings import liveness_patience
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")
 
 TOY = """
-import http.server, os, sys, time
+import http.server, os, socket, sys, time
 from pathlib import Path
 from capstan_client.platform import plan, supervisor
 
@@ -38,6 +40,9 @@ if way == "slow to say":
 
 class Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if way == "spins" and self.path == "/spin":
+            while True:
+                pass
         body = b'{"missing": ["the broker"]}' if way == "never" else str(os.getpid()).encode()
         self.send_response(503 if way == "never" else 200)
         self.send_header("content-length", str(len(body)))
@@ -50,7 +55,12 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 class Toy(supervisor.Supervisor):
     def _start_broker(self):
-        return self._fork("broker", lambda: time.sleep(60))
+        return self._fork("broker", self._greet)
+
+    def _greet(self):
+        with socket.create_server(("127.0.0.1", self._plan.broker_port)) as listening:
+            while True:
+                listening.accept()[0].sendall(b"INFO {}\\r\\n")
 
     def _make_streams(self):
         pass
@@ -58,7 +68,8 @@ class Toy(supervisor.Supervisor):
     def _become(self, service):
         if way == "crashes":
             raise ValueError("settings are wrong")
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers, bind_and_activate=False)
+        kind = http.server.HTTPServer if way == "spins" else http.server.ThreadingHTTPServer
+        server = kind(("127.0.0.1", 0), Answers, bind_and_activate=False)
         server.socket.close()
         server.socket = self._plan.sockets[service]
         server.serve_forever()
@@ -215,3 +226,48 @@ def test_what_a_killed_one_left_is_ended_by_pid_and_start(home: Home) -> None:
         finally:
             left.kill()
             somebody.kill()
+
+
+@pytest.mark.parametrize("name", ["registry", "broker"])
+def test_a_stopped_part_is_replaced_within_ten_seconds(home: Home, name: str) -> None:
+    with running(home) as (process, record):
+        pid, began = record.processes[name][0], time.monotonic()
+        os.kill(pid, signal.SIGSTOP)
+
+        def replaced() -> bool:
+            now = home.record()
+            return now is not None and now.processes.get(name, (pid,))[0] != pid
+
+        until(replaced)
+        took = time.monotonic() - began
+        assert asked(record.services["registry"])
+        process.terminate()
+        _, said = process.communicate(timeout=20)
+    assert took <= 10
+    assert f"{name} has not answered for 5 s and does nothing: it is ended" in said
+
+
+def test_a_busy_service_is_given_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPSTAN_LIVENESS", "0.2,1,60")
+    with running(home, "spins") as (_, record):
+        pid = asked(record.services["registry"])
+        address = record.services["registry"].removeprefix("http://").split(":")
+        with socket.create_connection((address[0], int(address[1]))) as asking:
+            asking.sendall(b"GET /spin HTTP/1.0\r\n\r\n")
+            time.sleep(4)
+            assert same_process(pid, record.processes["registry"][1])
+
+
+def test_a_healthy_service_that_idles_stays(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPSTAN_LIVENESS", "0.2,1.5,1.5")
+    with running(home) as (_, record):
+        time.sleep(4)
+        now = home.record()
+        assert now is not None and now.processes == record.processes
+
+
+@pytest.mark.parametrize("text", ["1,5", "5,1,60", "0,5,60", "a,b,c", "1,5,4"])
+def test_a_wrong_patience_says_what_it_should_be(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPSTAN_LIVENESS", text)
+    with pytest.raises(ValueError, match="three numbers of seconds that grow"):
+        liveness_patience()

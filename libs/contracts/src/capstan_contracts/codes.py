@@ -32,6 +32,7 @@ class Code(StrEnum):
     DEADLINE = "deadline-exceeded"
     NOT_READY = "not-ready"
     UPSTREAM = "upstream-unavailable"
+    DAMAGED = "damaged"
     INTERNAL = "internal"
 
     @property
@@ -69,5 +70,6 @@ STATUS_AND_SUMMARY: Final[dict[Code, tuple[int, str]]] = {
     Code.DEADLINE: (504, "Deadline exceeded"),
     Code.NOT_READY: (503, "Not ready"),
     Code.UPSTREAM: (502, "Another system failed"),
+    Code.DAMAGED: (500, "Stored bytes are damaged"),
     Code.INTERNAL: (500, "Internal error"),
 }

@@ -8,6 +8,7 @@ footer  = a frame with the top bit of its length set; JSON {count, first_event_t
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -91,12 +92,14 @@ class FrameReader:
     """Iterates (offset, frame, payload) of the records; then `end` is where they end, `footer` what closes them.
 
     A frame cut short by the end of the file, zeros to the end, and a last frame with a wrong checksum are a torn tail:
-    iteration just ends. Anything else that is wrong is a SegmentError with its offset.
+    iteration just ends. Anything else that is wrong is a SegmentError with its offset; with `passed_over` a damaged
+    payload is noted there, and reading goes on behind it.
     """
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: BinaryIO, passed_over: list[SegmentError] | None = None) -> None:
         self._path = path
         self._file = file
+        self._passed_over = passed_over
         self.end = 0
         self.footer: dict[str, Any] | None = None
 
@@ -109,6 +112,8 @@ class FrameReader:
         self.end = len(HEADER)
         while (frame := self._next()) is not None:
             head, payload, is_footer = frame
+            if not payload:
+                continue
             if is_footer:
                 self._close(payload)
                 return
@@ -133,7 +138,12 @@ class FrameReader:
         if crc32(payload) != checksum:
             if not self._file.read(1):
                 return None
-            self._fail(self.end, "the payload of a frame is damaged")
+            if self._passed_over is None:
+                self._fail(self.end, "the payload of a frame is damaged")
+            self._file.seek(-1, os.SEEK_CUR)
+            self._passed_over.append(SegmentError(self._path, "the payload of a frame is damaged", self.end))
+            self.end += len(head) + size
+            return head, b"", False
         return head, payload, bool(length & FOOTER_BIT)
 
     def _close(self, payload: bytes) -> None:

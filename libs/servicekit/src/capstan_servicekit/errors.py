@@ -19,11 +19,13 @@ CapstanError
 ├── EgressRefused      400 an address that the platform does not call
 ├── Overloaded         503 with Retry-After
 ├── NotReady           503 a part that is needed is not there yet
-└── Upstream           502 another system failed or answered nonsense
+├── Upstream           502 another system failed or answered nonsense
+└── Damaged            500 stored bytes are not what was stored; trying again does not help
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from capstan_contracts.errors import Code, FieldError, Problem
@@ -171,6 +173,21 @@ class Upstream(CapstanError):
     code = Code.UPSTREAM
 
 
+class Damaged(CapstanError):
+    """Stored bytes are not those that were stored, or are gone. `copy` is where the damaged bytes lie, if anywhere."""
+
+    code = Code.DAMAGED
+
+    def __init__(self, detail: str, *, hint: str = "", copy: Path | None = None) -> None:
+        super().__init__(detail, hint=hint)
+        self.copy = copy
+
+    @property
+    def permanent(self) -> bool:
+        """Until somebody puts the bytes back."""
+        return True
+
+
 def broken(place: str, rule: str) -> list[FieldError]:
     """One place and the rule that it breaks, as `errors=`."""
     return [FieldError(place=place, rule=rule)]
@@ -191,6 +208,8 @@ _BY_STATUS: dict[int, type[CapstanError]] = {
 
 def from_problem(problem: Problem) -> CapstanError:
     """The error that another service reported, to be raised here; its 5xx become `Upstream`."""
+    if problem.code == Code.DAMAGED:
+        return Damaged(problem.detail or problem.title, hint=problem.hint)
     kind = _BY_STATUS.get(problem.status, Upstream if problem.status >= 500 else BadRequest)
     known = problem.code in set(Code)
     return kind(

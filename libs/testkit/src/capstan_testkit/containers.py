@@ -24,7 +24,7 @@ from testcontainers.core.container import DockerContainer
 from capstan_contracts.ids import SERVICES
 from capstan_servicekit.bus.nats import DEAD_STREAM, STREAM, NatsBus, ensure_streams
 from capstan_servicekit.bus.nats_config import ADMINISTRATOR, render
-from capstan_servicekit.objects.s3 import S3Bucket
+from capstan_servicekit.objects.bucket import S3Bucket
 
 POSTGRES, REDIS, NATS, S3 = "postgres:15", "redis:7", "nats:2.15-alpine", "versity/versitygw:v1.8.0"
 READY_S = 40

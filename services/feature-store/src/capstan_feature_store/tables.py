@@ -99,7 +99,7 @@ class MaterializationRow(Base):
 
 
 class TrainingSetRow(Base):
-    """A pinned training set; its id is the digest of its pins."""
+    """A pinned training set; its id is the digest of its pins. `checked`: every file that it was made of was."""
 
     __tablename__ = "fs_training_sets"
 
@@ -114,6 +114,7 @@ class TrainingSetRow(Base):
     digest: Mapped[str | None] = mapped_column(String(64))
     rows: Mapped[int | None] = mapped_column(Integer)
     unlabelled: Mapped[int | None] = mapped_column(Integer)
+    checked: Mapped[bool] = mapped_column(Boolean)
     problem: Mapped[dict[str, Any] | None] = mapped_column(Json)
     created_at: Mapped[datetime] = mapped_column(InstantColumn)
 

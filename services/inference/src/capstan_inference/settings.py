@@ -28,6 +28,17 @@ class Settings(ServiceSettings):
     model_max_rows: int = Field(default=5000, ge=1, le=100_000)
     model_max_waiting: int = Field(default=256, ge=1, description="requests in hand; beyond, 503 with Retry-After")
     model_deadline_s: float = Field(default=10, gt=0, description="the header capstan-deadline-ms may shorten it")
+    model_probe_s: float = Field(
+        default=1,
+        gt=0,
+        description="how often the model server is asked for its status; readiness tells of a later answer",
+    )
+    model_silent_limit_s: float = Field(
+        default=5, gt=0, description="a model server that is silent for so long and does nothing is replaced"
+    )
+    model_busy_limit_s: float = Field(
+        default=60, gt=0, description="the same for one that is busy, or that waits for a processor"
+    )
     segment_bytes: int = Field(default=8 << 20, ge=4096)
     segment_age_s: float = Field(default=10, gt=0)
 

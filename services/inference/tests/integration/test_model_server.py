@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -199,6 +200,53 @@ async def test_kill_9_loses_no_answered_prediction_and_ships_each_once(
             kept += [one for head in read_heads(path) for one in head.ids.texts()]
         assert len(kept) == len(set(kept)) == sum(event.rows for event in events)
         assert set(answered) <= set(kept)
+
+
+async def test_a_stopped_model_server_is_told_of_and_replaced_within_ten_seconds(
+    tmp_path: Path, registry: Any, make_part: Any, make_package: Any, row: dict[str, Any]
+) -> None:
+    async with platform(tmp_path, registry, make_part()) as p:
+        await p.promote(make_package(), 1, 1)
+        await p.serves(1)
+        pid, began = p.child.pid, time.monotonic()
+        assert pid is not None and await p.child.missing() is None
+        os.kill(pid, signal.SIGSTOP)
+
+        async def told() -> bool:
+            return "does not answer" in (await p.child.missing() or "")
+
+        await p.h.until(told, timeout=5)
+
+        async def replaced() -> bool:
+            return p.child.pid not in (None, pid) and await p.child.missing() is None
+
+        await p.h.until(replaced, timeout=20)
+        assert time.monotonic() - began <= 10
+        answer = await p.models.post("/v1/models/delay:predict", json={"instances": [row]})
+        assert answer.status_code == 200
+
+
+async def test_a_champion_whose_package_is_damaged_is_503_with_the_reason_until_it_is_whole(
+    tmp_path: Path, registry: Any, make_part: Any, make_package: Any, row: dict[str, Any]
+) -> None:
+    async with platform(tmp_path, registry, make_part()) as p:
+        package = make_package()
+        await p.promote(package, 1, 1)
+        await p.serves(1)
+        path = await p.h.kit.objects.local_path("default", package.digest)
+        path.chmod(0o644)
+        content = path.read_bytes()
+        path.write_bytes(content[:99] + bytes([content[99] ^ 1]) + content[100:])
+        pid = p.child.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        answer = await p.predict(row)  # waits in the backlog until the next process listens
+        assert (answer.status_code, answer.json()["code"]) == (503, "not-ready")
+        assert "cannot be served: version 1: object" in answer.json()["detail"]
+        assert "has other bytes" in answer.json()["detail"] and "rollback" in answer.json()["hint"]
+        await p.h.kit.objects.put_file("default", package.path)
+        assert await p.child.load((await p.child._wanted())[0]) > 0
+        assert (await p.predict(row)).status_code == 200
 
 
 async def test_connections_wait_while_the_model_server_restarts(

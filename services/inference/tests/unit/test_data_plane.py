@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from capstan_inference.adapters import data_plane as module
-from capstan_inference.adapters.data_plane import DataPlane
+from capstan_inference.adapters.data_plane import DataPlane, Patience
 from capstan_servicekit.errors import CapstanError, InvalidData, NotReady, Upstream
 
 
@@ -21,6 +23,10 @@ class Pipe:
         self.stdin, self.pid, self.returncode = self, 7, None
         self.said: list[dict[str, Any]] = []
         self.broken = False
+        self.killed = asyncio.Event()
+
+    def kill(self) -> None:
+        self.killed.set()
 
     def write(self, line: bytes) -> None:
         assert line.endswith(b"\n") and line.count(b"\n") == 1
@@ -139,3 +145,44 @@ async def test_it_is_started_again_with_pauses_that_grow_and_begin_anew_after_a_
     with pytest.raises(asyncio.CancelledError):
         await plane.run()
     assert pauses == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0, 0.1, 0.2]) and len(gone) == 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("program", "hung"), [("import time; time.sleep(60)", True), ("while True: pass", False)])
+async def test_who_is_silent_and_does_nothing_is_ended_and_who_is_busy_gets_time(
+    plane: DataPlane, pipe: Pipe, program: str, hung: bool
+) -> None:
+    silent = await asyncio.create_subprocess_exec(sys.executable, "-c", f"print(1, flush=True)\n{program}", stdout=-1)
+    assert silent.stdout is not None
+    await silent.stdout.readline()
+    await asyncio.sleep(0.5)
+    pipe.pid, plane._patience = silent.pid, Patience(0.1, 1, 60)
+    watch = asyncio.create_task(plane._end_when_hung())
+    try:
+        async with asyncio.timeout(20 if hung else 4):
+            await pipe.killed.wait()
+    except TimeoutError:
+        assert not hung
+    else:
+        assert hung
+    finally:
+        watch.cancel()
+        silent.kill()
+        await silent.wait()
+    assert not plane.answers
+
+
+async def becomes(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - a flag without an event
+            await asyncio.sleep(0.01)
+
+
+async def test_one_that_answers_late_is_told_of_and_stays(plane: DataPlane, pipe: Pipe) -> None:
+    plane._patience = Patience(0.05, 5, 5)
+    watch = asyncio.create_task(plane._end_when_hung())
+    await becomes(lambda: not plane.answers)
+    plane._hear({"id": pipe.said[-1]["id"], "ok": {}})
+    await becomes(lambda: plane.answers)
+    watch.cancel()
+    assert not pipe.killed.is_set()

@@ -18,12 +18,15 @@ from capstan_ingestion.actions.read_versions import ReadVersions
 from capstan_ingestion.actions.receive_batch import ReceiveBatch
 from capstan_ingestion.actions.register_dataset import RegisterDataset
 from capstan_ingestion.actions.replay_batch import ReplayBatch
+from capstan_ingestion.actions.scrub_objects import ScrubObjects
+from capstan_ingestion.actions.scrubs import Scrubs
 from capstan_ingestion.actions.start_check import StartCheck
 from capstan_ingestion.actions.widen_files import WidenFiles
 from capstan_ingestion.adapters.dvc_store import DvcFolderStore
 from capstan_ingestion.adapters.job_checker import JobChecker
 from capstan_ingestion.routes.batches import batches_router
 from capstan_ingestion.routes.datasets import datasets_router
+from capstan_ingestion.routes.scrubs import scrubs_router
 from capstan_ingestion.routes.uploads import UPLOADS, uploads_router
 from capstan_ingestion.routes.versions import versions_router
 from capstan_ingestion.settings import Settings
@@ -52,12 +55,13 @@ def compose(
     receive = ReceiveBatch(database, clock, objects, start_check, describe_batch, incoming)
     egress = Egress(allow_hosts=settings.allow_pull_hosts, max_bytes=settings.max_upload_bytes)
     checker = checker or JobChecker(kit.jobs, settings)
+    store = store or _version_store(kit, settings)
     commit = CommitBatch(
         database,
         clock,
         outbox,
         objects,
-        store or _version_store(kit, settings),
+        store,
         WidenFiles(checker, objects),
         CompareKeys(checker, objects),
     )
@@ -72,9 +76,10 @@ def compose(
                 ReadBatches(database, objects, describe_batch), ReplayBatch(database, start_check, describe_batch)
             ),
             versions_router(ReadVersions(database)),
+            scrubs_router(Scrubs(database, work, clock)),
         ),
         subscriptions=subscriptions(),
-        work=[check],
+        work=[check, ScrubObjects(database, clock, work, objects, store)],
         tasks=(ClearIncoming(clock, incoming),),
         uploads=UPLOADS,
     )
@@ -85,6 +90,6 @@ def _version_store(kit: Kit, settings: Settings) -> VersionStore:
     if not settings.object_store_url:
         return DvcFolderStore(settings.home / "objects", kit.jobs)
     from capstan_ingestion.adapters.dvc_s3 import DvcS3Store  # noqa: PLC0415 - a laptop need not load the S3 client
-    from capstan_servicekit.objects.s3 import S3Bucket  # noqa: PLC0415
+    from capstan_servicekit.objects.bucket import S3Bucket  # noqa: PLC0415
 
     return DvcS3Store(S3Bucket.from_settings(settings), kit.jobs)

@@ -1,4 +1,4 @@
-"""Rows of ingestion: datasets, batches, versions and the loops that named them; and the queries of several actions.
+"""Rows of ingestion: datasets, batches, versions, scrubs and loops; and the queries of several actions.
 
 What another project has is not found.
 """
@@ -81,6 +81,24 @@ class VersionRow(Base):
     sequence: Mapped[int] = mapped_column(Integer)
     manifest: Mapped[Manifest] = mapped_column(ModelColumn(Manifest))
     created_at: Mapped[datetime] = mapped_column(InstantColumn)
+
+
+class ScrubRow(Base):
+    """A walk over the objects of `dataset`, or of all datasets of the project."""
+
+    __tablename__ = "scrubs"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    project: Mapped[str] = mapped_column(String(63), index=True)
+    dataset: Mapped[str | None] = mapped_column(String(63))
+    state: Mapped[str] = mapped_column(String(16))
+    objects: Mapped[int] = mapped_column(BigInteger)
+    damaged: Mapped[int] = mapped_column(BigInteger)
+    gone: Mapped[int] = mapped_column(BigInteger)
+    findings: Mapped[list[JsonObject]] = mapped_column(Json)
+    problem: Mapped[Problem | None] = mapped_column(ModelColumn(Problem))
+    created_at: Mapped[datetime] = mapped_column(InstantColumn)
+    finished_at: Mapped[datetime | None] = mapped_column(InstantColumn)
 
 
 class LoopRow(Base):

@@ -20,6 +20,7 @@ from capstan_ingestion.domain.files import Form
 from capstan_ingestion.domain.jobs import PlacedFiles
 from capstan_ingestion.settings import Settings
 from capstan_servicekit.errors import InvalidData, Upstream
+from capstan_servicekit.objects.port import Condition
 from capstan_servicekit.runtime import Kit, Service
 from capstan_testkit.harness import Harness, running
 
@@ -111,6 +112,8 @@ class NamedStore:
     meanwhile: Callable[[], Awaitable[None]] | None = None
     calls: int = 0
     named: set[str] = field(default_factory=set)
+    damaged: set[str] = field(default_factory=set)
+    holders: set[str] = field(default_factory=set)
 
     async def place(
         self, project: str, *, new: Mapping[str, Path], kept: Sequence[ManifestFile], folder: Path
@@ -122,9 +125,16 @@ class NamedStore:
         if lost := next((one for one in kept if one.md5 not in self.named), None):
             raise Upstream(f"the store has lost {lost.path} ({lost.md5})")
         md5s = {path: _md5(_text(source)) for path, source in new.items()}
-        self.named.update(md5s.values())
         names = sorted(path + md5 for path, md5 in ({one.path: one.md5 for one in kept} | md5s).items())
-        return PlacedFiles(md5s, _md5("".join(names)) + ".dir")
+        placed = PlacedFiles(md5s, _md5("".join(names)) + ".dir")
+        self.named |= {*md5s.values(), placed.dvc_md5}
+        self.holders.add(project)
+        return placed
+
+    async def scrub(self, project: str, md5: str) -> Condition:
+        if project not in self.holders or md5 not in self.named:
+            return Condition.GONE
+        return Condition.DAMAGED if md5 in self.damaged else Condition.WHOLE
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from capstan_ingestion.adapters.dvc_s3 import DvcS3Store
 from capstan_ingestion.adapters.dvc_store import DvcFolderStore
 from capstan_ingestion.settings import Settings
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.objects.s3 import S3Bucket
+from capstan_servicekit.objects.bucket import S3Bucket
 from capstan_testkit.harness import job_pythons
 from capstan_testkit.suites.version_stores import VersionStoreBehaviour
 

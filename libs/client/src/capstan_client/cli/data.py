@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from capstan_client.cli.ids import batch_id
-from capstan_client.cli.output import AsJson, Project, fail, rows, run, say, show, waiting
+from capstan_client.cli.output import AsJson, Project, counting, fail, rows, run, say, show, waiting
 from capstan_client.sdk.batch_file import batch_file, partition_of
 from capstan_client.sdk.capstan import Capstan
 from capstan_contracts.ids import short
-from capstan_contracts.rest.ingestion import Batch, BatchState
+from capstan_contracts.rest.ingestion import Batch, BatchState, Scrub, ScrubFinding
+from capstan_contracts.work import State
+from capstan_servicekit.objects.port import PUT_BACK
 
 app = typer.Typer(help="Datasets, batches, quarantine, versions.", no_args_is_help=True)
 
@@ -111,6 +113,42 @@ def versions(dataset: str, as_json: AsJson = False, project: Project = "default"
     manifests = run(lambda capstan: capstan.ingestion.versions(dataset), project)
     lines = [(short(m.version), m.sequence, len(m.files), m.rows, m.dvc_md5, m.created_at) for m in manifests]
     show(manifests, as_json, lambda: rows(dataset, ("version", "sequence", "files", "rows", "DVC", "made"), lines))
+
+
+@app.command()
+def scrub(
+    dataset: Annotated[str | None, typer.Argument(help="one dataset (default: all of the project)")] = None,
+    as_json: AsJson = False,
+    project: Project = "default",
+) -> None:
+    """Read every stored byte of datasets again. Exit status 1: something is damaged or gone, and stands there."""
+
+    async def read(capstan: Capstan) -> Scrub:
+        asked = await capstan.ingestion.scrub(dataset)
+        with counting("objects read") as told:
+            return await capstan.ingestion.wait_for_scrub(asked.id, told)
+
+    found = run(read, project)
+
+    def table() -> None:
+        lines = [
+            (one.dataset, one.condition, one.what, one.partition, one.path, short(one.digest), _versions(one))
+            for one in found.findings
+        ]
+        names = ("dataset", "condition", "what", "partition", "file", "digest", "versions")
+        rows("Damaged or gone", names, lines, empty=f"All {found.objects} objects are as they were stored.")
+
+    show(found, as_json, table)
+    if found.state is not State.SUCCEEDED:
+        fail(found.problem.detail if found.problem else f"the scrub was {found.state.value}")
+    if found.damaged or found.gone:
+        fail(f"Of {found.objects} objects {found.damaged} are damaged and {found.gone} are gone. {PUT_BACK}")
+
+
+def _versions(one: ScrubFinding) -> str:
+    """The newest ones, and how many there are."""
+    newest = ", ".join(short(version) for version in reversed(one.versions[-3:]))
+    return f"{newest} and {len(one.versions) - 3} earlier" if len(one.versions) > 3 else newest
 
 
 def _outcome(batch: Batch, as_json: bool) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -20,6 +20,7 @@ from rich.text import Text
 
 from capstan_client.sdk.capstan import Capstan
 from capstan_client.sdk.transport import SdkError
+from capstan_contracts.work import Progress
 from capstan_servicekit.errors import CapstanError
 
 T = TypeVar("T")
@@ -69,6 +70,13 @@ def say(message: str) -> None:
 def waiting(for_what: str) -> AbstractContextManager[object]:
     """A sign on a terminal that something is waited for."""
     return console.status(Text(for_what))
+
+
+@contextmanager
+def counting(unit: str) -> Iterator[Callable[[Progress], None]]:
+    """A sign on a terminal that says how far something is, as it is told."""
+    with console.status(Text(unit)) as status:
+        yield lambda progress: status.update(Text(f"{progress.done} of {progress.total} {unit}  {progress.message}"))
 
 
 def show(value: Any, as_json: bool, table: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,16 +27,20 @@ from pathlib import Path
 from typing import Any
 
 from capstan_client.platform.home import OWNER_ALONE, Home, Record
+from capstan_client.platform.liveness import Probe
 from capstan_client.platform.plan import HOST, Plan, make_plan
 from capstan_client.platform.processes import descendants, die_with_parent, end, pss_mb, started_at
-from capstan_client.settings import current_environment
+from capstan_client.settings import current_environment, liveness_patience
 from capstan_contracts.ids import SERVICES
 from capstan_servicekit.bus.nats import ensure_streams
 from capstan_servicekit.bus.nats_config import ADMINISTRATOR, render
+from capstan_servicekit.http.sockets import port_of
 
 READY_LIMIT_S = 60
 STABLE_S = 30
 LONGEST_PAUSE_S = 30.0
+_WELL, _GREETING = re.compile(rb"HTTP/1\.\d 200"), re.compile(rb"INFO ")
+_QUESTION = f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
 
 
 @dataclass
@@ -106,6 +111,7 @@ class Supervisor:
         self._parts: dict[str, Part] = {"broker": Part("broker", self._start_broker)}
         for service in SERVICES:
             self._parts[service] = Part(service, lambda service=service: self._start_service(service))  # type: ignore[misc]
+        self._probes = self._make_probes()
 
     def run(self) -> int:
         """Start, watch, stop."""
@@ -122,6 +128,7 @@ class Supervisor:
             status = self._until_ready(setup)
             while not self._stopping and status == 0:
                 self._watch()
+                self._replace_hung()
                 time.sleep(0.2)
         finally:
             self._end_all()
@@ -276,6 +283,23 @@ class Supervisor:
             if part.pid == 0 and part.again_at and time.monotonic() >= part.again_at and not self._stopping:
                 part.launch()
                 self._write(self._record.state)
+
+    def _make_probes(self) -> dict[str, Probe]:
+        patience = liveness_patience()
+        probes = {
+            name: Probe((HOST, port_of(sock)), patience, request=_QUESTION, expects=_WELL)
+            for name, sock in self._plan.sockets.items()
+        }
+        # A broker greets whoever connects.
+        return probes | {"broker": Probe((HOST, self._plan.broker_port), patience, request=b"", expects=_GREETING)}
+
+    def _replace_hung(self) -> None:
+        """End what does not answer; `_watch` then starts it again as after a crash."""
+        for name, part in self._parts.items():
+            if part.pid and (why := self._probes[name].look(part.pid)):
+                print(f"{name} {why}: it is ended", file=sys.stderr, flush=True)
+                with suppress(ProcessLookupError):
+                    os.kill(part.pid, signal.SIGKILL)
 
     # --- stopping -----------------------------------------------------------------------------------------------------
 

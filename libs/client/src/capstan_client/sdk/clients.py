@@ -23,7 +23,7 @@ from capstan_contracts.rest.feature_store import (
     View,
 )
 from capstan_contracts.rest.inference import Deployment, FlushResult, PredictionRecord
-from capstan_contracts.rest.ingestion import Batch, BatchState, Dataset, FailingRows, Manifest
+from capstan_contracts.rest.ingestion import Batch, BatchState, Dataset, FailingRows, Manifest, Scrub, ScrubRequest
 from capstan_contracts.rest.monitoring import (
     LabelsRequest,
     LabelsResult,
@@ -45,6 +45,7 @@ from capstan_contracts.rest.registry import (
     RollbackRequest,
 )
 from capstan_contracts.rest.training import CodeArchive, Run, RunRequest
+from capstan_contracts.work import Progress
 
 T = TypeVar("T")
 _ENDS = {BatchState.COMMITTED, BatchState.QUARANTINED, BatchState.REPLACED, BatchState.FAILED}
@@ -130,6 +131,21 @@ class Ingestion(ServiceClient):
     async def batches(self, dataset: str) -> list[Batch]:
         """Batches, newest first."""
         return (await self.http.get(f"/datasets/{dataset}/batches", Page[Batch])).items
+
+    async def scrub(self, dataset: str | None = None) -> Scrub:
+        """Have every stored byte of a dataset read, or of all datasets (`wait_for_scrub`)."""
+        return await self.http.post("/scrubs", ScrubRequest(dataset=dataset), Scrub)
+
+    async def wait_for_scrub(
+        self, scrub: str, told: Callable[[Progress], None] = lambda progress: None, timeout_s: float = 24 * 3600
+    ) -> Scrub:
+        """Wait for its end; `told` hears how far it is."""
+
+        def ended(found: Scrub) -> bool:
+            told(found.progress)
+            return found.state.finished
+
+        return await poll(lambda: self.http.get(f"/scrubs/{scrub}", Scrub), ended, timeout_s=timeout_s)
 
     async def failing_rows(self, batch: str) -> FailingRows:
         """Rows that broke the contract."""

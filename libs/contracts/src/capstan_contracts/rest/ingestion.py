@@ -11,6 +11,9 @@ GET  /batches/{batch}/failing-rows              FailingRows                     
 POST /batches/{batch}/replay                    -> 202 Batch                       operator
 GET  /datasets/{dataset}/versions, /datasets/{dataset}/versions/{version}          viewer  (12+ hex characters suffice)
 GET  /datasets/{dataset}/versions/{version}/dvc  text of the .dvc file             viewer
+POST /scrubs                                    ScrubRequest -> 202 Scrub          operator (Idempotency-Key)
+GET  /scrubs, /scrubs/{scrub}                                                      viewer
+POST /scrubs/{scrub}/cancel                     -> Scrub                           operator
 PUT  /loops/{loop}?dry_run=                     LoopPart -> PartStatus             service
 """
 
@@ -23,9 +26,9 @@ from pydantic import Field
 
 from capstan_contracts.base import Instant, Lenient, Wire
 from capstan_contracts.errors import Problem
-from capstan_contracts.ids import Digest
+from capstan_contracts.ids import Digest, Name, Uuid7
 from capstan_contracts.loop import DatasetSpec
-from capstan_contracts.work import Progress
+from capstan_contracts.work import Progress, State
 
 
 class Dataset(Lenient):
@@ -144,3 +147,37 @@ class Manifest(Lenient):
     rows: int
     dvc_md5: str = Field(description="DVC's hash of the folder, with .dir")
     created_at: Instant
+
+
+class ScrubRequest(Wire):
+    """Read every stored byte of a dataset, or of all datasets of the project, and say what is damaged or gone."""
+
+    dataset: Name | None = None
+
+
+class ScrubFinding(Lenient):
+    """An object that is not as it was stored. A file without which versions cannot be read names them."""
+
+    dataset: str
+    what: Literal["file", "dvc-file", "manifest", "batch", "failing-rows"]
+    condition: Literal["damaged", "gone"]
+    digest: str = Field(description="sha256; md5 of a dvc-file, with .dir where it lists a version's files")
+    partition: str | None = None
+    path: str | None = Field(default=None, description="path inside the dataset folder")
+    versions: list[Digest] = Field(default_factory=list, description="the versions that hold it, oldest first")
+
+
+class Scrub(Lenient):
+    """A walk over the objects of datasets; `progress` counts objects."""
+
+    id: Uuid7
+    dataset: str | None = None
+    state: State
+    progress: Progress = Progress()
+    problem: Problem | None = None
+    objects: int = Field(default=0, description="objects that were read")
+    damaged: int = 0
+    gone: int = 0
+    findings: list[ScrubFinding] = Field(default_factory=list, description="the first 1,000; the counts say all")
+    created_at: Instant
+    finished_at: Instant | None = None

@@ -36,9 +36,15 @@ def kit_router(service: Service, app: FastAPI) -> Router:
 
 def _health(router: Router, service: Service, app: FastAPI) -> None:
     @router.get("/healthz", tags=["health"])
-    async def healthz(_: Anybody) -> dict[str, str]:
-        """The process is alive."""
-        return {"status": "alive"}
+    async def healthz(_: Anybody, response: Response) -> dict[str, str]:
+        """The process works: its loop, and its way to the database. A database server that is away is not its fault."""
+        database = service.kit.database
+        missing = await database.check()
+        if missing is None:
+            return {"status": "alive"}
+        # A file has no server that could be away: who cannot read it is stuck.
+        response.status_code = 503 if database.sqlite else 200
+        return {"status": "stuck" if database.sqlite else "alive", "database": missing}
 
     @router.get("/readyz", tags=["health"], response_model=ServiceStatus)
     async def readyz(_: Anybody, response: Response) -> ServiceStatus:

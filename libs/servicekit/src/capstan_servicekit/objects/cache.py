@@ -13,7 +13,9 @@ from typing import BinaryIO
 
 import anyio
 
-from capstan_servicekit.errors import Upstream
+from capstan_servicekit.errors import Damaged
+from capstan_servicekit.objects.checked import CheckedFiles
+from capstan_servicekit.objects.port import PUT_BACK
 from capstan_servicekit.security.paths import under
 from capstan_servicekit.telemetry.logs import logger
 
@@ -27,10 +29,15 @@ Fetch = Callable[[BinaryIO], None]
 
 
 class ObjectCache:
-    """`<root>/<project>/<2>/<digest>`. A file appears by a rename once its bytes have the digest; it never changes."""
+    """`<root>/<project>/<2>/<digest>`. A file appears by a rename once its bytes have the digest.
+
+    One that has other bytes later is fetched again. The time of access says when a file was used last: that of
+    writing stays, since it is one of the marks by which a checked file is known.
+    """
 
     def __init__(self, root: Path, *, max_bytes: int, clock: Callable[[], float] = time.time) -> None:
         self._root, self._max_bytes, self._clock = root, max_bytes, clock
+        self._checked = CheckedFiles()
         self._fetching: dict[tuple[str, str], asyncio.Task[Path]] = {}
 
     def path(self, project: str, digest: str) -> Path:
@@ -40,7 +47,7 @@ class ObjectCache:
     async def get(self, project: str, digest: str, fetch: Fetch) -> Path:
         """The object's file, fetched when it is not here yet. Those who ask meanwhile wait for the same fetch."""
         path = self.path(project, digest)
-        if await anyio.to_thread.run_sync(self._touch, path):
+        if await anyio.to_thread.run_sync(self._holds, path, digest):
             return path
         task = self._fetching.get((project, digest))
         if task is None:
@@ -65,6 +72,18 @@ class ObjectCache:
             raise
         return digest.hexdigest(), path
 
+    def keep_damaged(self, project: str, digest: str, fetch: Fetch) -> Path:
+        """The damaged bytes of an object as a file, for who can tell what is whole in them. In a thread."""
+        path, incoming = self.path(project, digest).with_suffix(".damaged"), self._incoming()
+        try:
+            with incoming.open("wb") as file:
+                fetch(file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return incoming.replace(path)
+        except BaseException:
+            incoming.unlink(missing_ok=True)
+            raise
+
     def _ended(self, project: str, digest: str, task: asyncio.Task[Path]) -> None:
         self._fetching.pop((project, digest), None)
         if not task.cancelled():
@@ -78,23 +97,30 @@ class ObjectCache:
             with incoming.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
             if found != digest:
-                raise Upstream(
-                    f"object {digest[:12]} of project {project} came with other bytes ({found[:12]})",
-                    hint="The object store is damaged, or somebody wrote into it: put the object back from a backup.",
+                raise Damaged(
+                    f"object {digest[:12]} of project {project} came with other bytes ({found[:12]}) than were stored",
+                    hint=PUT_BACK,
                 )
             return self._publish(incoming, project, digest)
         except BaseException:
             incoming.unlink(missing_ok=True)
             raise
 
-    def _touch(self, path: Path) -> bool:
-        """Whether it is here; then it counts as used now."""
-        now = self._clock()
+    def _holds(self, path: Path, digest: str) -> bool:
+        """Whether it is here and whole; then it counts as used now."""
         try:
-            os.utime(path, (now, now))
+            found = self._checked.digest_of(path)
+            if found == digest:
+                self._use(path)
+                return True
         except FileNotFoundError:
             return False
-        return True
+        log.warning("objects.cached_file_damaged", digest=digest, found=found, file=str(path))
+        path.unlink(missing_ok=True)
+        return False
+
+    def _use(self, path: Path) -> None:
+        os.utime(path, ns=(int(self._clock() * 1e9), path.stat().st_mtime_ns))
 
     def _incoming(self) -> Path:
         folder = self._root / ".incoming"
@@ -107,9 +133,9 @@ class ObjectCache:
         with incoming.open("rb") as file:
             os.fsync(file.fileno())  # else the name may outlive a power cut, and the bytes not
         incoming.chmod(0o444)
-        now = self._clock()
-        os.utime(incoming, (now, now))
+        self._use(incoming)
         incoming.replace(path)
+        self._checked.note(path, digest)
         self._shrink()
         return path
 
@@ -123,7 +149,7 @@ class ObjectCache:
             except FileNotFoundError:
                 continue
             if path.is_file():
-                found.append((status.st_mtime, status.st_size, path))
+                found.append((status.st_atime, status.st_size, path))
         total = sum(size for _, size, _ in found)
         for used, size, path in sorted(found):
             dead = path.parent == self._root / ".incoming"

@@ -11,6 +11,7 @@ import pytest
 
 from capstan_contracts.rest.ingestion import ManifestFile
 from capstan_servicekit.errors import Upstream
+from capstan_servicekit.objects.port import Condition
 
 
 class VersionStore(Protocol):
@@ -18,6 +19,10 @@ class VersionStore(Protocol):
 
     async def place(self, project: str, *, new: Mapping[str, Path], kept: Sequence[ManifestFile], folder: Path) -> Any:
         """Put files, by their paths in the dataset, beside the kept ones."""
+        ...
+
+    async def scrub(self, project: str, md5: str) -> Condition:
+        """Read all bytes of what was placed."""
         ...
 
 
@@ -79,3 +84,10 @@ class VersionStoreBehaviour:
         lost = hashlib.md5(b"never placed", usedforsecurity=False).hexdigest()
         with pytest.raises(Upstream, match=rf"the store has lost 2013-01\.parquet \({lost}\)"):
             await self._place(store, tmp_path, "2013-02.parquet", "february", kept("2013-01.parquet", lost))
+
+    async def test_what_was_placed_is_whole_and_what_was_not_is_gone(self, store: VersionStore, tmp_path: Path) -> None:
+        placed = await self._place(store, tmp_path, "2013-01.parquet", "january")
+        assert await store.scrub("default", placed.md5) is Condition.WHOLE
+        assert await store.scrub("default", placed.dvc_md5) is Condition.WHOLE
+        assert await store.scrub("elsewhere", placed.md5) is Condition.GONE
+        assert await store.scrub("default", "0" * 32) is Condition.GONE

@@ -47,21 +47,27 @@ class BuildTrainingSet(Work[SetToBuild]):
             for name, version in row.dataset_versions.items()
         }
         async with self.jobs.scratch() as scratch:
-            given = await self._input(row, views, manifests)
+            files = {name: await self.datasets.files(row.project, manifest) for name, manifest in manifests.items()}
+            given = self._input(row, views, manifests, files)
             joined = await self.jobs.call(
                 JOIN_SET, given, scratch=scratch, timeout_s=self.limits.timeout_s, progress=lease.progress
             )
+            for manifest in manifests.values():  # nothing is kept that was made of bytes which changed meanwhile
+                await self.datasets.files(row.project, manifest)
             digest = await self.objects.put_file(item.project, Path(joined.path))
         async with lease.finish() as session:
             row = await session.get_one(TrainingSetRow, (item.project, item.payload.id))
             row.state, row.digest = State.SUCCEEDED, digest
-            row.rows, row.unlabelled = joined.rows, joined.unlabelled
+            row.rows, row.unlabelled, row.checked = joined.rows, joined.unlabelled, True
 
-    async def _input(
-        self, row: TrainingSetRow, views: dict[str, ViewSpec], manifests: dict[str, Manifest]
+    def _input(
+        self,
+        row: TrainingSetRow,
+        views: dict[str, ViewSpec],
+        manifests: dict[str, Manifest],
+        files: dict[str, list[Path]],
     ) -> SetToJoin:
         asked = TrainingSetRequest.model_validate(row.request)
-        files = {name: await self.datasets.files(row.project, manifest) for name, manifest in manifests.items()}
         return SetToJoin(
             datasets={name: [str(path) for path in paths] for name, paths in files.items()},
             dataset=asked.dataset,

@@ -83,6 +83,7 @@ class Materialize(Work[ViewToMaterialize]):
             written = await self.jobs.call(
                 MATERIALIZE, given, scratch=scratch, timeout_s=self.limits.timeout_s, progress=lease.progress
             )
+            await self.datasets.files(row.project, manifest)  # nothing goes online of bytes that changed meanwhile
             loaded = None if written.newer else await self.store.take_in(row.project, view.name, folder)
         return written if loaded is None else replace(written, rows=loaded.rows, newer=loaded.newer)
 

@@ -22,7 +22,10 @@ class Datasets(Protocol):
         ...
 
     async def files(self, project: str, manifest: Manifest) -> list[Path]:
-        """The Parquet files of a version on this machine, in the manifest's order."""
+        """The Parquet files of a version on this machine, in the manifest's order, each with its digest by now.
+
+        Damaged names the version, the partition and the file. Asked again it reads only what was written meanwhile.
+        """
         ...
 
 

@@ -15,7 +15,8 @@ from capstan_feature_store.tables import TrainingSetRow, service_row, views_at
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.idempotency import fingerprint, recall, remember
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
-from capstan_servicekit.errors import BadRequest, NotFound, broken
+from capstan_servicekit.errors import BadRequest, Damaged, NotFound, broken
+from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.work.queue import WorkQueue
 
 
@@ -30,6 +31,7 @@ class TrainingSets:
     database: Database
     work: WorkQueue
     datasets: Datasets
+    objects: ObjectStore
     clock: Clock
 
     async def request(self, project: str, asked: TrainingSetRequest, key: str | None) -> TrainingSet:
@@ -58,12 +60,14 @@ class TrainingSets:
             service=service.model_dump(mode="json"),
             view_versions=view_versions,
             dataset_versions=versions,
+            checked=False,
             attempt=1,
             state=State.QUEUED,
             created_at=self.clock.now(),
         )
+        lost = await self._lost(project, row.id)
         async with self.database.write() as session:
-            kept = await self._keep(session, row)
+            kept = await self._keep(session, row, lost=lost)
             if await recall(session, project, key, request_print) is None:
                 remember(session, project, key, request_print, {"id": kept.id}, self.clock.now())
             return await self._of(session, kept)
@@ -86,13 +90,29 @@ class TrainingSets:
                 versions[name] = await self.datasets.latest(project, name)
         return versions
 
-    async def _keep(self, session: WriteSession, row: TrainingSetRow) -> TrainingSetRow:
+    async def _lost(self, project: str, id_: str) -> str | None:
+        """The digest of this training set, made before, when its file is damaged or gone."""
+        async with self.database.read() as session:
+            row = await session.get(TrainingSetRow, (project, id_))
+        if row is None or row.digest is None:
+            return None
+        try:
+            await self.objects.local_path(project, row.digest)
+        except (Damaged, NotFound):
+            return row.digest
+        return None
+
+    async def _keep(self, session: WriteSession, row: TrainingSetRow, *, lost: str | None) -> TrainingSetRow:
+        """The row of these pins, to be made when there is none, it failed, its file is `lost` or not to be trusted."""
         kept = await session.get(TrainingSetRow, (row.project, row.id))
         if kept is None:
             session.add(row)
             kept = row
-        elif kept.state == State.FAILED:
+        elif kept.state == State.FAILED or (
+            kept.state == State.SUCCEEDED and (not kept.checked or (lost is not None and kept.digest == lost))
+        ):
             kept.state, kept.problem, kept.attempt = State.QUEUED, None, kept.attempt + 1
+            kept.digest = kept.rows = kept.unlabelled = None
         await session.flush()
         if kept.state == State.QUEUED:
             await self.work.add(session, _work_of(kept), project=kept.project)

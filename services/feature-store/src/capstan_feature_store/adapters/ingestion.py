@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from capstan_contracts.ids import short
 from capstan_contracts.rest.ingestion import Dataset, Manifest
 from capstan_servicekit.errors import BadRequest
-from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.objects.port import ObjectStore, path_of
 from capstan_servicekit.peers import Peers
 
 
@@ -33,4 +34,10 @@ class IngestionDatasets:
 
     async def files(self, project: str, manifest: Manifest) -> list[Path]:
         """The files of a version, in the manifest's order."""
-        return [await self._objects.local_path(project, file.sha256) for file in manifest.files]
+        where = f"dataset {manifest.dataset!r}, version {short(manifest.version)}"
+        return [
+            await path_of(
+                self._objects, project, file.sha256, what=f"{where}: the file {file.path} of partition {file.partition}"
+            )
+            for file in manifest.files
+        ]

@@ -151,6 +151,10 @@ class Spool(Protocol):
         """Look for a prediction in the project's open and closed segments."""
         ...
 
+    async def salvage(self, path: Path, prediction: str, segment: str) -> tuple[Logged | None, str]:
+        """The same in a damaged file: the prediction if it is whole, and a sentence on what is."""
+        ...
+
     async def find_in(self, path: Path, prediction: str, segment: str) -> Logged | None:
         """Look for a prediction in one file."""
         ...

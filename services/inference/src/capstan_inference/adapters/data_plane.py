@@ -11,9 +11,11 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capstan_servicekit.busy import Activity
 from capstan_servicekit.errors import CapstanError, InvalidData, NotReady, Upstream
 from capstan_servicekit.settings import inherited_environment
 from capstan_servicekit.telemetry.logs import logger
@@ -30,17 +32,36 @@ Configure = Callable[[], Awaitable[dict[str, Any]]]
 """Makes the configuration of one life of the process (`dataplane/config.py`); `socket_fd` is handed down."""
 
 
+@dataclass(frozen=True)
+class Patience:
+    """Seconds: between two questions and for an answer to each, until a silent process that does nothing is ended,
+    until one that is busy is. It answers in milliseconds; a loaded machine delays that, and such a process is busy.
+    """
+
+    every_s: float = 1.0
+    silent_s: float = 5.0
+    busy_s: float = 60.0
+
+
 class DataPlane:
     """One process at a time. `on_ready` gets its first message, `on_gone` is called when it has ended."""
 
     def __init__(
-        self, configure: Configure, cwd: Path, on_ready: Callable[[dict[str, Any]], None], on_gone: Callable[[], None]
+        self,
+        configure: Configure,
+        cwd: Path,
+        on_ready: Callable[[dict[str, Any]], None],
+        on_gone: Callable[[], None],
+        patience: Patience = Patience(),
     ) -> None:
+        self._patience = patience
         self._configure, self._cwd, self._on_ready, self._on_gone = configure, cwd, on_ready, on_gone
         self._process: asyncio.subprocess.Process | None = None
         self._numbers = itertools.count(1)
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.ready = asyncio.Event()
+        self.answers = True
+        """Whether it has answered the last question in time."""
 
     @property
     def pid(self) -> int | None:
@@ -50,6 +71,7 @@ class DataPlane:
     async def run(self) -> None:
         """Until cancelled: whenever the process ends, start another one, with back-off. Ends it in good order."""
         loop, pause = asyncio.get_running_loop(), FIRST_PAUSE_S
+        watch = asyncio.create_task(self._end_when_hung())
         try:
             while True:
                 started = loop.time()
@@ -62,7 +84,45 @@ class DataPlane:
                 pause = FIRST_PAUSE_S if loop.time() - started > STEADY_S else min(pause * 2, LONGEST_PAUSE_S)
                 await asyncio.sleep(pause)
         finally:
+            watch.cancel()
             await self._end()
+
+    async def _end_when_hung(self) -> None:
+        """Ask for its status again and again; end the process when it is silent and does nothing, or for too long."""
+        loop = asyncio.get_running_loop()
+        answered = loop.time()
+        while True:
+            await asyncio.sleep(self._patience.every_s)
+            process = self._process
+            if process is None or process.returncode is not None or not self.ready.is_set():
+                answered = loop.time()
+                continue
+            activity = Activity(process.pid)
+            if await self._status_comes():
+                answered = loop.time()
+                continue
+            silent, hung = loop.time() - answered, activity.waits()
+            if process is self._process and (hung or silent >= self._patience.busy_s):
+                log.error("model_server.hung", pid=process.pid, silent_s=round(silent, 1), does_nothing=hung)
+                with suppress(ProcessLookupError):
+                    process.kill()
+
+    async def _status_comes(self) -> bool:
+        """Whether it answers before it counts as silent; `answers` says meanwhile that it is late."""
+        asking = asyncio.create_task(self.ask({"do": "status"}, self._patience.silent_s))
+        try:
+            done, _ = await asyncio.wait([asking], timeout=self._patience.every_s)
+            self.answers = bool(done)
+            await asking
+        except NotReady:
+            self.answers = False
+            return False
+        except CapstanError:
+            pass  # an answer, too
+        finally:
+            asking.cancel()
+        self.answers = True
+        return True
 
     async def ask(self, command: dict[str, Any], patience_s: float = REPLY_S) -> dict[str, Any]:
         """The answer to a command, once the process is ready. NotReady; InvalidData where a package is refused."""
@@ -118,6 +178,7 @@ class DataPlane:
 
     def _gone(self) -> None:
         self.ready.clear()
+        self.answers = True
         self._on_gone()
         replies, self._replies = self._replies, {}
         for reply in replies.values():

@@ -11,6 +11,7 @@ import numpy as np
 
 from capstan_contracts.ids import NAME_PATTERN
 from capstan_formats.epoch import datetime_of
+from capstan_formats.segment_salvage import salvage
 from capstan_formats.segments import SegmentError, find_prediction, read_heads, recover_segment
 from capstan_inference.actions.ports import SealedSegment, SegmentSummary
 from capstan_inference.domain.predictions import Logged
@@ -60,6 +61,10 @@ class FolderSpool:
         """One file."""
         return await asyncio.to_thread(_find_in, path, prediction, segment)
 
+    async def salvage(self, path: Path, prediction: str, segment: str) -> tuple[Logged | None, str]:
+        """One damaged file."""
+        return await asyncio.to_thread(_salvaged, path, prediction, segment)
+
     def _sealed(self) -> list[SealedSegment]:
         paths = sorted(self._root.glob("*/*/*.seg"), key=lambda path: path.name)
         return [SealedSegment(path.parts[-3], path.parts[-2], path) for path in paths]
@@ -82,14 +87,35 @@ class FolderSpool:
             return None
         for pattern in ("*/*.open", "*/*.seg"):
             for path in sorted((self._root / project).glob(pattern)):
-                if (logged := _find_in(path, prediction, path.name)) is not None:
+                if (logged := _whole_in(path, prediction)) is not None:
                     return logged
+        for path in sorted((self._root / project).glob("*/*.damaged")):
+            if (logged := _salvaged(path, prediction, path.name)[0]) is not None:
+                return logged
         return None
+
+
+def _whole_in(path: Path, prediction: str) -> Logged | None:
+    """In a file of the spool; where it is damaged, in what is whole."""
+    try:
+        return _find_in(path, prediction, path.name)
+    except SegmentError as error:
+        log.error("segment.damaged", segment=path.name, error=str(error))
+        return _salvaged(path, prediction, path.name)[0]
 
 
 def _find_in(path: Path, prediction: str, segment: str) -> Logged | None:
     position = find_prediction(path, prediction)
     return None if position is None else Logged(*position, segment)
+
+
+def _salvaged(path: Path, prediction: str, segment: str) -> tuple[Logged | None, str]:
+    kept = salvage(path, prediction)
+    places = "; ".join(f"byte {fault.offset}" for fault in kept.faults[:3])
+    told = f"{kept.records} records with {kept.rows} predictions are whole" + (
+        f", damage at {places}" if places else ""
+    )
+    return None if kept.found is None else Logged(*kept.found, segment), told
 
 
 def _summary(path: Path) -> SegmentSummary | None:

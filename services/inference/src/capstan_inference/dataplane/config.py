@@ -82,6 +82,8 @@ class ServerConfig:
     all_or_nothing: bool = False
     limits: Limits = field(default_factory=Limits)
     placements: tuple[Placement, ...] = ()
+    #: Project, deployment and why: what should be placed, and cannot.
+    missing: tuple[tuple[str, str, str], ...] = ()
 
     @classmethod
     def from_json(cls, source: dict[str, Any]) -> Self:
@@ -96,4 +98,5 @@ class ServerConfig:
             all_or_nothing=bool(source.get("all_or_nothing", False)),
             limits=Limits(**source.get("limits", {})),
             placements=tuple(Placement.from_json(entry) for entry in source.get("placements", ())),
+            missing=tuple((entry[0], entry[1], entry[2]) for entry in source.get("missing", ())),
         )

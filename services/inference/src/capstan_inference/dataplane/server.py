@@ -84,6 +84,8 @@ class ModelServer:
     async def run(self, commands: BinaryIO) -> None:
         """Load, serve, and seal the log at the end."""
         loop = asyncio.get_running_loop()
+        for project, deployment, detail in self._config.missing:
+            self._models.refuse(project, deployment, detail)
         refused = [refusal for placement in self._config.placements if (refusal := await self._try(placement))]
         if refused and self._config.all_or_nothing:
             self._tell({"ready": 0, "refused": refused})
@@ -107,6 +109,7 @@ class ModelServer:
             await asyncio.to_thread(self._models.place, placement)
         except RequestError as refusal:
             log.error("model.not_loaded %s %s: %s", placement.project, placement.deployment, refusal.detail)
+            self._models.refuse(placement.project, placement.deployment, refusal.detail)
             return {"project": placement.project, "deployment": placement.deployment, "detail": refusal.detail}
         return None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from capstan_contracts.errors import Problem
 from capstan_contracts.events import BatchQuarantined
-from capstan_contracts.ids import Urn
+from capstan_contracts.ids import Urn, short
 from capstan_contracts.rest.ingestion import BatchState, Verdict
 from capstan_ingestion.actions.commit_batch import Commit, CommitBatch
 from capstan_ingestion.actions.compare_keys import KeysRepeated
@@ -20,7 +20,7 @@ from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.clock import Clock
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.objects.port import ObjectStore, path_of
 from capstan_servicekit.work.kinds import Work, WorkItem
 from capstan_servicekit.work.lease import Lease
 
@@ -47,7 +47,9 @@ class CheckBatch(Work[BatchToCheck]):
             dataset = await dataset_row(session, batch.project, batch.dataset)
             spec, head = spec_of(dataset), await head_of(session, dataset)
             needed = await columns_read(session, dataset)
-        raw = await self._objects.local_path(batch.project, batch.digest)
+        raw = await path_of(
+            self._objects, batch.project, batch.digest, what=f"batch {short(batch.digest)} of {batch.dataset!r}"
+        )
         async with self._jobs.scratch() as folder:
             checked = await self._checker.check(
                 raw,

@@ -83,7 +83,7 @@ class CommitBatch:
             if columns is None:
                 raise SchemaMoved(f"the columns of {batch.dataset} changed during the check")
             others = other_files(head, batch.partition, commit.spec.event_time)
-            others = await self._widen_files(batch.project, others, earlier, columns, folder)
+            others = await self._widen_files(batch.project, batch.dataset, others, earlier, columns, folder)
             compared = await self._compare_keys(
                 batch.project, commit.spec, checked, source, others, folder, apart=apart
             )
@@ -107,7 +107,7 @@ class CommitBatch:
         before = {(file.partition, file.sha256) for file in (head.files if head else [])}
         kept = [file for file in others if (file.partition, file.sha256) in before]
         rewritten = [file for file in others if (file.partition, file.sha256) not in before]
-        paths = await fetch_files(self._objects, project, rewritten)
+        paths = await fetch_files(self._objects, project, commit.batch.dataset, rewritten)
         new = {file.path: paths[file.partition] for file in rewritten}
         new[path_in_dataset(commit.batch.partition)] = source
         return await self._store.place(project, new=new, kept=kept, folder=folder)

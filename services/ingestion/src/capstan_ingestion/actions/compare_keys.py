@@ -59,7 +59,7 @@ class CompareKeys:
         near = may_share_keys(spec, checked.event_time_min, checked.event_time_max, unread)
         if not near or not must_be_unique(spec):
             return Compared(checked, others)
-        paths = await fetch_files(self._objects, project, near)
+        paths = await fetch_files(self._objects, project, spec.name, near)
         repeated = await self._checker.compare_keys(source, spec, paths, folder=folder)
         newly_apart = frozenset(file.sha256 for file in near if file.partition not in repeated.by_partition)
         if not repeated.rows:

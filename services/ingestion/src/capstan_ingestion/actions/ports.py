@@ -12,6 +12,7 @@ from capstan_contracts.loop import DatasetSpec
 from capstan_contracts.rest.ingestion import ManifestFile, Verdict
 from capstan_ingestion.domain.files import Form
 from capstan_ingestion.domain.jobs import PlacedFiles
+from capstan_servicekit.objects.port import Condition
 
 Progress = Callable[[int, int, str], Awaitable[None]]
 
@@ -93,4 +94,8 @@ class VersionStore(Protocol):
 
         Upstream where a kept one was lost.
         """
+        ...
+
+    async def scrub(self, project: str, md5: str) -> Condition:
+        """Read all bytes of a file or folder that was placed, by the md5 that DVC gave it."""
         ...

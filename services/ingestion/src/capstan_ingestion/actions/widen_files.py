@@ -20,6 +20,7 @@ class WidenFiles:
     async def __call__(
         self,
         project: str,
+        dataset: str,
         files: Sequence[ManifestFile],
         held: Mapping[str, str],
         wanted: Mapping[str, str],
@@ -29,7 +30,7 @@ class WidenFiles:
         changed = {name: wanted[name] for name, old in held.items() if old not in ("null", wanted.get(name, old))}
         if not changed or not files:
             return list(files)
-        paths = await fetch_files(self._objects, project, files)
+        paths = await fetch_files(self._objects, project, dataset, files)
         widened = await self._checker.widen(paths, changed, folder=folder)
         rewritten = []
         for file in files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from capstan_ingestion.adapters.dvc_store import PLACE, PLACE_TIMEOUT_S, files_t
 from capstan_ingestion.domain.jobs import PlacedFiles
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.objects.s3 import S3Bucket
+from capstan_servicekit.objects.bucket import S3Bucket
+from capstan_servicekit.objects.port import Condition
 
 AT_ONCE = 8
 
@@ -39,6 +41,14 @@ class DvcS3Store:
         await asyncio.gather(*map(put, sorted(set(placed.md5s.values()))))
         await put(placed.dvc_md5)
         return placed
+
+    async def scrub(self, project: str, md5: str) -> Condition:
+        """Stream it from the bucket."""
+        try:
+            found = await self._bucket.digest_of(_key(project, md5), lambda: hashlib.md5(usedforsecurity=False))
+        except FileNotFoundError:
+            return Condition.GONE
+        return Condition.WHOLE if found == md5.removesuffix(".dir") else Condition.DAMAGED
 
     async def _need(self, project: str, kept: Sequence[ManifestFile]) -> None:
         turns = asyncio.Semaphore(AT_ONCE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from capstan_ingestion.domain.jobs import FilesToPlace, PlacedFiles
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.objects.port import Condition
 from capstan_servicekit.security.paths import under
 
 PLACE = JobKind("ingestion", "capstan_ingestion.jobs.place:run", FilesToPlace, PlacedFiles)
@@ -32,6 +34,19 @@ class DvcFolderStore:
             raise Upstream(f"the store has lost {lost.path} ({lost.md5})")
         given = files_to_place(store, new, kept)
         return await self._jobs.call(PLACE, given, scratch=folder, timeout_s=PLACE_TIMEOUT_S)
+
+    async def scrub(self, project: str, md5: str) -> Condition:
+        """Hash its file, which may be the same on the disk as the object's."""
+        return await asyncio.to_thread(_condition, under(self._root, f"{project}/dvc/files/md5"), md5)
+
+
+def _condition(store: Path, md5: str) -> Condition:
+    try:
+        with (store / md5[:2] / md5[2:]).open("rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except FileNotFoundError:
+        return Condition.GONE
+    return Condition.WHOLE if found == md5.removesuffix(".dir") else Condition.DAMAGED
 
 
 def files_to_place(store: Path, new: Mapping[str, Path], kept: Sequence[ManifestFile]) -> FilesToPlace:

@@ -18,3 +18,16 @@ class BatchToCheck:
     def key(self) -> str:
         """Once per attempt."""
         return f"{self.batch}/{self.attempt}"
+
+
+@dataclass(frozen=True)
+class ObjectsToScrub:
+    """A scrub, by its id."""
+
+    KIND: ClassVar[str] = "scrub"
+    scrub: str
+
+    @property
+    def key(self) -> str:
+        """One each."""
+        return self.scrub

@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import select
 
 from capstan_contracts.errors import Problem
+from capstan_contracts.ids import short
 from capstan_monitoring.actions.close_windows import CloseWindows
 from capstan_monitoring.actions.write_rows import chunks, insert_scored
 from capstan_monitoring.domain.instants import instant, micros_of
@@ -22,7 +23,7 @@ from capstan_monitoring.tables import MonitorRow, PackageRow, PartialRow, Segmen
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.objects.port import ObjectStore, path_of
 from capstan_servicekit.work.kinds import Work, WorkItem
 from capstan_servicekit.work.lease import Lease
 from capstan_servicekit.work.queue import WorkQueue
@@ -48,7 +49,7 @@ class IngestSegment(Work[SegmentToIngest]):
             monitor = await monitor_row(session, item.project, loop)
             packages = await self._packages(session, item.project, loop, item.payload.package)
         part = MonitorPart.from_json(monitor.part)
-        segment = await self._objects.local_path(item.project, digest)
+        segment = await path_of(self._objects, item.project, digest, what=f"segment {short(digest)} of the log")
         async with self._jobs.scratch() as folder:
             given = SegmentToRead(
                 segment=str(segment),

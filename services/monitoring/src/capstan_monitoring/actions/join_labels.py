@@ -6,7 +6,7 @@ from pathlib import Path
 
 from capstan_contracts.errors import Problem
 from capstan_contracts.events import LabelsReceived
-from capstan_contracts.ids import Urn
+from capstan_contracts.ids import Urn, short
 from capstan_contracts.rest.ingestion import Manifest
 from capstan_monitoring.actions.know_task import KnowTask
 from capstan_monitoring.actions.write_rows import Window, chunks, next_statement, write_labels
@@ -19,7 +19,7 @@ from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.errors import NotFound
 from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
-from capstan_servicekit.objects.port import ObjectStore
+from capstan_servicekit.objects.port import ObjectStore, path_of
 from capstan_servicekit.peers import Peers
 from capstan_servicekit.telemetry.logs import logger
 from capstan_servicekit.work.kinds import Work, WorkItem
@@ -60,7 +60,8 @@ class JoinLabels(Work[LabelsToJoin]):
         async with self._database.read() as session:
             part = MonitorPart.from_json((await monitor_row(session, item.project, item.payload.loop)).part)
         rule = await self._tasks.of_loop(item.project, item.payload.loop)
-        path = await self._objects.local_path(item.project, file.sha256)
+        what = f"dataset {dataset!r}, version {short(version)}: the file {file.path} of partition {file.partition}"
+        path = await path_of(self._objects, item.project, file.sha256, what=what)
         async with self._jobs.scratch() as folder:
             given = LabelsToRead(str(path), list(part.keys), list(part.time_keys), part.label, rule.task, rule.classes)
             counts = await self._jobs.call(READ_LABELS, given, scratch=folder)

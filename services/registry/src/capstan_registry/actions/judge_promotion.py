@@ -18,7 +18,7 @@ from capstan_registry.domain.jobs import (
 )
 from capstan_registry.domain.verdict import no_quality
 from capstan_registry.tables import VersionRow
-from capstan_servicekit.errors import NotFound
+from capstan_servicekit.errors import Damaged, NotFound
 from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool, ProgressReport
 from capstan_servicekit.objects.port import ObjectStore
@@ -98,5 +98,5 @@ class JudgePromotion:
             return None
         try:
             return str(await self._objects.local_path(project, digest))
-        except NotFound:
+        except (NotFound, Damaged):
             return None

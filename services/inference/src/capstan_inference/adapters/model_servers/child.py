@@ -6,11 +6,10 @@ import asyncio
 import socket
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from capstan_inference.actions.ports import Address, Flushed, Placement, ReplicaStatus
-from capstan_inference.adapters.data_plane import DataPlane
+from capstan_inference.adapters.data_plane import DataPlane, Patience
 from capstan_inference.adapters.model_servers.port import Flush, Wanted
 from capstan_inference.adapters.placements import command, limits
 from capstan_inference.settings import Settings
@@ -33,7 +32,13 @@ class ChildModelServer:
     def __init__(self, settings: Settings, objects: ObjectStore, wanted: Wanted) -> None:
         self._settings, self._objects, self._wanted = settings, objects, wanted
         self._socket: socket.socket | None = None
-        self._plane = DataPlane(self._configuration, settings.home, self._ready, self._gone)
+        self._plane = DataPlane(
+            self._configuration,
+            settings.home,
+            self._ready,
+            self._gone,
+            Patience(settings.model_probe_s, settings.model_silent_limit_s, settings.model_busy_limit_s),
+        )
         self._given: list[Placement] = []
         self._serving: dict[tuple[str, str], Placement] = {}
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -75,7 +80,9 @@ class ChildModelServer:
 
     async def missing(self) -> str | None:
         """For readiness."""
-        return None if self._plane.ready.is_set() else "the model server is starting"
+        if not self._plane.ready.is_set():
+            return "the model server is starting"
+        return None if self._plane.answers else "the model server does not answer; it is ended if it stays silent"
 
     async def run(self) -> None:
         """Until cancelled: whenever the child ends, start another one."""
@@ -117,18 +124,23 @@ class ChildModelServer:
     async def _document(self, placement: Placement) -> dict[str, Any]:
         return command(placement, await self._objects.local_path(placement.project, placement.package))
 
-    async def _loadable(self) -> tuple[list[Placement], list[dict[str, Any]]]:
-        """What the child should load before it listens, without what the object store does not have."""
-        placements, documents = [], []
+    async def _loadable(self) -> tuple[list[Placement], list[dict[str, Any]], list[tuple[str, str, str]]]:
+        """What the child should load before it listens, and what the object store does not have, with the reason."""
+        placements, documents, missing = [], [], []
         for placement in await self._wanted():
-            with suppress(CapstanError):
+            try:
                 documents.append(await self._document(placement))
+            except CapstanError as error:
+                missing.append(
+                    (placement.project, placement.deployment, f"version {placement.version}: {error.detail}")
+                )
+            else:
                 placements.append(placement)
-        return placements, documents
+        return placements, documents, missing
 
     async def _configuration(self) -> dict[str, Any]:
         settings = self._settings
-        self._given, documents = await self._loadable()
+        self._given, documents, missing = await self._loadable()
         return {
             "socket_fd": self._listening().fileno(),
             "spool": str(settings.home / "spool" / "inference"),
@@ -137,6 +149,7 @@ class ChildModelServer:
             "log_level": settings.log_level,
             "limits": limits(settings, settings.segment_age_s),
             "placements": documents,
+            "missing": missing,
         }
 
     def _ready(self, message: dict[str, Any]) -> None:
