@@ -87,7 +87,8 @@ class VersionStoreBehaviour:
 
     async def test_what_was_placed_is_whole_and_what_was_not_is_gone(self, store: VersionStore, tmp_path: Path) -> None:
         placed = await self._place(store, tmp_path, "2013-01.parquet", "january")
-        assert await store.scrub("default", placed.md5) is Condition.WHOLE
+        md5 = placed.md5s["2013-01.parquet"]
+        assert await store.scrub("default", md5) is Condition.WHOLE
         assert await store.scrub("default", placed.dvc_md5) is Condition.WHOLE
-        assert await store.scrub("elsewhere", placed.md5) is Condition.GONE
+        assert await store.scrub("elsewhere", md5) is Condition.GONE
         assert await store.scrub("default", "0" * 32) is Condition.GONE
