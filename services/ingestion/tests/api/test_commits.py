@@ -44,6 +44,7 @@ class LineChecker:
 
     async def check(
         self,
+        project: str,
         path: Path,
         form: Form,
         dataset: DatasetSpec,
@@ -72,7 +73,9 @@ class LineChecker:
         at = datetime(2013, 1, 1, tzinfo=UTC)
         return Checked(verdict, dict(self.columns), at, at, None if bad else canonical, failing if bad else None, bad)
 
-    async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:
+    async def widen(
+        self, project: str, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path
+    ) -> Mapping[str, Path]:
         """A line says its type."""
         made = {name: folder / f"widened-{name}" for name in files}
         for name, file in files.items():
@@ -80,7 +83,7 @@ class LineChecker:
         return made
 
     async def compare_keys(
-        self, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
+        self, project: str, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
     ) -> RepeatedKeys:
         """A line is its own key."""
         own = set(_text(path).splitlines())

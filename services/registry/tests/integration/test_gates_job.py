@@ -60,7 +60,9 @@ async def decide(pool: JobPool, folder: Path, **given: Any) -> tuple[list[dict[s
     candidate, champion, holdout = (given.pop(name, None) for name in ("candidate", "champion", "holdout"))
     fixed |= {"gates": GATES, "resamples": 1000, "former": [], "event_time": "scheduled"} | given
     fixed |= {"candidate": files(2, candidate, holdout), "champion": files(1, champion, None) if champion else None}
-    judged = await pool.call(JUDGE, PromotionToJudge(**fixed), scratch=folder, timeout_s=60)
+    judged = await pool.call(
+        JUDGE, PromotionToJudge(**fixed), project="default", scratch=folder, readable=[folder], timeout_s=60
+    )
     return judged.figures, folder / judged.items if judged.items else None
 
 

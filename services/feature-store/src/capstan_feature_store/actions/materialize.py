@@ -81,7 +81,14 @@ class Materialize(Work[ViewToMaterialize]):
                 threads=self.limits.threads,
             )
             written = await self.jobs.call(
-                MATERIALIZE, given, scratch=scratch, timeout_s=self.limits.timeout_s, progress=lease.progress
+                MATERIALIZE,
+                given,
+                project=row.project,
+                scratch=scratch,
+                readable=files,
+                writable=[folder],
+                timeout_s=self.limits.timeout_s,
+                progress=lease.progress,
             )
             loaded = None if written.newer else await self.store.take_in(row.project, view.name, folder)
         return written if loaded is None else replace(written, rows=loaded.rows, newer=loaded.newer)

@@ -50,6 +50,7 @@ class CheckBatch(Work[BatchToCheck]):
         raw = await self._objects.local_path(batch.project, batch.digest)
         async with self._jobs.scratch() as folder:
             checked = await self._checker.check(
+                batch.project,
                 raw,
                 Form.parse(batch.media),
                 spec,

@@ -48,7 +48,7 @@ class CompareKeys:
         if not near or not must_be_unique(spec):
             return Compared(checked, others)
         paths = {file.partition: await self._objects.local_path(project, file.sha256) for file in near}
-        repeated = await self._checker.compare_keys(source, spec, paths, folder=folder)
+        repeated = await self._checker.compare_keys(project, source, spec, paths, folder=folder)
         if not repeated.rows:
             return Compared(checked, others)
         replaced = spec.on_repeated_keys == "replace"

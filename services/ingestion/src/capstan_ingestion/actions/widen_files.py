@@ -29,7 +29,7 @@ class WidenFiles:
         if not changed or not files:
             return list(files)
         paths = {file.partition: await self._objects.local_path(project, file.sha256) for file in files}
-        widened = await self._checker.widen(paths, changed, folder=folder)
+        widened = await self._checker.widen(project, paths, changed, folder=folder)
         rewritten = []
         for file in files:
             source = widened[file.partition]

@@ -10,6 +10,7 @@ from capstan_contracts.rest.ingestion import ManifestFile
 from capstan_ingestion.adapters.dvc_store import PLACE, PLACE_TIMEOUT_S
 from capstan_ingestion.domain.jobs import FileToPlace, PlacedFile
 from capstan_servicekit.errors import Upstream
+from capstan_servicekit.jobs.made import made_file
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.s3 import S3Bucket
 
@@ -28,10 +29,12 @@ class DvcS3Store:
         """Put `source` under `path` beside the kept files, whose folder comes last. Upstream where one was lost."""
         store = folder / "dvc"
         given = FileToPlace(str(store), path, str(source), {file.path: file.md5 for file in kept})
-        placed = await self._jobs.call(PLACE, given, scratch=folder, timeout_s=PLACE_TIMEOUT_S)
+        placed = await self._jobs.call(
+            PLACE, given, project=project, scratch=folder, readable=[source], timeout_s=PLACE_TIMEOUT_S
+        )
         await self._need(project, kept)
         for digest in (placed.md5, placed.dvc_md5):
-            await self._bucket.put(_key(project, digest), store / digest[:2] / digest[2:])
+            await self._bucket.put(_key(project, digest), made_file(folder, f"dvc/{digest[:2]}/{digest[2:]}"))
         return placed
 
     async def _need(self, project: str, kept: Sequence[ManifestFile]) -> None:

@@ -31,7 +31,15 @@ class DvcFolderStore:
         if lost := await asyncio.to_thread(_lost, store, kept):
             raise Upstream(f"the store has lost {lost.path} ({lost.md5})")
         given = FileToPlace(str(store), path, str(source), {file.path: file.md5 for file in kept})
-        return await self._jobs.call(PLACE, given, scratch=folder, timeout_s=PLACE_TIMEOUT_S)
+        return await self._jobs.call(
+            PLACE,
+            given,
+            project=project,
+            scratch=folder,
+            readable=[source],
+            writable=[store],
+            timeout_s=PLACE_TIMEOUT_S,
+        )
 
 
 def _lost(store: Path, kept: Sequence[ManifestFile]) -> ManifestFile | None:

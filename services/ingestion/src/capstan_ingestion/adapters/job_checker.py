@@ -21,6 +21,7 @@ from capstan_ingestion.domain.jobs import (
 from capstan_ingestion.settings import Settings
 from capstan_servicekit.errors import InvalidData
 from capstan_servicekit.jobs.api import JobKind
+from capstan_servicekit.jobs.made import made_file
 from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
 
 CHECK = JobKind("ingestion", "capstan_ingestion.jobs.check:run", FileToCheck, CheckedFile)
@@ -36,6 +37,7 @@ class JobChecker:
 
     async def check(
         self,
+        project: str,
         path: Path,
         form: Form,
         dataset: DatasetSpec,
@@ -59,7 +61,13 @@ class JobChecker:
         )
         try:
             checked = await self._jobs.call(
-                CHECK, given, scratch=folder, timeout_s=settings.check_timeout_s, progress=progress
+                CHECK,
+                given,
+                project=project,
+                scratch=folder,
+                readable=[path],
+                timeout_s=settings.check_timeout_s,
+                progress=progress,
             )
         except JobOutOfMemory as error:
             raise InvalidData(
@@ -73,15 +81,19 @@ class JobChecker:
             ) from error
         return _in_folder(checked, folder)
 
-    async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:
+    async def widen(
+        self, project: str, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path
+    ) -> Mapping[str, Path]:
         """Write them again in the worker."""
         given = FilesToWiden({partition: str(file) for partition, file in files.items()}, dict(columns))
         timeout_s = self._settings.check_timeout_s
-        widened = await self._jobs.call(WIDEN, given, scratch=folder, timeout_s=timeout_s)
-        return {partition: folder / name for partition, name in widened.files.items()}
+        widened = await self._jobs.call(
+            WIDEN, given, project=project, scratch=folder, readable=files.values(), timeout_s=timeout_s
+        )
+        return {partition: made_file(folder, name) for partition, name in widened.files.items()}
 
     async def compare_keys(
-        self, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
+        self, project: str, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
     ) -> RepeatedKeys:
         """Compare in the worker: a file of a large dataset may have millions of keys."""
         given = KeysToCompare(
@@ -92,17 +104,24 @@ class JobChecker:
             replace=dataset.on_repeated_keys == "replace",
             max_failing_rows=self._settings.max_failing_rows,
         )
-        compared = await self._jobs.call(COMPARE, given, scratch=folder, timeout_s=self._settings.check_timeout_s)
+        compared = await self._jobs.call(
+            COMPARE,
+            given,
+            project=project,
+            scratch=folder,
+            readable=[path, *others.values()],
+            timeout_s=self._settings.check_timeout_s,
+        )
         left = {
             partition: LeftRows(
-                file=folder / compared.left[partition] if partition in compared.left else None,
+                file=made_file(folder, compared.left[partition]) if partition in compared.left else None,
                 rows=rows,
                 event_time_min=_instant(compared.first.get(partition)),
                 event_time_max=_instant(compared.last.get(partition)),
             )
             for partition, rows in compared.left_rows.items()
         }
-        failing = folder / compared.failing_rows if compared.failing_rows else None
+        failing = made_file(folder, compared.failing_rows) if compared.failing_rows else None
         return RepeatedKeys(compared.rows, compared.by_partition, failing, left)
 
 
@@ -112,8 +131,8 @@ def _in_folder(checked: CheckedFile, folder: Path) -> Checked:
         columns=checked.columns,
         event_time_min=_instant(checked.event_time_min),
         event_time_max=_instant(checked.event_time_max),
-        canonical=folder / checked.canonical if checked.canonical else None,
-        failing_rows=folder / checked.failing_rows if checked.failing_rows else None,
+        canonical=made_file(folder, checked.canonical) if checked.canonical else None,
+        failing_rows=made_file(folder, checked.failing_rows) if checked.failing_rows else None,
         failing_total=checked.failing_total,
     )
 

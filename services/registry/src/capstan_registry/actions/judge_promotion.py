@@ -10,6 +10,7 @@ from capstan_registry.domain.jobs import JudgedPromotion, PromotionToJudge, Vers
 from capstan_registry.domain.verdict import no_quality
 from capstan_registry.tables import VersionRow
 from capstan_servicekit.jobs.api import JobKind
+from capstan_servicekit.jobs.made import made_file
 from capstan_servicekit.jobs.pool import JobPool, ProgressReport
 from capstan_servicekit.objects.port import ObjectStore
 
@@ -27,8 +28,18 @@ class JudgePromotion:
         """In the order of the gates. JobFailed, InvalidData."""
         async with self._jobs.scratch() as scratch:
             given = await self._given(project, case)
-            judged = await self._jobs.call(JUDGE, given, scratch=scratch, timeout_s=self._timeout_s, progress=progress)
-            evaluation = await self._objects.put_file(project, scratch / judged.items) if judged.items else None
+            judged = await self._jobs.call(
+                JUDGE,
+                given,
+                project=project,
+                scratch=scratch,
+                readable=_readable(given),
+                timeout_s=self._timeout_s,
+                progress=progress,
+            )
+            evaluation = (
+                await self._objects.put_file(project, made_file(scratch, judged.items)) if judged.items else None
+            )
         figures = [GateFigure.model_validate(figure) for figure in judged.figures]
         if case.loop.loop.spec.quality == "none":
             figures.append(no_quality(case.candidate.version))
@@ -69,3 +80,9 @@ class JudgePromotion:
 
     async def _path(self, project: str, digest: str) -> str:
         return str(await self._objects.local_path(project, digest))
+
+
+def _readable(given: PromotionToJudge) -> list[str]:
+    versions = [given.candidate, *([given.champion] if given.champion else []), *given.former]
+    files = [file for version in versions for file in (version["package"], version["holdout"], version["training_set"])]
+    return [file for file in files if file is not None]
