@@ -68,7 +68,7 @@ _forked = False
 
 def in_a_fork() -> None:
     """This process was forked for one job: what it imports is lost with it."""
-    global _forked  # noqa: PLW0603 - a fact of the process
+    global _forked
     _forked = True
 
 

@@ -70,6 +70,6 @@ def _go_home(scratch: Path) -> None:
     """Everything that asks for a place of its own gets one in scratch."""
     temporary = scratch / "tmp"
     temporary.mkdir(exist_ok=True)
-    os.environ.update(TMPDIR=str(temporary), HOME=str(scratch))
+    os.environ.update(TMPDIR=str(temporary), HOME=str(scratch))  # noqa: TID251 - written, for libraries; none is read
     tempfile.tempdir = None
     os.chdir(scratch)

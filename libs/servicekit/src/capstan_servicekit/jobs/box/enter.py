@@ -19,7 +19,7 @@ def enter(box: Box, *, apart: bool) -> None:
     `apart`: it is in namespaces of its own (`namespaces.run_apart`). A second box can be entered within a first one; it
     can only take away. What this machine has no means for is left out: `abilities` says what that is.
     """
-    global _apart  # noqa: PLW0603 - a fact of the process, which a box that it makes has to know
+    global _apart
     _apart = apart
     if box.limits is not None:
         _limit(box.limits, apart=apart)

@@ -1,4 +1,4 @@
-"""What every box may read: the interpreter with its environment, the system's libraries, harmless facts of the machine."""
+"""What every box may read: the interpreter with its environment, the system's libraries, facts of the machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - a device's name, not a place for files of ours
+SHARED_MEMORY: Final = "/dev/shm"
 PROC: Final = "/proc"
 
 _SYSTEM = (

@@ -25,8 +25,9 @@ class Limits:
     def of_job(cls, memory_mb: int, timeout_s: float, quota_bytes: int) -> Limits:
         """Backstops of what is measured from outside twice a second.
 
-        The kernel refuses at once twice the memory that a job may hold, and a GiB (it counts what is reserved: the
-        stacks of threads, say, which is more than what is used); processor seconds are those of all cores during the whole time; no file is larger than the quota.
+        The kernel refuses at once twice the memory that a job may hold, and a GiB: it counts what is reserved (the
+        stacks of threads, say), which is more than what is used. Processor seconds are those of all cores during the
+        whole time; no file is larger than the quota.
         """
         cores = os.cpu_count() or 1
         return cls(
