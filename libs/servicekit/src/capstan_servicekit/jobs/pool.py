@@ -74,6 +74,11 @@ class JobPool:
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
+    @property
+    def at_work(self) -> frozenset[Worker]:
+        """Workers that have a job now."""
+        return frozenset(self._busy)
+
     async def run(
         self,
         group: str,
