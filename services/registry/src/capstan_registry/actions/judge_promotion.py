@@ -33,7 +33,7 @@ class JudgePromotion:
                 given,
                 project=project,
                 scratch=scratch,
-                readable=_readable(given),
+                readable=readable(given),
                 timeout_s=self._timeout_s,
                 progress=progress,
             )
@@ -82,7 +82,8 @@ class JudgePromotion:
         return str(await self._objects.local_path(project, digest))
 
 
-def _readable(given: PromotionToJudge) -> list[str]:
+def readable(given: PromotionToJudge) -> list[str]:
+    """The files that the job is given."""
     versions = [given.candidate, *([given.champion] if given.champion else []), *given.former]
     files = [file for version in versions for file in (version["package"], version["holdout"], version["training_set"])]
     return [file for file in files if file is not None]

@@ -106,7 +106,7 @@ def others(facts):
     for folder in glob.glob("/proc/[0-9]*"):
         try:
             with open(f"{folder}/cmdline", "rb") as file:
-                if b"capstan_servicekit.jobs.host" in file.read():
+                if b"capstan_servicekit.jobs.host" in file.read().split(b"\0"):
                     found.append(folder)
         except OSError:
             continue
