@@ -27,6 +27,7 @@ from capstan_servicekit.jobs.worker import (
     JobTimedOut,
     ProgressReport,
     Worker,
+    end_when_started,
 )
 from capstan_servicekit.telemetry.logs import logger
 from capstan_servicekit.telemetry.trace import traceparent
@@ -196,7 +197,7 @@ class JobPool:
         try:
             worker = await asyncio.shield(starting)
         except asyncio.CancelledError:  # the call is over, but a half-started worker would stay for ever
-            self._end(_never_wanted(starting))
+            self._end(end_when_started(starting))
             raise
         self._busy.add(worker)
         if self._reaper is None or self._reaper.done():
@@ -246,9 +247,3 @@ class JobPool:
 def _make_folders(folders: Iterable[Path]) -> None:
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-
-
-async def _never_wanted(starting: asyncio.Future[Worker]) -> int:
-    worker = await starting
-    worker.kill()
-    return await worker.process.wait()

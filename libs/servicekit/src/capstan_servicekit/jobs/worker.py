@@ -115,3 +115,10 @@ class Bounds:
     memory_bytes: int
     processes: int
     scratch_bytes: int
+
+
+async def end_when_started(starting: asyncio.Future[Worker]) -> int:
+    """End a worker that nobody waits for any more; its exit status."""
+    worker = await starting
+    worker.kill()
+    return await worker.process.wait()

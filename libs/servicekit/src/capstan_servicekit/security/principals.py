@@ -74,6 +74,11 @@ class Principals:
         self._refresh()
         return self._by_digest.get(token_digest(token))
 
+    def persons(self) -> list[str]:
+        """Ids of the people that have tokens."""
+        self._refresh()
+        return sorted(found.id for found in self._by_digest.values() if found.kind == "user")
+
     def new_link(self, principal: Principal, path: str, *, seconds: float = 60) -> str:
         """A one-time code that opens a browser session, for reading only."""
         now = time.monotonic()

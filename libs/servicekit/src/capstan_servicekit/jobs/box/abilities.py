@@ -34,6 +34,11 @@ class Abilities:
         return sentences
 
 
+def boxes_hold() -> bool:
+    """`Abilities.hold`, without a trial of namespaces: may be called anywhere."""
+    return Abilities(landlock.abi(), seccomp.available(), namespaces=False).hold
+
+
 def abilities(above: str) -> Abilities:
     """Looked at now. `above`: an existing folder, over which a trial root is mounted where only the trial sees it.
 
