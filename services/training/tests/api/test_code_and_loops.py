@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from capstan_contracts.loop import LoopPart
 from capstan_servicekit.security.principals import Principals
@@ -17,7 +18,7 @@ from capstan_testkit.routes import assert_every_route_is_guarded
 from capstan_testkit.schema import assert_migrations_match
 from capstan_training.app import build
 from capstan_training.settings import Settings
-from capstan_training.tables import Base
+from capstan_training.tables import Base, CodeRow
 
 CODE = "/v1/projects/default/code"
 LOOP = "/v1/projects/default/loops/tiny"
@@ -130,12 +131,14 @@ async def test_where_recipes_cannot_be_boxed_a_second_project_is_refused_until_t
     monkeypatch.setattr(Principals, "persons", lambda self: ["ada"])
     async with running(Settings, build, tmp_path / "one", peers=neighbours, trust_recipes=trusted) as h:
         first = await h.admin.put(f"{CODE}/{recipe.digest}", content=recipe.content)
-        second = await h.admin.put(f"/v1/projects/other/code/{recipe.digest}", content=recipe.content)
+        async with h.kit.database.write() as session:
+            await session.execute(update(CodeRow).values(project="other"))
+        second = await h.admin.put(f"{CODE}/{recipe.digest}", content=recipe.content)
     assert first.status_code == 202
     assert (several.status_code, second.status_code) == ((202, 202) if trusted else (409, 409))
     if not trusted:
         assert "people have tokens here" in several.json()["detail"]
-        assert "'default' has recipes" in second.json()["detail"] and "--trust-recipes" in second.json()["hint"]
+        assert "'other' has recipes" in second.json()["detail"] and "--trust-recipes" in second.json()["hint"]
 
 
 async def test_a_recipe_without_a_pipeline(h: Harness, tar: Any) -> None:

@@ -15,10 +15,10 @@ def made_file(scratch: Path, told: str) -> Path:
     could not read.
     """
     root = scratch.resolve()
-    path = root / told if not Path(told).is_absolute() else root / Path(told).relative_to(scratch)
     try:
+        path = root / (Path(told).relative_to(scratch) if Path(told).is_absolute() else told)
         if path.resolve(strict=True) == path and stat.S_ISREG(path.lstat().st_mode):
             return path
-    except OSError as error:
-        raise JobFailed(f"the job has not made {told!r}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise JobFailed(f"the job has not made {told!r} in its folder: {error}") from error
     raise JobFailed(f"what the job calls {told!r} is not a plain file in its folder")
