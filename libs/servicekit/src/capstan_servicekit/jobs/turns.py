@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,7 +16,9 @@ class Turns:
         self._most = most
         self._running: set[str] = set()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        """In the order in which the projects get their turn."""
+        self._last: dict[str, int] = {}
+        """The number of a project's last turn: who had it the longest ago is next."""
+        self._count = itertools.count(1)
 
     @asynccontextmanager
     async def turn(self, project: str) -> AsyncIterator[None]:
@@ -49,16 +52,16 @@ class Turns:
                 del self._waiting[project]
 
     def _give(self) -> None:
-        for project in list(self._waiting):
-            if len(self._running) >= self._most:
+        while len(self._running) < self._most:
+            ready = [project for project in self._waiting if project not in self._running]
+            if not ready:
                 return
-            if project in self._running:
-                continue
-            queue = self._waiting.pop(project)
-            while queue and queue[0].cancelled():
-                queue.popleft()
-            if queue:
+            project = min(ready, key=lambda name: self._last.get(name, 0))
+            queue = self._waiting[project]
+            first = queue.popleft()
+            if not queue:
+                del self._waiting[project]
+            if not first.cancelled():
                 self._running.add(project)
-                queue.popleft().set_result(None)
-            if queue:
-                self._waiting[project] = queue  # at the end: the others come first
+                self._last[project] = next(self._count)
+                first.set_result(None)
