@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from capstan_servicekit.jobs import forks, inline, messages, task
 from capstan_servicekit.jobs.box import places
 from capstan_servicekit.jobs.box.abilities import Abilities, abilities
+from capstan_servicekit.jobs.box.enter import prepare
 from capstan_servicekit.jobs.box.kernel import LINUX, PR_SET_PDEATHSIG, adopts_orphans, prctl
 from capstan_servicekit.jobs.box.tree import end_below
 from capstan_servicekit.jobs.lines import Lines
@@ -64,6 +65,7 @@ class Host:
     def _carry_out(self, request: dict[str, Any]) -> messages.Message:
         if self._abilities is None:
             self._abilities = abilities(request["scratch"])
+            prepare(apart=self._abilities.namespaces)
         try:
             module = importlib.import_module(request["function"].split(":")[0])
             allowed = set(getattr(module, "WARM", ()))

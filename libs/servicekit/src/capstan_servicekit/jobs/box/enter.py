@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from capstan_servicekit.jobs.box import landlock, seccomp
 from capstan_servicekit.jobs.box.kernel import drop_capabilities, no_new_privileges
+from capstan_servicekit.jobs.box.mounts import standing
 from capstan_servicekit.jobs.box.places import DEVICES, PROC, SHARED_MEMORY, readable
 from capstan_servicekit.jobs.box.spec import Box, Limits
 
@@ -30,8 +31,19 @@ def enter(box: Box, *, apart: bool) -> None:
     if landlock.abi():
         _close_files(box, apart=apart)
     if seccomp.available():
-        scoped = landlock.abi() >= landlock.SCOPES_SINCE
-        seccomp.apply(seccomp.Outside(own_processes=apart, scoped_signals=scoped, own_files=apart))
+        seccomp.apply(_outside(apart=apart))
+
+
+def prepare(*, apart: bool) -> None:
+    """Look up and make once what every box of this process and of those that it forks has."""
+    standing()
+    if seccomp.available():
+        seccomp.packed_program(_outside(apart=apart))
+
+
+def _outside(*, apart: bool) -> seccomp.Outside:
+    scoped = landlock.abi() >= landlock.SCOPES_SINCE
+    return seccomp.Outside(own_processes=apart, scoped_signals=scoped, own_files=apart)
 
 
 def is_apart() -> bool:

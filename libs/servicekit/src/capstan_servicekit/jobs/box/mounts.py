@@ -11,6 +11,7 @@ import os
 import stat
 import struct
 from contextlib import suppress
+from functools import cache
 
 from capstan_servicekit.jobs.box.kernel import BoxError, call, libc, syscall
 from capstan_servicekit.jobs.box.places import DEVICES, PROC, SHARED_MEMORY, readable
@@ -47,10 +48,10 @@ def new_root(box: Box, above: str, machine: str) -> None:
 
 def _sources(box: Box) -> list[tuple[str, int]]:
     """Detached copies of the mounts at the box's paths, outer ones first; each also under its real path."""
-    wanted: dict[str, bool] = {}
-    for paths, writable in (((*readable(), *DEVICES, *box.readable), False), (box.writable, True)):
+    wanted = dict.fromkeys(standing(), False)
+    for paths, writable in ((box.readable, False), (box.writable, True)):
         for path in paths:
-            for name in {os.path.normpath(path), os.path.realpath(path)}:
+            for name in _names(path):
                 wanted[name] = writable or wanted.get(name, False)
     made: list[tuple[str, int]] = []
     for name in sorted(wanted):
@@ -59,6 +60,16 @@ def _sources(box: Box) -> list[tuple[str, int]]:
         with suppress(FileNotFoundError, NotADirectoryError):
             made.append((name, _copy(name, writable=wanted[name] or name in DEVICES)))
     return made
+
+
+@cache
+def standing() -> tuple[str, ...]:
+    """What every box of this interpreter has; looked up once, before a worker forks."""
+    return tuple(dict.fromkeys(name for path in (*readable(), *DEVICES) for name in _names(path)))
+
+
+def _names(path: str) -> set[str]:
+    return {os.path.normpath(path), os.path.realpath(path)}
 
 
 def _covered(name: str, wanted: dict[str, bool]) -> bool:

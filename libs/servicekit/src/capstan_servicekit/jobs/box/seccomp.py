@@ -10,6 +10,7 @@ import errno
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from capstan_servicekit.jobs.box.kernel import MACHINE, PR_SET_SECCOMP, call, libc
 from capstan_servicekit.jobs.box.syscalls import FOR_NOBODY, METADATA, NUMBERS, OF_A_PROCESS, OF_OTHERS
@@ -91,14 +92,21 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
+@cache
+def packed_program(outside: Outside) -> bytes:
+    """The filter for this machine, as the kernel reads it; made once, before a worker forks."""
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program(outside))
+
+
 def apply(outside: Outside) -> None:
     """Put this thread, and all that it will start, under the filter for ever. Needs no_new_privs. BoxError."""
-    packed = b"".join(struct.pack("=HBBI", *instruction) for instruction in program(outside))
+    packed = packed_program(outside)
     memory = ctypes.create_string_buffer(packed, len(packed))
     loaded = _Program(len(packed) // 8, ctypes.addressof(memory))
     call("seccomp", int(libc().prctl(PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(loaded), 0, 0)))
 
 
+@cache
 def available() -> bool:
     """Whether this machine has filters, and we its numbers."""
     if not MACHINE:

@@ -24,20 +24,48 @@ class Held:
 
 
 def below(root: int) -> list[int]:
-    """All descendants of a process that have not ended, in no order. A descendant whose parent ended is found when
-    somebody between here and it adopts orphans (process 1 of a namespace, or `kernel.adopts_orphans`)."""
-    children: dict[int, list[int]] = {}
-    for entry in _PROC.glob("[0-9]*/stat"):
-        with suppress(OSError, ValueError, IndexError):
-            state, parent = entry.read_text().rsplit(")", 1)[1].split()[:2]
-            if state not in "ZX":
-                children.setdefault(int(parent), []).append(int(entry.parent.name))
+    """All descendants of a process that have not ended, in no order.
+
+    A descendant whose parent ended is found when somebody between here and it adopts orphans (process 1 of a namespace,
+    or `kernel.adopts_orphans`).
+    """
+    children = _children if (_PROC / "self" / "task" / str(os.getpid()) / "children").exists() else _all_children().get
     found, todo = [], [root]
     while todo:
-        made = children.get(todo.pop(), [])
-        found += made
+        made = children(todo.pop()) or []
+        found += [pid for pid in made if _lives(pid)]
         todo += made
     return found
+
+
+def _children(pid: int) -> list[int]:
+    """By the kernel's own list (CONFIG_PROC_CHILDREN), for it costs by what is below and not by what runs here."""
+    found: list[int] = []
+    with suppress(OSError):
+        for thread in os.listdir(_PROC / str(pid) / "task"):
+            with suppress(OSError):
+                found += map(int, (_PROC / str(pid) / "task" / thread / "children").read_text().split())
+    return found
+
+
+def _all_children() -> dict[int, list[int]]:
+    children: dict[int, list[int]] = {}
+    for entry in _PROC.glob("[0-9]*"):
+        if (facts := _facts(int(entry.name))) is not None:
+            children.setdefault(int(facts[1]), []).append(int(entry.name))
+    return children
+
+
+def _lives(pid: int) -> bool:
+    facts = _facts(pid)
+    return facts is not None and facts[0] not in "ZX"
+
+
+def _facts(pid: int) -> list[str] | None:
+    """State and parent of a process; None when it is gone."""
+    with suppress(OSError, IndexError):
+        return (_PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+    return None
 
 
 def me() -> int:
