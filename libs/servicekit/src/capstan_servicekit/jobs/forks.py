@@ -44,8 +44,8 @@ def _be_job(request: dict[str, Any], answer: task.Answer, closing: tuple[int, ..
     for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
-    for number in closing:
-        os.close(number)
+    for inherited in closing:
+        os.close(inherited)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

@@ -100,8 +100,8 @@ class JobPool:
         InvalidData when the job refuses its input; JobFailed (JobTimedOut, JobOutOfMemory, JobOverQuota) otherwise.
         When the call ends, however it does, no process of the job is left.
         """
-        writable = [Path(path) for path in writable]
-        await asyncio.to_thread(_make_folders, writable)
+        folders = [Path(path) for path in writable]
+        await asyncio.to_thread(_make_folders, folders)
         memory_mb = memory_mb or self._memory_mb
         quota = self._scratch_mb << 20
         request = {
@@ -109,7 +109,7 @@ class JobPool:
             "input": input_,
             "scratch": str(scratch),
             "readable": [str(path) for path in readable],
-            "writable": [str(path) for path in writable],
+            "writable": [str(folder) for folder in folders],
             "limits": asdict(Limits.of_job(memory_mb, timeout_s, quota)),
             "traceparent": traceparent(),
         }

@@ -3,7 +3,8 @@
 Standard library only. `facts` names what the platform has on this machine: files, ports, processes.
 """
 
-# mypy: ignore-errors - shipped as text into a box, and kept short
+# mypy: ignore-errors
+# It is shipped as text into a box, and kept short.
 
 import ctypes
 import glob

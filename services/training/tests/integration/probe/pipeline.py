@@ -1,7 +1,7 @@
 """A recipe that attacks when it is compiled and when it runs, and tells by an error what it could do."""
 
 # ruff: noqa: PLC0415 - the source of a component is shipped alone, so its imports stand inside
-# mypy: ignore-errors - shipped as text into a box
+# mypy: ignore-errors
 
 import json
 import pathlib
