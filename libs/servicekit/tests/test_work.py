@@ -152,6 +152,23 @@ async def test_the_oldest_due_item_comes_first_and_each_goes_to_one_worker(bench
     assert (await bench.claim()).key == "late"
 
 
+async def test_projects_have_their_items_in_turn(bench: Bench) -> None:
+    await bench.add("a", "b", "c", project="first")
+    await bench.add("d", "e", project="second")
+    await bench.add("f", project="third")
+    keys = [(await bench.claim()).key for _ in range(6)]
+    assert keys == ["a", "d", "f", "b", "e", "c"]
+
+
+async def test_a_project_that_has_all_it_may_is_passed_over(bench: Bench) -> None:
+    await bench.add("a", "b", project="first")
+    await bench.add("c", project="second")
+    claim = await bench.one.next("toil", ["first"])
+    assert claim is not None and claim.key == "c"
+    assert await bench.one.next("toil", ["first"]) is None
+    assert (await bench.claim()).key == "a"
+
+
 async def test_two_who_see_the_same_item_get_it_once(bench: Bench) -> None:
     await bench.add("a")
     got = await asyncio.gather(*(claims.next("toil") for claims in (bench.one, bench.two) * 4))

@@ -327,11 +327,12 @@ async def test_a_killed_job_is_done_again(h: Harness, world: World) -> None:
 
     async def working() -> bool:
         items = (await h.viewer.get(f"{P}/materializations")).json()["items"]
-        return bool(items) and items[0]["state"] == "running" and "platform" in h.kit.jobs._workers
+        return bool(items) and items[0]["state"] == "running" and bool(h.kit.jobs.at_work)
 
     await h.until(working)
     await asyncio.sleep(0.3)
-    h.kit.jobs._workers["platform"].kill()
+    for worker in h.kit.jobs.at_work:
+        worker.kill()
     (item,) = await settled(h, 1)
     assert (item["state"], item["rows"]) == ("succeeded", 1)
 

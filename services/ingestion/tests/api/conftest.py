@@ -49,6 +49,7 @@ class LineChecker:
 
     async def check(
         self,
+        project: str,
         path: Path,
         form: Form,
         dataset: DatasetSpec,
@@ -78,7 +79,9 @@ class LineChecker:
             verdict, dict(self.columns), self.at, self.at, None if bad else canonical, failing if bad else None, bad
         )
 
-    async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:
+    async def widen(
+        self, project: str, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path
+    ) -> Mapping[str, Path]:
         """A line says its type."""
         made = {name: folder / f"widened-{name}" for name in files}
         for name, file in files.items():
@@ -86,7 +89,7 @@ class LineChecker:
         return made
 
     async def compare_keys(
-        self, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
+        self, project: str, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
     ) -> RepeatedKeys:
         """A line is its own key, but for `-`, which has none."""
         self.compared += others

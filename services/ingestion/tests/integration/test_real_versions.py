@@ -96,8 +96,7 @@ async def kill_when_busy(service: Harness) -> int:
     jobs = service.kit.jobs
     while True:
         await asyncio.sleep(0.001)
-        worker, lock = jobs._workers.get("ingestion"), jobs._locks.get("ingestion")
-        if worker is not None and lock is not None and lock.locked():
+        for worker in jobs.at_work:
             await asyncio.sleep(0.03)
             os.killpg(worker.process.pid, signal.SIGKILL)
             return worker.process.pid

@@ -46,10 +46,12 @@ async def test_each_job_says_what_was_too_much_and_what_to_do(
     checker, file, dataset = JobChecker(cast("JobPool", TooMuch(error)), settings), tmp_path / "file", make_dataset()
     jobs: dict[str, Awaitable[object]] = {
         "The check of this batch": checker.check(
-            file, Form.parse("csv"), dataset, earlier={}, needed=[], folder=tmp_path, progress=_progress
+            "default", file, Form.parse("csv"), dataset, earlier={}, needed=[], folder=tmp_path, progress=_progress
         ),
-        "Writing the dataset's files again": checker.widen({"a": file}, {"x": "string"}, folder=tmp_path),
-        "Comparing the keys of this batch": checker.compare_keys(file, dataset, {"a": file}, folder=tmp_path),
+        "Writing the dataset's files again": checker.widen("default", {"a": file}, {"x": "string"}, folder=tmp_path),
+        "Comparing the keys of this batch": checker.compare_keys(
+            "default", file, dataset, {"a": file}, folder=tmp_path
+        ),
     }
     for noun, job in jobs.items():
         with pytest.raises(InvalidData) as refused:

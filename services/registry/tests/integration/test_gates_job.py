@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from capstan_registry.actions.judge_promotion import JUDGE
+from capstan_registry.actions.judge_promotion import JUDGE, readable
 from capstan_registry.domain.jobs import PromotionToJudge, VersionFiles
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_testkit.harness import job_pythons
@@ -60,7 +60,10 @@ async def decide(pool: JobPool, folder: Path, **given: Any) -> tuple[list[dict[s
     candidate, champion, holdout = (given.pop(name, None) for name in ("candidate", "champion", "holdout"))
     fixed |= {"gates": GATES, "resamples": 1000, "former": [], "event_time": "scheduled"} | given
     fixed |= {"candidate": files(2, candidate, holdout), "champion": files(1, champion, None) if champion else None}
-    judged = await pool.call(JUDGE, PromotionToJudge(**fixed), scratch=folder, timeout_s=60)
+    promotion = PromotionToJudge(**fixed)
+    judged = await pool.call(
+        JUDGE, promotion, project="default", scratch=folder, readable=readable(promotion), timeout_s=60
+    )
     return judged.figures, folder / judged.items if judged.items else None
 
 

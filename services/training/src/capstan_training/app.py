@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from capstan_servicekit.jobs.box.abilities import boxes_hold
 from capstan_servicekit.loops.apply import ApplyPart
 from capstan_servicekit.loops.routes import loops_router
 from capstan_servicekit.runtime import Kit, Service
@@ -63,7 +64,15 @@ def compose(kit: Kit, settings: Settings, executor: Executor | None = None) -> S
         kit=kit,
         routers=[
             code_router(
-                StoreCode(database, clock, work, kit.jobs, objects, max_bytes=settings.max_code_bytes),
+                StoreCode(
+                    database,
+                    clock,
+                    work,
+                    kit.jobs,
+                    objects,
+                    max_bytes=settings.max_code_bytes,
+                    persons=None if settings.trust_recipes or boxes_hold() else kit.principals.persons,
+                ),
                 ReadCode(database),
             ),
             loops_router(ApplyPart(database, TrainingParts(choose, work, clock))),

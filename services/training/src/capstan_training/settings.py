@@ -23,6 +23,10 @@ class Settings(ServiceSettings):
     poll_s: float = Field(default=0.5, gt=0, description="between two looks at a training set or at a log")
     log_bytes: int = Field(default=32 << 20, ge=4096, description="the most that is kept of a run's log")
 
+    trust_recipes: bool = Field(
+        default=False,
+        description="take recipes of several people and projects on a machine whose kernel cannot keep them apart",
+    )
     executor: Annotated[str, kind_of(EXECUTORS_GROUP)] = Field(
         default="local", description="where pipelines run: local, kubernetes, or another that is installed"
     )

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from capstan_contracts.loop import LoopPart
+from capstan_servicekit.security.principals import Principals
 from capstan_testkit.harness import Harness, running
 from capstan_testkit.routes import assert_every_route_is_guarded
 from capstan_testkit.schema import assert_migrations_match
 from capstan_training.app import build
 from capstan_training.settings import Settings
-from capstan_training.tables import Base
+from capstan_training.tables import Base, CodeRow
 
 CODE = "/v1/projects/default/code"
 LOOP = "/v1/projects/default/loops/tiny"
@@ -117,6 +119,26 @@ async def test_user_code_that_misbehaves_is_an_error_of_its_pipeline(
     assert answer.json()["errors"][0]["place"] == "spec.training.pipeline"
     again = await upload(h, recipe.content)
     assert again["state"] == "failed"
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_where_recipes_cannot_be_boxed_a_second_project_is_refused_until_they_are_trusted(
+    tmp_path: Path, neighbours: Any, recipe: Any, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    monkeypatch.setattr("capstan_training.app.boxes_hold", lambda: False)
+    async with running(Settings, build, tmp_path / "many", peers=neighbours, trust_recipes=trusted) as h:
+        several = await h.admin.put(f"{CODE}/{recipe.digest}", content=recipe.content)
+    monkeypatch.setattr(Principals, "persons", lambda self: ["ada"])
+    async with running(Settings, build, tmp_path / "one", peers=neighbours, trust_recipes=trusted) as h:
+        first = await h.admin.put(f"{CODE}/{recipe.digest}", content=recipe.content)
+        async with h.kit.database.write() as session:
+            await session.execute(update(CodeRow).values(project="other"))
+        second = await h.admin.put(f"{CODE}/{recipe.digest}", content=recipe.content)
+    assert first.status_code == 202
+    assert (several.status_code, second.status_code) == ((202, 202) if trusted else (409, 409))
+    if not trusted:
+        assert "people have tokens here" in several.json()["detail"]
+        assert "'other' has recipes" in second.json()["detail"] and "--trust-recipes" in second.json()["hint"]
 
 
 async def test_a_recipe_without_a_pipeline(h: Harness, tar: Any) -> None:

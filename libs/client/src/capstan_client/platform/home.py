@@ -44,6 +44,8 @@ class Home:
         self.record_file = folder / "run" / "platform.json"
         self.lock_file = folder / "run" / "lock"
         self.token_file = folder / "secrets" / "token"
+        self.trust_file = folder / "secrets" / "trust-recipes"
+        """Is there when the owner has said once that all recipes may run here unboxed (`up --trust-recipes`)."""
 
     def path(self, *parts: str) -> Path:
         """A path below the folder."""

@@ -53,6 +53,8 @@ class Plan:
             "CAPSTAN_PEERS": json.dumps(self.urls),
             "CAPSTAN_JOB_PYTHONS": json.dumps(self.pythons),
         }
+        if service == "training" and self.home.trust_file.exists():
+            common["CAPSTAN_TRAINING_TRUST_RECIPES"] = "true"
         if service == "inference":
             common["CAPSTAN_INFERENCE_MODEL_SERVER_FD"] = str(self.model_server.fileno())
             common["CAPSTAN_INFERENCE_MODEL_SERVER_URL"] = self.model_server_url

@@ -35,6 +35,7 @@ from capstan_contracts.ids import SERVICES
 from capstan_servicekit.bus.nats import ensure_streams
 from capstan_servicekit.bus.nats_config import ADMINISTRATOR, render
 from capstan_servicekit.http.sockets import port_of
+from capstan_servicekit.jobs.box.abilities import abilities
 
 READY_LIMIT_S = 60
 STABLE_S = 30
@@ -118,6 +119,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
         self._write("starting")
+        self._say_what_boxes_lack()
         self._parts["broker"].launch()
         _preload()
         setup = self._fork("setup", self._make_streams)
@@ -136,6 +138,18 @@ class Supervisor:
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
+
+    def _say_what_boxes_lack(self) -> None:
+        found = abilities(str(self._home.path("scratch")))
+        for sentence in found.missing():
+            print(f"  warning: {sentence}.")
+        if not found.hold:
+            trusted = self._home.trust_file.exists()
+            print(
+                "  You said that you trust all recipes: they run as you, and can read whatever you can."
+                if trusted
+                else "  Recipes of a second project or person are refused until `capstan up --trust-recipes`."
+            )
 
     # --- starting -----------------------------------------------------------------------------------------------------
 

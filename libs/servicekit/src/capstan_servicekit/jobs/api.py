@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -51,6 +53,35 @@ class JobRefused(Exception):
     def __init__(self, detail: str, *, errors: list[tuple[str, str]] | None = None, code: str = "invalid-data") -> None:
         super().__init__(detail)
         self.detail, self.errors, self.code = detail, errors or [], code
+
+
+class NotImported(BaseException):
+    """To the worker: import these modules, then start the job again. No `except Exception` may stop it."""
+
+    def __init__(self, modules: tuple[str, ...]) -> None:
+        super().__init__(*modules)
+        self.modules = modules
+
+
+_forked = False
+
+
+def in_a_fork() -> None:
+    """This process was forked for one job: what it imports is lost with it."""
+    global _forked
+    _forked = True
+
+
+def need(*modules: str) -> None:
+    """Import heavy modules where they outlast the job: call it where they are first needed, before anything is written.
+
+    The job starts again from its beginning when one of them was missing. A job's own module names in `WARM` all that
+    it may ask for.
+    """
+    if _forked and (missing := tuple(module for module in modules if module not in sys.modules)):
+        raise NotImported(missing)
+    for module in modules:
+        importlib.import_module(module)
 
 
 def fields_of(value: object) -> dict[str, Any]:

@@ -84,6 +84,11 @@ class Principals:
         self.look()
         return self._by_digest.get(token_digest(token))
 
+    def persons(self) -> list[str]:
+        """Ids of the people that have tokens."""
+        self.look()
+        return sorted(principal.id for principal in self._by_digest.values() if principal.kind == "user")
+
     def new_link(self, principal: str, path: str, *, seconds: float = 60) -> str:
         """A one-time code that opens a browser session of the principal with this id, for reading only."""
         now = time.monotonic()

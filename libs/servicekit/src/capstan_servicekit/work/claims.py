@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, func, or_, select, update
 
 from capstan_contracts.ids import uuid7
 from capstan_contracts.work import State
@@ -38,16 +40,28 @@ class Claims:
 
     def __init__(self, database: Database, clock: Clock, lease_s: float) -> None:
         self._database, self._clock, self._lease_s = database, clock, lease_s
+        self._last: dict[tuple[str, str], int] = {}
+        self._count = itertools.count(1)
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid7()[-12:]}"
 
-    async def next(self, kind: str) -> Claim | None:
-        """The oldest due item of a kind; None when there is none, or another worker was faster."""
+    async def next(self, kind: str, full: Collection[str] = ()) -> Claim | None:
+        """The oldest due item of a kind, of the project whose turn it is: that which had its last the longest ago.
+
+        `full` are projects that may have none now. None when there is none, or another worker was faster.
+        """
         now = self._clock.now()
+        due = (WorkRow.kind == kind, _due(now), WorkRow.project.not_in(full))
         async with self._database.read() as session:
-            oldest = select(WorkRow).where(WorkRow.kind == kind, _due(now)).order_by(WorkRow.created_at).limit(1)
+            waiting = select(WorkRow.project, func.min(WorkRow.created_at)).where(*due).group_by(WorkRow.project)
+            projects = {project: since for project, since in await session.execute(waiting)}
+            if not projects:
+                return None
+            project = min(projects, key=lambda name: (self._last.get((kind, name), 0), projects[name]))
+            oldest = select(WorkRow).where(*due, WorkRow.project == project).order_by(WorkRow.created_at).limit(1)
             row = await session.scalar(oldest)
         if row is None or not await self._take(row, now):
             return None
+        self._last[kind, project] = next(self._count)
         lease = Lease(self._database, self._clock, row.id, row.fence + 1, self._lease_s)
         if row.cancel_requested:
             lease.cancel()

@@ -61,7 +61,7 @@ class Work(ABC, Generic[P]):
     """How one kind of work is done. Its dependencies come by `__init__`; how often and how patiently stands here.
 
     A `CapstanError` under 500 is final at once; anything else is tried again until `max_attempts`, with a pause of
-    `backoff_s` that doubles. `concurrency`: how many items of the kind one process does side by side.
+    `backoff_s` that doubles. `concurrency`: how many items of the kind one process does side by side for one project.
     """
 
     Payload: ClassVar[type[Payload]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -18,12 +19,17 @@ from capstan_servicekit.work.kinds import AnyWork, kinds_of
 from capstan_servicekit.work.outcomes import Outcomes, item_of
 
 log = logger(__name__)
+PROJECTS_SIDE_BY_SIDE = 4
+"""Of a kind, so many projects may have all that they may under way."""
 LOOK_EVERY_S = 1.0
 """How long nothing is looked for when no commit of this process wakes the loop: other replicas add work as well."""
 
 
 class WorkLoop:
-    """Claims due items and runs them. What runs is in `_running`, by kind; what became of it, `Outcomes` writes."""
+    """Claims due items and runs them.
+
+    What runs, and of which project, is in `_running`, by kind; what became of it, `Outcomes` writes.
+    """
 
     def __init__(
         self, database: Database, works: Sequence[AnyWork], clock: Clock, metrics: Metrics, *, lease_s: float = 10
@@ -31,7 +37,7 @@ class WorkLoop:
         self._works = kinds_of(tuple(works))
         self._claims = Claims(database, clock, lease_s)
         self._outcomes = Outcomes(database, clock, metrics)
-        self._running: dict[str, set[asyncio.Task[None]]] = {kind: set() for kind in self._works}
+        self._running: dict[str, dict[asyncio.Task[None], str]] = {kind: {} for kind in self._works}
         self._wake = asyncio.Event()
         database.on_commit(self._wake.set)
 
@@ -53,7 +59,7 @@ class WorkLoop:
         started = False
         try:
             for kind, work in self._works.items():
-                while len(self._running[kind]) < work.concurrency and (claim := await self._claims.next(kind)):
+                while (claim := await self._next(kind, work)) is not None:
                     self._start(claim, work)
                     started = True
         except NotReady as error:  # what is in hand goes on meanwhile
@@ -61,14 +67,22 @@ class WorkLoop:
             return False
         return started
 
+    async def _next(self, kind: str, work: AnyWork) -> Claim | None:
+        """An item of a project that has fewer under way than it may."""
+        running = Counter(self._running[kind].values())
+        if running.total() >= work.concurrency * PROJECTS_SIDE_BY_SIDE:
+            return None
+        full = [project for project, count in running.items() if count >= work.concurrency]
+        return await self._claims.next(kind, full)
+
     def _start(self, claim: Claim, work: AnyWork) -> None:
         group = self._running[claim.kind]
         task = asyncio.create_task(self._attempt(claim, work))
-        group.add(task)
+        group[task] = claim.project
         task.add_done_callback(lambda done: self._ended(done, group))
 
-    def _ended(self, task: asyncio.Task[None], group: set[asyncio.Task[None]]) -> None:
-        group.discard(task)
+    def _ended(self, task: asyncio.Task[None], group: dict[asyncio.Task[None], str]) -> None:
+        group.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             # The database was away when the outcome was to be written: the lease runs out, and the item is done again.
             log.warning("work.outcome_unwritten", error=str(error))

@@ -64,7 +64,14 @@ class FeatureParts(PartStore[FeatureDefinitions, None]):
                 files[name] = [str(path) for path in await self._datasets.files(project, manifest)]
         async with self._jobs.scratch() as scratch:
             given = ViewsToCheck(views=[view_plan(view) for view in part.views], datasets=files)
-            await self._jobs.call(CHECK_VIEWS, given, scratch=scratch, timeout_s=self._limits.check_timeout_s)
+            await self._jobs.call(
+                CHECK_VIEWS,
+                given,
+                project=project,
+                scratch=scratch,
+                readable=[path for paths in files.values() for path in paths],
+                timeout_s=self._limits.check_timeout_s,
+            )
 
     async def generation(self, session: ReadSession, project: str, loop: str) -> int | None:
         """The generation whose views are in force."""

@@ -17,6 +17,7 @@ from capstan_feature_store.domain.work import SetToBuild
 from capstan_feature_store.tables import TrainingSetRow, views_at
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.jobs.api import JobKind
+from capstan_servicekit.jobs.made import made_file
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.work.kinds import Work, WorkItem
@@ -50,11 +51,17 @@ class BuildTrainingSet(Work[SetToBuild]):
             files = {name: await self.datasets.files(row.project, manifest) for name, manifest in manifests.items()}
             given = self._input(row, views, manifests, files)
             joined = await self.jobs.call(
-                JOIN_SET, given, scratch=scratch, timeout_s=self.limits.timeout_s, progress=lease.progress
+                JOIN_SET,
+                given,
+                project=item.project,
+                scratch=scratch,
+                readable=[Path(path) for paths in given.datasets.values() for path in paths],
+                timeout_s=self.limits.timeout_s,
+                progress=lease.progress,
             )
             for manifest in manifests.values():  # nothing is kept that was made of bytes which changed meanwhile
                 await self.datasets.files(row.project, manifest)
-            digest = await self.objects.put_file(item.project, Path(joined.path))
+            digest = await self.objects.put_file(item.project, made_file(scratch, joined.path))
         async with lease.finish() as session:
             row = await session.get_one(TrainingSetRow, (item.project, item.payload.id))
             row.state, row.digest = State.SUCCEEDED, digest

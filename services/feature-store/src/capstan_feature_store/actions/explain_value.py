@@ -52,7 +52,14 @@ class ExplainValue:
                 event_us=us_of(asked.event_time),
                 limit=ROWS,
             )
-            explained = await self.jobs.call(EXPLAIN, given, scratch=scratch, timeout_s=self.limits.check_timeout_s)
+            explained = await self.jobs.call(
+                EXPLAIN,
+                given,
+                project=project,
+                scratch=scratch,
+                readable=files,
+                timeout_s=self.limits.check_timeout_s,
+            )
         rows = [
             SourceRow(
                 dataset=row.dataset,

@@ -81,7 +81,14 @@ class Materialize(Work[ViewToMaterialize]):
                 threads=self.limits.threads,
             )
             written = await self.jobs.call(
-                MATERIALIZE, given, scratch=scratch, timeout_s=self.limits.timeout_s, progress=lease.progress
+                MATERIALIZE,
+                given,
+                project=row.project,
+                scratch=scratch,
+                readable=files,
+                writable=[folder],
+                timeout_s=self.limits.timeout_s,
+                progress=lease.progress,
             )
             await self.datasets.files(row.project, manifest)  # nothing goes online of bytes that changed meanwhile
             loaded = None if written.newer else await self.store.take_in(row.project, view.name, folder)

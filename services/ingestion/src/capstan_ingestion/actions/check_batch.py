@@ -52,6 +52,7 @@ class CheckBatch(Work[BatchToCheck]):
         )
         async with self._jobs.scratch() as folder:
             checked = await self._checker.check(
+                batch.project,
                 raw,
                 Form.parse(batch.media),
                 spec,

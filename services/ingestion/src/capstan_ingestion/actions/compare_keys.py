@@ -60,7 +60,7 @@ class CompareKeys:
         if not near or not must_be_unique(spec):
             return Compared(checked, others)
         paths = await fetch_files(self._objects, project, spec.name, near)
-        repeated = await self._checker.compare_keys(source, spec, paths, folder=folder)
+        repeated = await self._checker.compare_keys(project, source, spec, paths, folder=folder)
         newly_apart = frozenset(file.sha256 for file in near if file.partition not in repeated.by_partition)
         if not repeated.rows:
             return Compared(checked, others, newly_apart)

@@ -58,6 +58,7 @@ class Checker(Protocol):
 
     async def check(
         self,
+        project: str,
         path: Path,
         form: Form,
         dataset: DatasetSpec,
@@ -73,12 +74,14 @@ class Checker(Protocol):
         """
         ...
 
-    async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:
+    async def widen(
+        self, project: str, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path
+    ) -> Mapping[str, Path]:
         """Canonical files, by partition, again with these types of columns; InvalidData where a value does not fit."""
         ...
 
     async def compare_keys(
-        self, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
+        self, project: str, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
     ) -> RepeatedKeys:
         """Look for the keys of a canonical file in the canonical files of other partitions. May be repeated."""
         ...

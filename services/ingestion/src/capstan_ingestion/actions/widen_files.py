@@ -31,7 +31,7 @@ class WidenFiles:
         if not changed or not files:
             return list(files)
         paths = await fetch_files(self._objects, project, dataset, files)
-        widened = await self._checker.widen(paths, changed, folder=folder)
+        widened = await self._checker.widen(project, paths, changed, folder=folder)
         rewritten = []
         for file in files:
             source = widened[file.partition]

@@ -11,6 +11,7 @@ from capstan_contracts.rest.ingestion import ManifestFile
 from capstan_ingestion.adapters.dvc_store import PLACE, PLACE_TIMEOUT_S, files_to_place
 from capstan_ingestion.domain.jobs import PlacedFiles
 from capstan_servicekit.errors import Upstream
+from capstan_servicekit.jobs.made import made_file
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.bucket import S3Bucket
 from capstan_servicekit.objects.port import Condition
@@ -30,13 +31,15 @@ class DvcS3Store:
         """Put the new files beside the kept ones; their folder comes last. Upstream where a kept one was lost."""
         store = folder / "dvc"
         given = files_to_place(store, new, kept)
-        placed = await self._jobs.call(PLACE, given, scratch=folder, timeout_s=PLACE_TIMEOUT_S)
+        placed = await self._jobs.call(
+            PLACE, given, project=project, scratch=folder, readable=new.values(), timeout_s=PLACE_TIMEOUT_S
+        )
         await self._need(project, kept)
         turns = asyncio.Semaphore(AT_ONCE)
 
         async def put(digest: str) -> None:
             async with turns:
-                await self._bucket.put(_key(project, digest), store / digest[:2] / digest[2:])
+                await self._bucket.put(_key(project, digest), made_file(folder, f"dvc/{digest[:2]}/{digest[2:]}"))
 
         await asyncio.gather(*map(put, sorted(set(placed.md5s.values()))))
         await put(placed.dvc_md5)

@@ -32,8 +32,15 @@ class DvcFolderStore:
         store = under(self._root, f"{project}/dvc/files/md5")
         if lost := await asyncio.to_thread(_lost, store, kept):
             raise Upstream(f"the store has lost {lost.path} ({lost.md5})")
-        given = files_to_place(store, new, kept)
-        return await self._jobs.call(PLACE, given, scratch=folder, timeout_s=PLACE_TIMEOUT_S)
+        return await self._jobs.call(
+            PLACE,
+            files_to_place(store, new, kept),
+            project=project,
+            scratch=folder,
+            readable=new.values(),
+            writable=[store],
+            timeout_s=PLACE_TIMEOUT_S,
+        )
 
     async def scrub(self, project: str, md5: str) -> Condition:
         """Hash its file, which may be the same on the disk as the object's."""

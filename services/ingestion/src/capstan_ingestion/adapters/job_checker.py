@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from capstan_ingestion.domain.jobs import (
 from capstan_ingestion.settings import Settings
 from capstan_servicekit.errors import InvalidData
 from capstan_servicekit.jobs.api import Given, JobKind, Made
+from capstan_servicekit.jobs.made import made_file
 from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
 
 CHECK = JobKind("ingestion", "capstan_ingestion.jobs.check:run", FileToCheck, CheckedFile)
@@ -62,6 +63,7 @@ class JobChecker:
 
     async def check(
         self,
+        project: str,
         path: Path,
         form: Form,
         dataset: DatasetSpec,
@@ -83,16 +85,19 @@ class JobChecker:
             max_table_bytes=settings.max_table_bytes,
             max_failing_rows=settings.max_failing_rows,
         )
-        return _in_folder(await self._call(CHECK, given, _CHECKING, folder, progress), folder)
+        checked = await self._call(project, CHECK, given, _CHECKING, folder, [path], progress)
+        return _in_folder(checked, folder)
 
-    async def widen(self, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path) -> Mapping[str, Path]:
+    async def widen(
+        self, project: str, files: Mapping[str, Path], columns: Mapping[str, str], *, folder: Path
+    ) -> Mapping[str, Path]:
         """Write them again in the worker. Errors as in `check`."""
         given = FilesToWiden({partition: str(file) for partition, file in files.items()}, dict(columns))
-        widened = await self._call(WIDEN, given, _WIDENING, folder)
-        return {partition: folder / name for partition, name in widened.files.items()}
+        widened = await self._call(project, WIDEN, given, _WIDENING, folder, files.values())
+        return {partition: made_file(folder, name) for partition, name in widened.files.items()}
 
     async def compare_keys(
-        self, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
+        self, project: str, path: Path, dataset: DatasetSpec, others: Mapping[str, Path], *, folder: Path
     ) -> RepeatedKeys:
         """Compare in the worker: a file of a large dataset may have millions of keys. Errors as in `check`."""
         given = KeysToCompare(
@@ -103,20 +108,33 @@ class JobChecker:
             replace=dataset.on_repeated_keys == "replace",
             max_failing_rows=self._settings.max_failing_rows,
         )
-        compared = await self._call(COMPARE, given, _COMPARING, folder)
+        compared = await self._call(project, COMPARE, given, _COMPARING, folder, [path, *others.values()])
         left = {
             partition: _left_rows(_LEFT.validate_python(fields), folder) for partition, fields in compared.left.items()
         }
-        failing = folder / compared.failing_rows if compared.failing_rows else None
+        failing = made_file(folder, compared.failing_rows) if compared.failing_rows else None
         return RepeatedKeys(compared.rows, compared.by_partition, failing, left)
 
     async def _call(
-        self, kind: JobKind[Given, Made], given: Given, what: _What, folder: Path, progress: Progress | None = None
+        self,
+        project: str,
+        kind: JobKind[Given, Made],
+        given: Given,
+        what: _What,
+        folder: Path,
+        readable: Iterable[Path],
+        progress: Progress | None = None,
     ) -> Made:
         settings = self._settings
         try:
             return await self._jobs.call(
-                kind, given, scratch=folder, timeout_s=settings.check_timeout_s, progress=progress
+                kind,
+                given,
+                project=project,
+                scratch=folder,
+                readable=readable,
+                timeout_s=settings.check_timeout_s,
+                progress=progress,
             )
         except JobOutOfMemory as error:
             raise InvalidData(
@@ -136,14 +154,14 @@ def _in_folder(checked: CheckedFile, folder: Path) -> Checked:
         columns=checked.columns,
         event_time_min=_instant(checked.event_time_min),
         event_time_max=_instant(checked.event_time_max),
-        canonical=folder / checked.canonical if checked.canonical else None,
-        failing_rows=folder / checked.failing_rows if checked.failing_rows else None,
+        canonical=made_file(folder, checked.canonical) if checked.canonical else None,
+        failing_rows=made_file(folder, checked.failing_rows) if checked.failing_rows else None,
         failing_total=checked.failing_total,
     )
 
 
 def _left_rows(left: LeftFile, folder: Path) -> LeftRows:
-    file = folder / left.file if left.file else None
+    file = made_file(folder, left.file) if left.file else None
     return LeftRows(file, left.rows, _instant(left.first), _instant(left.last))
 
 

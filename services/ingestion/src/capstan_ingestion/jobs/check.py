@@ -13,20 +13,25 @@ from capstan_ingestion.domain.file_refused import Limits
 from capstan_ingestion.domain.files import Form
 from capstan_ingestion.domain.jobs import CheckedFile, FileToCheck
 from capstan_ingestion.modalities.port import MODALITIES, Arrived, Finding
-from capstan_servicekit.jobs.api import Job
+from capstan_servicekit.jobs.api import Job, need
+
+WARM = ("capstan_ingestion.jobs.great_expectations_engine",)
+"""Imported when it is first asked for: a file that cannot be read is refused before those ten seconds."""
 
 
 class GreatExpectations:
-    """The engine, imported when it is first asked: a file that cannot be read is refused before those ten seconds."""
+    """The engine."""
 
     def name(self) -> str:
         """The package's name and version."""
+        need(*WARM)
         from capstan_ingestion.jobs.great_expectations_engine import ENGINE
 
         return ENGINE
 
     def validate(self, table: pa.Table, document: Document, contract: Sequence[Expectation]) -> list[Finding]:
         """See the port."""
+        need(*WARM)
         from capstan_ingestion.jobs.great_expectations_engine import validate
 
         return validate(table, document, contract)

@@ -44,7 +44,9 @@ class NameBrokenStatistics:
         if STATISTICS.from_outside or METRICS.from_outside:
             try:
                 async with self._jobs.scratch() as scratch:
-                    sentences += (await self._jobs.call(BROKEN_KINDS, KindsToImport(), scratch=scratch)).sentences
+                    sentences += (
+                        await self._jobs.call(BROKEN_KINDS, KindsToImport(), project="", scratch=scratch)
+                    ).sentences
             except JobFailed as error:
                 sentences.append(f"the statistics and metrics from outside could not be looked at: {error}")
         for sentence in sentences:

@@ -22,6 +22,7 @@ from capstan_monitoring.domain.work import SegmentToIngest, WindowToMeasure
 from capstan_monitoring.tables import MonitorRow, PackageRow, PartialRow, SegmentRow, WaitingRow, WindowRow, monitor_row
 from capstan_servicekit.db.session import Database, ReadSession, WriteSession
 from capstan_servicekit.jobs.api import JobKind
+from capstan_servicekit.jobs.made import made_file
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.port import ObjectStore, path_of
 from capstan_servicekit.work.kinds import Work, WorkItem
@@ -59,12 +60,19 @@ class IngestSegment(Work[SegmentToIngest]):
                 keys=list(part.keys),
                 time_keys=list(part.time_keys),
             )
-            read = await self._jobs.call(READ_SEGMENT, given, scratch=folder)
+            read = await self._jobs.call(
+                READ_SEGMENT,
+                given,
+                project=item.project,
+                scratch=folder,
+                readable=[segment, *packages.values()],
+            )
+            scored = made_file(folder, "scored.jsonl")
             async with lease.finish() as session:
                 if item.payload.package:
-                    await self._apply_waiting(session, item, part, read, folder / "scored.jsonl")
+                    await self._apply_waiting(session, item, part, read, scored)
                 elif await session.get(SegmentRow, (item.project, digest)) is None:
-                    await self._apply(session, item, part, read, folder / "scored.jsonl")
+                    await self._apply(session, item, part, read, scored)
 
     async def failed(self, session: WriteSession, item: WorkItem[SegmentToIngest], problem: Problem) -> None:
         """Keep why: the segment's rows are in no window."""

@@ -18,6 +18,7 @@ from capstan_servicekit.bus.outbox import Outbox
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.errors import NotFound
 from capstan_servicekit.jobs.api import JobKind
+from capstan_servicekit.jobs.made import made_file
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.port import ObjectStore, path_of
 from capstan_servicekit.peers import Peers
@@ -64,9 +65,9 @@ class JoinLabels(Work[LabelsToJoin]):
         path = await path_of(self._objects, item.project, file.sha256, what=what)
         async with self._jobs.scratch() as folder:
             given = LabelsToRead(str(path), list(part.keys), list(part.time_keys), part.label, rule.task, rule.classes)
-            counts = await self._jobs.call(READ_LABELS, given, scratch=folder)
+            counts = await self._jobs.call(READ_LABELS, given, project=item.project, scratch=folder, readable=[path])
             async with lease.finish() as session:
-                await self._apply(session, item, manifest.sequence, counts, folder / "labels.jsonl")
+                await self._apply(session, item, manifest.sequence, counts, made_file(folder, "labels.jsonl"))
 
     async def failed(self, session: WriteSession, item: WorkItem[LabelsToJoin], problem: Problem) -> None:
         """Nothing was written; quality goes on with the labels of before."""

@@ -68,7 +68,9 @@ class JudgeWindow(Work[WindowToJudge]):
             partials = folder / "partials.jsonl"
             rows = await self._write_partials(window, partials)
             given = DriftToMeasure(str(package), str(partials), drift.model_dump(mode="json", by_alias=True))
-            measured = await self._jobs.call(MEASURE_DRIFT, given, scratch=folder)
+            measured = await self._jobs.call(
+                MEASURE_DRIFT, given, project=item.project, scratch=folder, readable=[package]
+            )
         async with lease.finish() as session:
             window = await window_of(session, item.project, item.payload)
             monitor = await monitor_row(session, item.project, window.loop)

@@ -42,7 +42,9 @@ class KnowTask:
         if known is None:
             path = await self._objects.local_path(project, package)
             async with self._jobs.scratch() as folder:
-                known = await self._jobs.call(READ_TASK, PackageToRead(str(path)), scratch=folder)
+                known = await self._jobs.call(
+                    READ_TASK, PackageToRead(str(path)), project=project, scratch=folder, readable=[path]
+                )
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
             self._known[project, package] = known

@@ -51,7 +51,7 @@ class MeasureQuality(Work[WindowToMeasure]):
             bound = monitor_part.monitoring.quality
             metric, first_look = (bound.metric, bound.min_labels) if bound else (None, None)
             given = QualityToMeasure(str(file), rule.task or "", rule.classes, metric, first_look)
-            measured = await self._jobs.call(MEASURE, given, scratch=folder)
+            measured = await self._jobs.call(MEASURE, given, project=project, scratch=folder)
         async with lease.finish() as session:
             window = await window_of(session, project, item.payload)
             row = await session.get(QualityRow, (project, loop, start, version))

@@ -13,6 +13,7 @@ from capstan_monitoring.tables import PackageRow, PartialRow, WindowRow, monitor
 from capstan_servicekit.db.session import Database, WriteSession
 from capstan_servicekit.errors import NotFound
 from capstan_servicekit.jobs.api import JobKind
+from capstan_servicekit.jobs.made import made_file
 from capstan_servicekit.jobs.pool import JobPool
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.work.kinds import Work, WorkItem
@@ -43,8 +44,15 @@ class RenderReport(Work[WindowToReport]):
             raise NotFound(f"the training set of version {window.version} is not known")
         async with self._jobs.scratch() as folder:
             given = await self._input(item.project, window, part, package.training_set, segments)
-            rendered = await self._jobs.call(RENDER_REPORT, given, scratch=folder, progress=lease.progress)
-            digest = await self._objects.put_file(item.project, folder / "report.html")
+            rendered = await self._jobs.call(
+                RENDER_REPORT,
+                given,
+                project=item.project,
+                scratch=folder,
+                readable=[given.package, given.training_set, *given.segments],
+                progress=lease.progress,
+            )
+            digest = await self._objects.put_file(item.project, made_file(folder, "report.html"))
         async with lease.finish() as session:
             window = await window_of(session, item.project, item.payload)
             window.report = digest

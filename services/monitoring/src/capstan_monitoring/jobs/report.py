@@ -21,13 +21,16 @@ from capstan_monitoring.domain.jobs import RenderedReport, ReportToRender
 from capstan_monitoring.jobs.baselines import ColumnReader, number, watched_of
 from capstan_monitoring.jobs.report_columns import section, why_not
 from capstan_monitoring.statistics.installed import STATISTICS
-from capstan_servicekit.jobs.api import Job, JobRefused
+from capstan_servicekit.jobs.api import Job, JobRefused, need
 
 Columns = dict[str, list[object]]
+WARM = ("pandas", "evidently", "evidently.metrics", "evidently.presets", "pyarrow.parquet")
+"""What every report needs."""
 
 
 def run(job: Job) -> RenderedReport:
     """A column that Evidently cannot draw is shown with the reason, and never costs the others their place."""
+    need(*WARM)
     given = job.read(ReportToRender)
     baseline = watched_of(given.package).baseline
     drift = DriftSpec.model_validate(given.drift)

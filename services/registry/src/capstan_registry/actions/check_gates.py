@@ -39,7 +39,9 @@ class NameBrokenGates:
         if GATES.from_outside or METRICS.from_outside:
             try:
                 async with self._jobs.scratch() as scratch:
-                    sentences += (await self._jobs.call(BROKEN_KINDS, KindsToImport(), scratch=scratch)).sentences
+                    sentences += (
+                        await self._jobs.call(BROKEN_KINDS, KindsToImport(), project="", scratch=scratch)
+                    ).sentences
             except JobFailed as error:
                 sentences.append(f"the gates and metrics from outside could not be looked at: {error}")
         for sentence in sentences:

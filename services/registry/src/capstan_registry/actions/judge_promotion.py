@@ -20,6 +20,7 @@ from capstan_registry.domain.verdict import no_quality
 from capstan_registry.tables import VersionRow
 from capstan_servicekit.errors import Damaged, NotFound
 from capstan_servicekit.jobs.api import JobKind
+from capstan_servicekit.jobs.made import made_file
 from capstan_servicekit.jobs.pool import JobPool, ProgressReport
 from capstan_servicekit.objects.port import ObjectStore
 
@@ -38,8 +39,18 @@ class JudgePromotion:
         """In the order of the gates. JobFailed, InvalidData, NotFound."""
         async with self._jobs.scratch() as scratch:
             given = await self._given(project, case, scratch)
-            judged = await self._jobs.call(JUDGE, given, scratch=scratch, timeout_s=self._timeout_s, progress=progress)
-            evaluation = await self._objects.put_file(project, scratch / judged.items) if judged.items else None
+            judged = await self._jobs.call(
+                JUDGE,
+                given,
+                project=project,
+                scratch=scratch,
+                readable=readable(given),
+                timeout_s=self._timeout_s,
+                progress=progress,
+            )
+            evaluation = (
+                await self._objects.put_file(project, made_file(scratch, judged.items)) if judged.items else None
+            )
         figures = [GateFigure.model_validate(figure) for figure in judged.figures]
         if case.loop.loop.spec.quality == "none":
             figures.append(no_quality(case.candidate.version))
@@ -52,7 +63,9 @@ class JudgePromotion:
     async def _given(self, project: str, case: PromotionCase, scratch: Path) -> PromotionToJudge:
         spec, approval = case.loop.loop.spec, case.promotion.approval
         gates = [gate.model_dump(mode="json", by_alias=True) for gate in spec.gates]
-        needed = await self._jobs.call(NEEDS, GatesToAsk(gates), scratch=scratch, timeout_s=self._timeout_s)
+        needed = await self._jobs.call(
+            NEEDS, GatesToAsk(gates), project=project, scratch=scratch, timeout_s=self._timeout_s
+        )
         champions = await self._champions(project, case) if needed.champions else []
         return PromotionToJudge(
             candidate=await self._candidate(project, case.candidate, with_set=needed.champions),
@@ -100,3 +113,10 @@ class JudgePromotion:
             return str(await self._objects.local_path(project, digest))
         except (NotFound, Damaged):
             return None
+
+
+def readable(given: PromotionToJudge) -> list[str]:
+    """The files that the job is given."""
+    versions = [given.candidate, *([given.champion] if given.champion else []), *given.former]
+    files = [file for version in versions for file in (version["package"], version["holdout"], version["training_set"])]
+    return [file for file in files if file is not None]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from capstan_contracts.documents import JsonObject
 from capstan_contracts.errors import Code, FieldError, Problem
 from capstan_contracts.ids import short
@@ -11,6 +9,7 @@ from capstan_contracts.work import State
 from capstan_servicekit.db.session import WriteSession
 from capstan_servicekit.errors import InvalidData, NotFound, broken
 from capstan_servicekit.jobs.api import JobKind
+from capstan_servicekit.jobs.made import made_file
 from capstan_servicekit.jobs.pool import JobPool, JobTimedOut
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_servicekit.work.kinds import Work, WorkItem
@@ -41,7 +40,9 @@ class CompileCode(Work[ArchiveToCompile]):
                 compiled = await self._jobs.call(
                     COMPILE,
                     ArchiveToRead(str(archive)),
+                    project=item.project,
                     scratch=folder,
+                    readable=[archive],
                     timeout_s=self._timeout_s,
                     progress=lease.progress,
                 )
@@ -54,7 +55,7 @@ class CompileCode(Work[ArchiveToCompile]):
                 ) from error
             pipelines: dict[str, JsonObject] = {}
             for name, pipeline in compiled.pipelines.items():
-                file = folder / Path(compiled.irs[name]).relative_to(folder)
+                file = made_file(folder, compiled.irs[name])
                 pipelines[name] = {**pipeline, "ir": await self._objects.put_file(item.project, file)}
         async with lease.finish() as session:
             row = await session.get(CodeRow, (item.project, digest))

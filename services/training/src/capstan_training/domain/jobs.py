@@ -36,9 +36,13 @@ class CompiledRecipe:
 
 @dataclass(frozen=True)
 class PipelineToRun:
-    """`ir` is a file. `output` grows as the run goes on; None for the process's own stdout."""
+    """`ir` is a file. `output` grows as the run goes on; None for the process's own stdout.
+
+    `inputs`: the files that arguments name. The pipeline may read them, and none of them change.
+    """
 
     ir: str
+    inputs: list[str]
     arguments: dict[str, Scalar]
     label: str
     threads: int

@@ -87,7 +87,9 @@ def _compile_file(recipe: Path, file: str, functions: list[str], out: Path) -> C
     order, answer, log = out / "order.json", out / "answer.json", out / "log.txt"
     order.write_text(json.dumps(asdict(FileToCompile(str(recipe), file, functions, str(out)))))
     with log.open("wb") as output:
-        status = run_child(f"{__package__}.compile_child", str(order), str(answer), folder=out, output=output)
+        status = run_child(
+            f"{__package__}.compile_child", str(order), str(answer), folder=out, output=output, readable=[recipe]
+        )
     if not answer.exists():
         last = log.read_text("utf-8", "replace").strip().rpartition("\n")[2][:500]
         sentence = f"importing {file} ended the process (status {status}): {last}"

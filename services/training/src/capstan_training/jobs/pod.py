@@ -53,7 +53,8 @@ def carry_out(client: PodClient, settings: PodSettings) -> int:
         client.fetch("training-set", order.inputs["training-set"], training_set)
         arguments = {**arguments, "training_set": str(training_set)}
     print("[pod] the order and its inputs are here", flush=True)
-    given = PipelineToRun(str(ir), arguments, order.label, order.threads, output=None)
+    inputs = [str(training_set)] if order.wants_training_set else []
+    given = PipelineToRun(str(ir), inputs, arguments, order.label, order.threads, output=None)
     before = memory_kills()
     try:
         outcome = _outcome(Job(fields_of(given), folder), client)

@@ -27,14 +27,21 @@ class PipelineKilled(RuntimeError):
 def run(job: Job) -> RunPipelineResult:
     """JobRefused when an artifact breaks a rule; PipelineKilled."""
     given = job.read(PipelineToRun)
-    root, order = job.scratch / "root", job.scratch / "order.json"
-    outputs, failure = job.scratch / "outputs.json", job.scratch / "failure.txt"
+    root, own, order = job.scratch / "root", job.scratch / "child", job.scratch / "order.json"
+    outputs, failure = own / "outputs.json", own / "failure.txt"
     root.mkdir()
+    own.mkdir()
     child = ChildRun(given.ir, given.arguments, str(root), str(outputs), str(failure))
     order.write_text(json.dumps(asdict(child)))
     with _output(given.output) as output:
         status = run_child(
-            f"{__package__}.run_child", str(order), folder=job.scratch, output=output, threads=given.threads
+            f"{__package__}.run_child",
+            str(order),
+            folder=own,
+            output=output,
+            readable=[order, Path(given.ir), *map(Path, given.inputs)],
+            writable=[root],
+            threads=given.threads,
         )
     if status < 0:
         raise PipelineKilled(f"the pipeline's process was ended by signal {-status}")

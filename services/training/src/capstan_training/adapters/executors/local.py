@@ -7,9 +7,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from capstan_contracts.documents import Scalar
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.api import JobKind
+from capstan_servicekit.jobs.made import made_file
 from capstan_servicekit.jobs.pool import JobOutOfMemory, JobPool, JobTimedOut
 from capstan_servicekit.objects.port import ObjectStore
 from capstan_training.actions.ports import (
@@ -50,9 +50,11 @@ class LocalExecutor:
         log = order.folder / "output.log"
         await asyncio.to_thread(log.touch)
         await output.begins()
+        inputs = await self._inputs(order)
         given = PipelineToRun(
             ir=str(await self._objects.local_path(order.project, order.ir)),
-            arguments=await self._arguments(order),
+            inputs=list(inputs.values()),
+            arguments={**order.arguments, **inputs},
             label=order.label,
             threads=order.threads,
             output=str(log),
@@ -61,7 +63,13 @@ class LocalExecutor:
         follow = asyncio.create_task(tail.follow(self._poll_s))
         try:
             result = await self._pool.call(
-                RUN, given, scratch=order.folder, timeout_s=order.timeout_s, memory_mb=order.memory_mb
+                RUN,
+                given,
+                project=order.project,
+                scratch=order.folder,
+                readable=[given.ir],
+                timeout_s=order.timeout_s,
+                memory_mb=order.memory_mb,
             )
         except JobTimedOut as error:
             raise PipelineTimedOut(f"it ran longer than {order.timeout_s:g} s") from error
@@ -82,18 +90,19 @@ class LocalExecutor:
         """Kill the worker and everything below it."""
         await self._pool.close()
 
-    async def _arguments(self, order: PipelineOrder) -> dict[str, Scalar]:
+    async def _inputs(self, order: PipelineOrder) -> dict[str, str]:
+        """Files by the argument that names them."""
         if not order.wants_training_set:
-            return dict(order.arguments)
+            return {}
         stored = await self._objects.local_path(order.project, order.training_set)
-        # a copy: user code gets a file of its own, never one of the object store
+        # a copy: where there is no box, user code still gets a file of its own, never one of the object store
         training_set = order.folder / "training_set.parquet"
         await asyncio.to_thread(shutil.copyfile, stored, training_set)
-        return {**order.arguments, "training_set": str(training_set)}
+        return {"training_set": str(training_set)}
 
     async def _result(self, result: RunPipelineResult, order: PipelineOrder) -> PipelineResult:
         folder = order.folder
-        files = [folder / Path(made).relative_to(folder) for made in (result.package, result.holdout)]
+        files = [made_file(folder, made) for made in (result.package, result.holdout)]
         package, holdout = [await self._objects.put_file(order.project, file) for file in files]
         if package != result.digest:
             raise Upstream("The package changed on its way to the object store")
