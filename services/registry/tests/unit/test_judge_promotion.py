@@ -164,6 +164,9 @@ async def test_a_training_set_that_is_gone_or_cannot_be_read_is_not_one_that_was
     judged.versions[3].training_set = await judged.objects.put_bytes("default", b"PAR1 not really")
     sentence = (await judged(4, 3)).sentence
     assert "what version 3 learned from is not known: its training set cannot be read" in sentence
+    judged.versions[3].training_set = await put(judged.objects, judged.folder / "bare", pa.table({"distance": [1.0]}))
+    sentence = (await judged(4, 3)).sentence
+    assert "what version 3 learned from is not known: its training set has no column 'item_id'" in sentence
     judged.versions[3].training_set = None
     sentence = (await judged(4, 3)).sentence
     assert "what version 3 learned from is not known: no training set was kept" in sentence
