@@ -49,8 +49,8 @@ class Calibration:
         """Expected calibration error: |said - happened|, weighted by the rows of the bins. None without rows."""
         if not self.bins:
             return None
-        misses = [abs(one.said - one.happened) for one in self.bins]
-        return float(np.average(misses, weights=[one.rows for one in self.bins]))
+        misses = [abs(bin_.said - bin_.happened) for bin_ in self.bins]
+        return float(np.average(misses, weights=[bin_.rows for bin_ in self.bins]))
 
 
 def calibration(sample: Sample, *, bins: int = BINS, confidence: float = CONFIDENCE) -> Calibration:
@@ -64,12 +64,12 @@ def calibration(sample: Sample, *, bins: int = BINS, confidence: float = CONFIDE
     rows = np.bincount(places, minlength=bins)
     said = np.bincount(places, sample.predictions, minlength=bins)
     happened = np.bincount(places, sample.labels, minlength=bins)
-    found = []
+    curve = []
     for number in np.flatnonzero(rows).tolist():
         count = int(rows[number])
         share = float(happened[number] / count)
         interval = intervals.of_share(share, count, confidence)
         assert interval is not None  # a bin has a row at least
         low, high = float(edges[number]), float(edges[number + 1])
-        found.append(Bin(low, high, count, float(said[number] / count), share, interval))
-    return Calibration(sample.rows, tuple(found))
+        curve.append(Bin(low, high, count, float(said[number] / count), share, interval))
+    return Calibration(sample.rows, tuple(curve))

@@ -61,7 +61,7 @@ def compare_items(
 def _places(ids: AnyArray, others: AnyArray) -> AnyArray:
     """Where each of `ids` stands among `others`; both hold the same items, or InvalidSample."""
     place = {item: row for row, item in enumerate(others.tolist())}
-    found = [place.get(item, -1) for item in ids.tolist()]
-    if len(ids) != len(others) or -1 in found:
+    rows = [place.get(item, -1) for item in ids.tolist()]
+    if len(ids) != len(others) or -1 in rows:
         raise InvalidSample("the tables of candidate and champion hold different items")
-    return np.array(found, dtype=np.intp)
+    return np.array(rows, dtype=np.intp)

@@ -90,8 +90,8 @@ class Metric(ABC):
         """The value; None where it is not defined or not finite, as without items. Unsuitable."""
         self.require(sample)
         with quiet():
-            found = self.measure(sample) if sample.rows else math.nan
-        return float(found) if math.isfinite(found) else None
+            value = self.measure(sample) if sample.rows else math.nan
+        return float(value) if math.isfinite(value) else None
 
     def item_values(self, sample: Sample) -> Floats | None:
         """The value of each item where the metric is their mean, else None. Unsuitable."""
@@ -217,5 +217,5 @@ class ShareMetric(Metric):
 
 def ratio(upper: Floats, lower: Floats) -> Floats:
     """Upper by lower, NaN where the lower one is 0."""
-    found: Floats = np.divide(upper, lower, out=np.full(lower.shape, np.nan), where=lower != 0)
-    return found
+    quotient: Floats = np.divide(upper, lower, out=np.full(lower.shape, np.nan), where=lower != 0)
+    return quotient

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from capstan_monitoring.actions.advance_watermark import AdvanceWatermark
 from capstan_monitoring.actions.apply_part import MonitorParts
-from capstan_monitoring.actions.check_statistics import NameBrokenStatistics
+from capstan_monitoring.actions.check_statistics import name_broken_statistics
 from capstan_monitoring.actions.close_windows import CloseWindows
 from capstan_monitoring.actions.consider_retrain import ConsiderRetrain
 from capstan_monitoring.actions.follow_retrains import FollowRetrains
@@ -62,5 +62,5 @@ def compose(kit: Kit, settings: Settings) -> Service:
             MeasureQuality(database, outbox, jobs, tasks),
             RenderReport(database, jobs, objects, settings.report_rows),
         ],
-        tasks=(NameBrokenStatistics(jobs).run,),
+        tasks=(name_broken_statistics(jobs).run,),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from capstan_registry.actions.append_to_ledger import AppendToLedger
 from capstan_registry.actions.apply_loop import ApplyLoop
-from capstan_registry.actions.check_gates import NameBrokenGates
+from capstan_registry.actions.check_gates import name_broken_gates
 from capstan_registry.actions.crown_champion import CrownChampion
 from capstan_registry.actions.decide_promotion import DecidePromotion
 from capstan_registry.actions.distribute_loop import DistributeLoop, FinishDistribution, QueueDistribution
@@ -72,7 +72,7 @@ def compose(
             ProjectAlias(database, catalogue),
             WarmMlflow(server),
         ],
-        tasks=[reconcile.run, process.idle_stopper(), NameBrokenGates(kit.jobs).run],
+        tasks=[reconcile.run, process.idle_stopper(), name_broken_gates(kit.jobs).run],
         closers=[process.close],
         uploads=UPLOADS,
     )  # fmt: skip

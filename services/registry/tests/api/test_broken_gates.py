@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from capstan_contracts.kinds.broken import BrokenKinds, KindsToImport
 from capstan_contracts.kinds.gates import GATE_SPECS
-from capstan_registry.actions.check_gates import NameBrokenGates
-from capstan_registry.domain.jobs import BrokenKinds, KindsToImport
+from capstan_registry.actions.check_gates import name_broken_gates
 from capstan_registry.gates.decide import broken_kinds
 from capstan_registry.gates.installed import GATES
 from capstan_registry.tables import LoopRow
@@ -70,7 +70,7 @@ async def test_a_broken_judge_is_named_by_the_worker_that_would_import_it(broken
 
     jobs: Any = Jobs()
     with capture_logs() as logs:
-        await NameBrokenGates(jobs).run()
+        await name_broken_gates(jobs).run()
     assert sum("broken_gate:ODD fails on import: RuntimeError: no licence" in entry["what"] for entry in logs) == 1
 
 

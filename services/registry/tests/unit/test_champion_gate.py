@@ -123,6 +123,14 @@ def test_a_candidate_that_is_better_than_the_champion_passes_and_a_better_former
     assert "Version 8 is better still" in figure.sentence
 
 
+def test_a_former_champion_that_refuses_is_named_where_the_rows_do_not_tell_of_the_champion() -> None:
+    """What refuses is that it is shown to be worse than the former one, so that stands in the sentence, too."""
+    figure = judge(Simulated(1000, 0.66, 0.66, 0.80, seed=1))
+    assert answers(figure) == ["too few rows to tell", "worse"] and figure.passed is False
+    assert "Too few rows to tell, so it does not pass" in figure.sentence
+    assert "It is worse than version 8, the best of the champions before, by more than the margin" in figure.sentence
+
+
 def test_a_former_champion_that_cannot_be_compared_is_named() -> None:
     figure = judge(Simulated(13_000, 0.72, 0.70, "version 8: its package is gone"))
     assert figure.passed is True and figure.figures["not_compared"] == ["version 8: its package is gone"]

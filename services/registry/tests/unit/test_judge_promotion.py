@@ -21,6 +21,7 @@ from capstan_contracts.ids import uuid7
 from capstan_contracts.loop import ResolvedLoop
 from capstan_registry.actions.judge_promotion import JudgePromotion
 from capstan_registry.actions.promotion_case import PromotionCase
+from capstan_registry.jobs import scoring
 from capstan_registry.tables import PromotionRow, VersionRow
 from capstan_servicekit.errors import NotFound
 from capstan_servicekit.jobs.api import Job, JobKind, fields_of
@@ -163,6 +164,9 @@ async def test_a_training_set_that_is_gone_or_cannot_be_read_is_not_one_that_was
     judged.versions[3].training_set = await judged.objects.put_bytes("default", b"PAR1 not really")
     sentence = (await judged(4, 3)).sentence
     assert "what version 3 learned from is not known: its training set cannot be read" in sentence
+    judged.versions[3].training_set = await put(judged.objects, judged.folder / "bare", pa.table({"distance": [1.0]}))
+    sentence = (await judged(4, 3)).sentence
+    assert "what version 3 learned from is not known: its training set has no column 'item_id'" in sentence
     judged.versions[3].training_set = None
     sentence = (await judged(4, 3)).sentence
     assert "what version 3 learned from is not known: no training set was kept" in sentence
@@ -211,6 +215,42 @@ async def test_champions_are_fetched_only_for_gates_that_need_them_and_each_obje
     await judged(4, 3, 2, 1)
     kept = [digest for row in judged.versions.values() for digest in (row.package, row.holdout, row.training_set)]
     assert sorted(judged.objects.fetched) == sorted(map(str, kept)) and judged.objects.asked == 0
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
+    """Rows of each holdout that was read and of each time that a model predicted, in order."""
+    counted: dict[str, list[int]] = {"read": [], "predicted": []}
+    check, predict = scoring._check_labels, scoring._predict
+
+    def checked(labels: Any, *more: Any) -> None:
+        counted["read"].append(len(labels))
+        check(labels, *more)
+
+    def predicted(package: Any, matrix: Any) -> Any:
+        counted["predicted"].append(len(matrix))
+        return predict(package, matrix)
+
+    monkeypatch.setattr(scoring, "_check_labels", checked)
+    monkeypatch.setattr(scoring, "_predict", predicted)
+    return counted
+
+
+async def test_each_holdout_is_read_once_and_each_row_scored_once_by_a_version_for_all_gates(
+    judged: Judgement, work: dict[str, list[int]]
+) -> None:
+    """Four holdouts of 300 rows; the candidate scores its own for the first gate, and then only those of the others."""
+    judged.gates = [AUC, CHAMPION_GATE]
+    figure = await judged(4, 3, 2, 1)
+    assert figure.figures["former"] == [2, 1]
+    assert work == {"read": [300] * 4, "predicted": [300, 1200, 900, 1200, 1200]}
+
+
+async def test_where_no_row_is_left_no_champion_is_scored(judged: Judgement, work: dict[str, list[int]]) -> None:
+    await changed(judged, 4, "carrier", pa.array(np.arange(2000)))
+    figure = await judged(2, 4)
+    assert "no row is left to compare on" in figure.sentence
+    assert work["predicted"] == [300]
 
 
 async def test_a_candidate_without_its_package_is_judged_by_nobody(judged: Judgement) -> None:

@@ -81,6 +81,6 @@ def find_pythons() -> dict[str, str]:
         return given
     for folder in Path(__file__).resolve().parents:
         if (folder / ".venvs").is_dir():
-            found = {python.parents[1].name: str(python) for python in sorted(folder.glob(".venvs/*/bin/python"))}
-            return {"platform": str(folder / ".venv" / "bin" / "python"), **found}
+            job_pythons = {python.parents[1].name: str(python) for python in sorted(folder.glob(".venvs/*/bin/python"))}
+            return {"platform": str(folder / ".venv" / "bin" / "python"), **job_pythons}
     return {}

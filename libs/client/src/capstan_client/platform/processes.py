@@ -62,12 +62,12 @@ def descendants(pid: int) -> list[int]:
         with suppress(OSError, IndexError, ValueError):
             parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
             children.setdefault(parent, []).append(int(entry.name))
-    found, todo = [], [pid]
+    pids, todo = [], [pid]
     while todo:
-        one = todo.pop()
-        found.append(one)
-        todo += children.get(one, [])
-    return found
+        parent_pid = todo.pop()
+        pids.append(parent_pid)
+        todo += children.get(parent_pid, [])
+    return pids
 
 
 def pss_mb(pid: int) -> float | None:

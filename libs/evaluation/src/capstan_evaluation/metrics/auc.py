@@ -58,8 +58,8 @@ class Auc(Metric):
             not_above = np.cumsum(negative, axis=1)
             pairs = positive.sum(axis=1) * not_above[:, -1]
             twice_won = (positive * (2 * not_above - negative)).sum(axis=1)
-            found: Floats = np.divide(twice_won, 2 * pairs, out=np.full(len(drawn), np.nan), where=pairs > 0)
-            return found
+            won: Floats = np.divide(twice_won, 2 * pairs, out=np.full(len(drawn), np.nan), where=pairs > 0)
+            return won
 
         return shares
 

@@ -37,10 +37,10 @@ def _of(counts: ScoreCounts, drawn: Drawn) -> Floats:
 def _areas(positive: Counts, negative: Counts) -> Floats:
     """Of counts per ascending score, [resamples, scores]; NaN without positives."""
     gained, lost = positive[:, ::-1], negative[:, ::-1]
-    found = np.cumsum(gained, axis=1)
-    chosen = found + np.cumsum(lost, axis=1)
-    precision = np.divide(found, chosen, out=np.zeros(found.shape), where=chosen > 0)
-    total = found[:, -1]
+    hits = np.cumsum(gained, axis=1)
+    chosen = hits + np.cumsum(lost, axis=1)
+    precision = np.divide(hits, chosen, out=np.zeros(hits.shape), where=chosen > 0)
+    total = hits[:, -1]
     area: Floats = np.divide((gained * precision).sum(axis=1), total, out=np.full(len(total), np.nan), where=total > 0)
     return area
 

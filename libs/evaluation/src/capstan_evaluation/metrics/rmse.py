@@ -32,10 +32,12 @@ class Rmse(MeansMetric):
         """Roots of the ends of the interval of the mean squared error; None where that has none. Unsuitable."""
         self.require(sample)
         with quiet():
-            found = intervals.of_mean(squared_errors(sample)[0], confidence, self.limits)
-        if found is None:
+            of_square = intervals.of_mean(squared_errors(sample)[0], confidence, self.limits)
+        if of_square is None:
             return None
-        return Interval(math.sqrt(found.low), math.sqrt(found.high), confidence, f"{found.method}, of the square")
+        return Interval(
+            math.sqrt(of_square.low), math.sqrt(of_square.high), confidence, f"{of_square.method}, of the square"
+        )
 
 
 RMSE: Final = Rmse(

@@ -15,8 +15,8 @@ def symmetric_errors(sample: Sample) -> Floats:
     """|prediction - label| / ((|prediction| + |label|) / 2); 0 where both are 0."""
     size = (np.abs(sample.predictions) + np.abs(sample.labels)) / 2
     error = np.abs(sample.predictions - sample.labels)
-    found: Floats = np.divide(error, size, out=np.zeros(sample.rows), where=size > 0)
-    return found
+    ratios: Floats = np.divide(error, size, out=np.zeros(sample.rows), where=size > 0)
+    return ratios
 
 
 SMAPE: Final = MeanMetric(

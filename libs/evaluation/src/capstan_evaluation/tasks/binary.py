@@ -14,13 +14,13 @@ def sample(labels: npt.ArrayLike, scores: npt.ArrayLike, *, probabilities: bool 
 
     With `probabilities` the scores are probabilities of class 1 and have to lie in [0, 1]; without, they only rank.
     """
-    found, said = checks.numbers(labels, "the labels"), checks.numbers(scores, "the scores")
-    checks.same_length(len(found), len(said), "scores")
-    checks.hold(np.isin(found, (0.0, 1.0)), found, "the labels are 0 or 1")
+    truth, said = checks.numbers(labels, "the labels"), checks.numbers(scores, "the scores")
+    checks.same_length(len(truth), len(said), "scores")
+    checks.hold(np.isin(truth, (0.0, 1.0)), truth, "the labels are 0 or 1")
     has = {Need.LABEL, Need.SCORE}
     if probabilities:
         checks.probabilities(said, "probabilities")
         has.add(Need.PROBABILITY)
     else:
         checks.finite(said, "the scores")
-    return Sample("binary", found, said, frozenset(has))
+    return Sample("binary", truth, said, frozenset(has))

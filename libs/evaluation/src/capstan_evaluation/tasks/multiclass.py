@@ -35,8 +35,8 @@ def sample(labels: Sequence[object], probabilities: npt.ArrayLike, classes: Sequ
 
 def _codes(labels: Sequence[object], names: tuple[str, ...]) -> Floats:
     numbers = {name: number for number, name in enumerate(names)}
-    found = np.array([numbers.get(str(label), -1) for label in labels], dtype=np.float64)
+    codes = np.array([numbers.get(str(label), -1) for label in labels], dtype=np.float64)
     known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     texts = np.array([repr(str(label)) for label in labels], dtype=np.object_)
-    checks.hold(found >= 0, texts, f"the labels are of the {len(names)} classes {known}")
-    return found
+    checks.hold(codes >= 0, texts, f"the labels are of the {len(names)} classes {known}")
+    return codes

@@ -14,13 +14,13 @@ def sample(labels: npt.ArrayLike, predictions: npt.ArrayLike, *, quantile: float
 
     `quantile` (between 0 and 1) says which one the predictions are of, where they are no means.
     """
-    found, said = checks.numbers(labels, "the labels"), checks.numbers(predictions, "the predictions")
-    checks.same_length(len(found), len(said), "predictions")
-    checks.finite(found, "the labels")
+    truth, said = checks.numbers(labels, "the labels"), checks.numbers(predictions, "the predictions")
+    checks.same_length(len(truth), len(said), "predictions")
+    checks.finite(truth, "the labels")
     checks.finite(said, "the predictions")
     has = {Need.LABEL, Need.PREDICTION}
     if quantile is not None:
         if not 0 < quantile < 1:
             raise InvalidSample(f"a quantile lies between 0 and 1, and {quantile} does not")
         has.add(Need.QUANTILE)
-    return Sample("regression", found, said, frozenset(has), quantile=quantile)
+    return Sample("regression", truth, said, frozenset(has), quantile=quantile)

@@ -86,7 +86,7 @@ def _is_money(text: str) -> bool:
     """
     if _SIGNED_MONEY.fullmatch(text):
         return True
-    found = _CODED_MONEY.fullmatch(text)
-    if found is None:
+    match = _CODED_MONEY.fullmatch(text)
+    if match is None:
         return False
-    return (found["before"] or found["after"]) in _CURRENCIES and _AMOUNT.search(text) is not None
+    return (match["before"] or match["after"]) in _CURRENCIES and _AMOUNT.search(text) is not None

@@ -148,14 +148,18 @@ class IngestSegment(Work[SegmentToIngest]):
         """How many rows were left out: of a version whose rows of that window another package has answered."""
         project, loop = monitor.project, monitor.loop
         grid = Grid(part.monitoring.window_origin, part.monitoring.window)
-        taken = [one for one in read.partials if not await _add_partial(session, monitor, grid, digest, one)]
-        labelled = await _insert(session, monitor, scored, {(one["window_us"], one["version"]) for one in taken})
+        left_out = [
+            partial for partial in read.partials if not await _add_partial(session, monitor, grid, digest, partial)
+        ]
+        labelled = await _insert(
+            session, monitor, scored, {(partial["window_us"], partial["version"]) for partial in left_out}
+        )
         if read.newest_us is not None:
             newest = instant(read.newest_us)
             monitor.newest = max(monitor.newest or newest, newest)
         for start, version in labelled:
             await self._work.add(session, WindowToMeasure(loop, start, version, cause=digest), project=project)
-        return sum(one["rows"] for one in taken)
+        return sum(partial["rows"] for partial in left_out)
 
 
 async def _add_partial(

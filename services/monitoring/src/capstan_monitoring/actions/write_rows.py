@@ -50,10 +50,10 @@ async def insert_scored(session: WriteSession, project: str, loop: str, rows: li
         )
         known |= {key: (said, value) for key, said, value in labels}
     for row in rows:
-        found = [known[key] for key in (row.pop("by_id"), row["join_key"]) if key in known]
+        statements = [known[key] for key in (row.pop("by_id"), row["join_key"]) if key in known]
         # The later statement; of one request that says both, what it says of the prediction itself.
-        _, row["label"] = max(found, key=itemgetter(0), default=(0, None))
-        row["state"] = "awaited" if not found else "never" if row["label"] is None else "labelled"
+        _, row["label"] = max(statements, key=itemgetter(0), default=(0, None))
+        row["state"] = "awaited" if not statements else "never" if row["label"] is None else "labelled"
     if rows:
         await session.execute(upsert(session, ScoredRow).on_conflict_do_nothing(), rows)
 

@@ -139,13 +139,15 @@ def strongest(figures: Sequence[DriftFigure], count: int = 3) -> str:
     first: dict[str, DriftFigure] = {}
     for figure in figures:
         first.setdefault(figure.column, figure)
-    return ", ".join(f"{one.column} {one.effect:.2f} ({one.statistic})" for one in list(first.values())[:count])
+    return ", ".join(
+        f"{figure.column} {figure.effect:.2f} ({figure.statistic})" for figure in list(first.values())[:count]
+    )
 
 
 def evidence(figures: Sequence[DriftFigure], columns: Sequence[str]) -> Mapping[str, float]:
     """Effects of the columns that made the alarm; of one with several figures the first."""
-    found: dict[str, float] = {}
+    effects: dict[str, float] = {}
     for figure in figures:
         if figure.column in columns:
-            found.setdefault(figure.column, round(figure.effect, 4))
-    return found
+            effects.setdefault(figure.column, round(figure.effect, 4))
+    return effects

@@ -179,15 +179,3 @@ class MeasuredDrift:
     absent: list[str]
     shared: dict[str, int]
     least: int
-
-
-@dataclass(frozen=True)
-class KindsToImport:
-    """What is installed in the worker's environment: nothing is given."""
-
-
-@dataclass(frozen=True)
-class BrokenKinds:
-    """A sentence for each kind that cannot be used."""
-
-    sentences: list[str]

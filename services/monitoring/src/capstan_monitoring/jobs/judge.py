@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from capstan_contracts.kinds.broken import BrokenKinds
 from capstan_contracts.kinds.family import BrokenKind, UnknownKind
 from capstan_contracts.loop import DriftSpec
 from capstan_evaluation.kinds import METRICS
 from capstan_formats.sketches import Baseline, ClusterSketch, SketchError
 from capstan_monitoring.domain.drift import least_of, too_little
 from capstan_monitoring.domain.jobs import (
-    BrokenKinds,
     DriftToMeasure,
     MeasuredColumn,
     MeasuredDrift,

@@ -46,10 +46,10 @@ class ViewClusters:
 
     def _of(self, record: PredictionRecord) -> dict[str, list[ColumnPath]]:
         columns = record.schema.columns
-        if (found := self._places.get(columns)) is None:
-            found = {view: places for view in self._views if (places := _places(columns, view)) is not None}
-            self._places[columns] = found
-        return found
+        if (places_by_view := self._places.get(columns)) is None:
+            places_by_view = {view: places for view in self._views if (places := _places(columns, view)) is not None}
+            self._places[columns] = places_by_view
+        return places_by_view
 
 
 def _cells(record: PredictionRecord, place: ColumnPath, rows: npt.NDArray[np.intp]) -> list[object]:

@@ -67,8 +67,8 @@ def _not_drawn(numbers: Sequence[float]) -> str | None:
 
 
 def _numbers(values: Sequence[object]) -> list[float]:
-    found = (number(value) for value in values)
-    return [value for value in found if value is not None and value == value]
+    numbers = (number(value) for value in values)
+    return [value for value in numbers if value is not None and value == value]
 
 
 def _present(values: Sequence[object]) -> list[object]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from capstan_contracts.kinds.broken import BrokenKinds, KindsToImport
 from capstan_contracts.kinds.gates import GATE_SPECS, GateSpec
 from capstan_contracts.kinds.metrics import INSTALLED as METRICS
-from capstan_registry.domain.jobs import BrokenKinds, KindsToImport
 from capstan_registry.gates.installed import GATES
+from capstan_servicekit.broken_kinds import NameBrokenKinds
 from capstan_servicekit.jobs.api import JobKind
-from capstan_servicekit.jobs.pool import JobFailed, JobPool
-from capstan_servicekit.telemetry.logs import logger
+from capstan_servicekit.jobs.pool import JobPool
 
-log = logger(__name__)
 BROKEN_KINDS: Final = JobKind("platform", "capstan_registry.gates.decide:broken_kinds", KindsToImport, BrokenKinds)
 
 
@@ -27,22 +25,6 @@ def not_installed(gates: Sequence[GateSpec]) -> list[tuple[str, str]]:
     ]
 
 
-class NameBrokenGates:
+def name_broken_gates(jobs: JobPool) -> NameBrokenKinds:
     """The task of the start: what cannot be used of gates and metrics is named in the log, and the rest works."""
-
-    def __init__(self, jobs: JobPool) -> None:
-        self._jobs = jobs
-
-    async def run(self) -> None:
-        """Look at what is installed, once."""
-        sentences = [str(error) for error in await asyncio.to_thread(GATE_SPECS.broken)]
-        if GATES.from_outside or METRICS.from_outside:
-            try:
-                async with self._jobs.scratch() as scratch:
-                    sentences += (
-                        await self._jobs.call(BROKEN_KINDS, KindsToImport(), project="", scratch=scratch)
-                    ).sentences
-            except JobFailed as error:
-                sentences.append(f"the gates and metrics from outside could not be looked at: {error}")
-        for sentence in sentences:
-            log.warning("gates.broken", what=sentence)
+    return NameBrokenKinds(jobs, BROKEN_KINDS, noun="gates", specs=GATE_SPECS, implementations=(GATES, METRICS))

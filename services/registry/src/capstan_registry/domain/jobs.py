@@ -68,15 +68,3 @@ class GateNeeds:
     """Whether one of the gates needs champions; without that only package and holdout of the candidate are read."""
 
     champions: bool
-
-
-@dataclass(frozen=True)
-class KindsToImport:
-    """What is installed in the worker's environment: nothing is given."""
-
-
-@dataclass(frozen=True)
-class BrokenKinds:
-    """A sentence for each kind that cannot be used."""
-
-    sentences: list[str]

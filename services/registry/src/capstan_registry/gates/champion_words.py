@@ -61,24 +61,37 @@ def described(metric: str, match: Match) -> str:
 def decided(spec: ChampionGate, match: Match, best: Match | None) -> str:
     """What follows from it, and from the best champion before."""
     answer = match.result.answer
-    if answer is Answer.BETTER:
-        if best is None or best.result.answer is not Answer.WORSE:
-            return "It is better than the champion."
-        return f"It is better than the champion. Version {best.rival.version} is better still: {_gap(best)}."
     if answer is Answer.WORSE:
         return "It is worse than the champion by more than the margin."
+    if answer is Answer.BETTER:
+        return "It is better than the champion." + _better_still(best)
     if answer is Answer.TOO_FEW_ROWS:
-        return _too_few(match, "the champion")
-    tie = {
-        "newer": "As good as the champion, and `tieBreak: newer` takes the newer one.",
-        "keep": "As good as the champion and not shown to be better, and `tieBreak: keep` keeps the champion.",
-    }[spec.tie_break]
+        return _too_few(match, "the champion") + _worse_than(best)
     if best is None or best.result.answer in (Answer.BETTER, Answer.AS_GOOD):
-        return tie
-    name = f"version {best.rival.version}, the best of the champions before"
+        return {
+            "newer": "As good as the champion, and `tieBreak: newer` takes the newer one.",
+            "keep": "As good as the champion and not shown to be better, and `tieBreak: keep` keeps the champion.",
+        }[spec.tie_break]
     if best.result.answer is Answer.WORSE:
-        return f"As good as the champion, and worse than {name}, by more than the margin: {_gap(best)}."
-    return f"As good as the champion; against {name}: {_too_few(best, 'it')}"
+        return "As good as the champion." + _worse_than(best)
+    return f"As good as the champion; against {_before(best)}: {_too_few(best, 'it')}"
+
+
+def _better_still(best: Match | None) -> str:
+    if best is None or best.result.answer is not Answer.WORSE:
+        return ""
+    return f" Version {best.rival.version} is better still: {_gap(best)}."
+
+
+def _worse_than(best: Match | None) -> str:
+    """What refuses, whatever the rows show of the champion."""
+    if best is None or best.result.answer is not Answer.WORSE:
+        return ""
+    return f" It is worse than {_before(best)}, by more than the margin: {_gap(best)}."
+
+
+def _before(best: Match) -> str:
+    return f"version {best.rival.version}, the best of the champions before"
 
 
 def _too_few(match: Match, whom: str) -> str:

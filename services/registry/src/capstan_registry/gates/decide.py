@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from capstan_contracts.events import GateFigure
+from capstan_contracts.kinds.broken import BrokenKinds
 from capstan_contracts.kinds.family import BrokenKind, UnknownKind
 from capstan_contracts.kinds.gates import GATE_KINDS, GateSpec
 from capstan_evaluation.errors import EvaluationError
 from capstan_evaluation.kinds import METRICS
-from capstan_registry.domain.jobs import BrokenKinds, GateNeeds, GatesToAsk, JudgedPromotion, PromotionToJudge
+from capstan_registry.domain.jobs import GateNeeds, GatesToAsk, JudgedPromotion, PromotionToJudge
 from capstan_registry.gates.evidence.case import Case
 from capstan_registry.gates.evidence.evidence import Evidence, Need
 from capstan_registry.gates.installed import GATES

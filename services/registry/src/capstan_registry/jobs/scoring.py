@@ -159,11 +159,16 @@ def score(package: ModelPackage, holdout: Holdout, who: str) -> Floats:
 
 
 def scored(package: ModelPackage, holdout: Holdout, who: str) -> Sample:
-    """The labels of the holdout and what the package predicts for its rows, as the package's task has them. Unusable.
+    """The labels of the holdout and what the package predicts for its rows. Unusable."""
+    return sampled(package, holdout, score(package, holdout, who))
+
+
+def sampled(package: ModelPackage, holdout: Holdout, predictions: Floats) -> Sample:
+    """The labels of the holdout and these predictions for its rows, as the package's task has them.
 
     Classes of a multiclass model are called by their numbers.
     """
-    predictions, classes = score(package, holdout, who), package.header.signature.classes or 0
+    classes = package.header.signature.classes or 0
     if holdout.task == BINARY:
         return binary.sample(holdout.labels, predictions)
     if holdout.task == MULTICLASS:

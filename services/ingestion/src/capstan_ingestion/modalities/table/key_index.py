@@ -58,5 +58,5 @@ class KeyIndex:
 
 def _places(column: pa.ChunkedArray, values: pa.Array) -> Rows:
     """Where each value stands among `values`; their number for one that is not there, or is null."""
-    found = pc.fill_null(pc.index_in(column, value_set=values, skip_nulls=True), len(values))
-    return np.asarray(found.to_numpy(), dtype=np.int64)
+    places = pc.fill_null(pc.index_in(column, value_set=values, skip_nulls=True), len(values))
+    return np.asarray(places.to_numpy(), dtype=np.int64)

@@ -18,9 +18,9 @@ from capstan_evaluation.arrays import Floats
 from capstan_evaluation.sample import Sample
 from capstan_packages.models import ModelPackage
 from capstan_registry.gates.evidence.case import Case, Contender
-from capstan_registry.gates.evidence.holdout import pinned
+from capstan_registry.gates.evidence.champions import Champions
 from capstan_registry.gates.evidence.learned import Learned, Mask, first, last, learned, texts
-from capstan_registry.jobs.scoring import ITEM_ID, Holdout, Unusable, open_holdout, open_package, scored
+from capstan_registry.jobs.scoring import ITEM_ID, Holdout, Unusable, open_holdout, sampled, score, scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +44,17 @@ class Rival:
 
 
 class Contest:
-    """Makes rivals, each once; the packages of champions are opened here. Unusable says why there is none."""
+    """Makes rivals, on rows that are read and scored once for all of them. Unusable says why there is none.
 
-    def __init__(self, case: Case, candidate: ModelPackage) -> None:
-        self._case, self._candidate = case, candidate
-        self._packages: dict[int, ModelPackage] = {}
-        self._own, self._not_joined = 0, list[str]()
-        self._pool = self._pooled()
+    `holdout` is the candidate's with the columns that champions read, `own` what the candidate predicts for its rows.
+    """
+
+    def __init__(
+        self, case: Case, champions: Champions, candidate: ModelPackage, holdout: Holdout, own: Sample
+    ) -> None:
+        self._case, self._champions, self._candidate, self._own = case, champions, candidate, own
+        self._not_joined: list[str] = []
+        self._pool = self._pooled(holdout)
         self._items = texts(self._pool.table.column(ITEM_ID))
         self._samples: dict[int, Sample] = {}
         self._seen = learned(case.candidate, self._items, case.event_time)
@@ -65,10 +69,9 @@ class Contest:
         """Predictions on all rows by version, of those that were scored so far."""
         return {version: sample.predictions for version, sample in self._samples.items()}
 
-    def rival(self, contender: Contender, who: str) -> Rival:
+    def rival(self, contender: Contender) -> Rival:
         """One champion. Unusable: its package cannot be read or scored, or no row is left for the two."""
-        champion = self._sample(self._opened(contender, who), contender.version, who)
-        candidate = self._sample(self._candidate, self._case.candidate.version, "candidate")
+        package = self._champions.package(contender)
         seen = learned(contender, self._items, self._case.event_time)
         fair: Mask = ~(self._seen.items | seen.items)
         if not fair.any():
@@ -77,53 +80,52 @@ class Contest:
                 f"version {contender.version} have held out were learned by one of the two"
                 + "".join(f"; {reason}" for reason in self._not_joined)
             )
-        rows = self._pool.take(fair)
+        champion, candidate = self._of_champion(contender, package), self._of_candidate()
+        rows, own = self._pool.take(fair), self._own.rows
         return Rival(
             version=contender.version,
             candidate=candidate.take(fair),
             champion=champion.take(fair),
             holdout=rows,
-            left_out=int((~fair[: self._own]).sum()),
-            from_others=int(fair[self._own :].sum()),
+            left_out=int((~fair[:own]).sum()),
+            from_others=int(fair[own:].sum()),
             seen=(self._seen, seen),
             rows_from=first(rows.table, self._case.event_time),
             rows_until=last(rows.table, self._case.event_time),
             not_joined=tuple(self._not_joined),
         )
 
-    def _sample(self, package: ModelPackage, version: int, who: str) -> Sample:
+    def _of_champion(self, contender: Contender, package: ModelPackage) -> Sample:
+        """On all rows, also those that are not compared: the item-level table has them."""
+        if contender.version not in self._samples:
+            self._samples[contender.version] = scored(package, self._pool, self._champions.who(contender))
+        return self._samples[contender.version]
+
+    def _of_candidate(self) -> Sample:
+        """On all rows, of which those of its own holdout are scored already."""
+        version = self._case.candidate.version
         if version not in self._samples:
-            self._samples[version] = scored(package, self._pool, who)
+            predictions = self._own.predictions
+            joined = np.arange(self._pool.rows) >= self._own.rows
+            if joined.any():
+                others = score(self._candidate, self._pool.take(joined), "candidate")
+                predictions = np.concatenate([predictions, others])
+            self._samples[version] = sampled(self._candidate, self._pool, predictions)
         return self._samples[version]
 
-    def _opened(self, contender: Contender, who: str) -> ModelPackage:
-        if contender.version not in self._packages:
-            self._packages[contender.version] = open_package(contender.package, who)
-        return self._packages[contender.version]
-
-    def _pooled(self) -> Holdout:
+    def _pooled(self, pool: Holdout) -> Holdout:
         """The candidate's holdout, and of the others' what is not in it and has every column that it has."""
-        case, wanted = self._case, {self._case.event_time, *self._case.columns}
-        contenders = [contender for contender in (case.champion, *case.former) if contender is not None]
-        for contender, who in zip(contenders, ("champion", *["former champion"] * len(case.former)), strict=False):
-            try:
-                wanted |= {field.name for field in self._opened(contender, who).header.signature.inputs}
-            except Unusable:
-                continue  # said when it is asked for
-        wanted |= {field.name for field in self._candidate.header.signature.inputs}
-        pool = open_holdout(pinned(case.candidate), self._candidate.header, wanted)
-        self._own = pool.rows
-        for contender in contenders:
+        for contender in self._champions.contenders:
             if "holdout" in contender.gone:
                 self._not_joined.append(f"the holdout of version {contender.version} is gone")
-            elif contender.holdout is not None and contender.holdout != case.candidate.holdout:
-                pool = self._joined(pool, contender.version, contender.holdout, wanted)
+            elif contender.holdout is not None and contender.holdout != self._case.candidate.holdout:
+                pool = self._joined(pool, contender.version, contender.holdout)
         return pool
 
-    def _joined(self, pool: Holdout, version: int, holdout: Path, wanted: set[str]) -> Holdout:
+    def _joined(self, pool: Holdout, version: int, holdout: Path) -> Holdout:
         """With the rows of another holdout that are new; without them, and with the reason, where that cannot be."""
         try:
-            return _with_new_rows(pool, open_holdout(holdout, self._candidate.header, wanted))
+            return _with_new_rows(pool, open_holdout(holdout, self._candidate.header, pool.table.column_names))
         except (Unusable, pa.ArrowException) as error:
             self._not_joined.append(f"the holdout of version {version} cannot be joined: {error}")
             return pool

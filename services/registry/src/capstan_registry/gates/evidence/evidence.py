@@ -12,6 +12,7 @@ from capstan_evaluation.arrays import Floats
 from capstan_evaluation.sample import Sample
 from capstan_packages.models import ModelPackage
 from capstan_registry.gates.evidence.case import Case, Contender
+from capstan_registry.gates.evidence.champions import Champions
 from capstan_registry.gates.evidence.contest import Contest, Rival
 from capstan_registry.gates.evidence.holdout import read_holdout
 from capstan_registry.gates.evidence.latency import LatencyRun, measure_latency
@@ -41,7 +42,7 @@ class Evidence:
     """What gates judge by. What cannot be made raises `Unusable` with the reason, each time it is asked for."""
 
     def __init__(self, case: Case) -> None:
-        self._case = case
+        self._case, self._champions = case, Champions(case)
         self._whole = self
         self._allowed: Collection[Need] = frozenset(Need)
         self._made: dict[tuple[object, ...], object] = {}
@@ -153,16 +154,21 @@ class Evidence:
         return package.stat().st_size
 
     def _read_holdout(self) -> Holdout:
-        return read_holdout(self._case.candidate, self.package, self._case.columns)
+        """Once for all gates, hence with what champions read, too."""
+        columns = self._case.columns | self._champions.columns()
+        return read_holdout(self._case.candidate, self.package, columns)
 
     def _contest(self) -> Contest:
-        return self._ask(Need.CHAMPION, lambda whole: Contest(whole._case, whole.package))
+        return self._ask(Need.CHAMPION, lambda whole: whole._make_contest())
+
+    def _make_contest(self) -> Contest:
+        return Contest(self._case, self._champions, self.package, self.holdout, self.candidate)
 
     def _rival(self) -> Rival | None:
-        return None if self._case.champion is None else self._contest().rival(self._case.champion, "champion")
+        return None if self._case.champion is None else self._contest().rival(self._case.champion)
 
     def _former(self, contender: Contender) -> Rival | Unusable:
         try:
-            return self._contest().rival(contender, "former champion")
+            return self._contest().rival(contender)
         except Unusable as reason:
             return Unusable(f"version {contender.version}: {reason}")

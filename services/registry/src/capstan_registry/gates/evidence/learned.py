@@ -77,7 +77,9 @@ def _learned_rows(contender: Contender, event_time: str) -> pa.Table:
 def _readable(path: Path, event_time: str, what: str) -> pa.Table:
     try:
         return _columns(path, event_time)
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except KeyError as error:
+        raise _Unknown(f"its {what} has no column {ITEM_ID!r}") from error
+    except (pa.ArrowException, OSError) as error:
         raise _Unknown(f"its {what} cannot be read") from error
 
 
