@@ -184,6 +184,15 @@ def test_a_request_for_another_host_is_refused(monkeypatch: pytest.MonkeyPatch, 
     assert error.place == "header Host" and "CAPSTAN_HOSTS" in error.rule
 
 
+def test_a_service_that_listens_everywhere_is_reached_by_any_address_and_no_other_name() -> None:
+    known = KnownHosts(Settings(host="0.0.0.0"))
+    for address in (b"10.96.3.7:7101", b"[fd00::7]:7101"):
+        known.check("/docs", [(b"host", address)])
+    for name in (b"evil.example", b"10.96.3.7.evil.example", b"[fd00::7].evil.example"):
+        with pytest.raises(BadRequest):
+            known.check("/docs", [(b"host", name)])
+
+
 async def test_every_route_but_health_asks_for_the_host(h: Harness) -> None:
     foreign = {"host": "evil.example"}
     answer = await h.operator.post("/v1/projects/default/things", json={"value": 1}, headers=foreign)

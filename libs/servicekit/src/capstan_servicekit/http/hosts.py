@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,11 +24,16 @@ _IN_CLUSTER: Final = re.compile(r"\.[a-z0-9-]+\.svc(\.cluster\.local)?")
 
 
 class KnownHosts:
-    """Loopback names, the service's own name as its peers have it, the address it is bound to, and the settings'."""
+    """Loopback names, the service's own name as its peers have it, the address it is bound to, and the settings'.
+
+    A service that listens at every address of its pod is also reached under addresses that it cannot know, such as its
+    Service's. Those are taken: what leads astray is a name, and an address is what a caller has really connected to.
+    """
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._own = (urlsplit(settings.peer(settings.SERVICE)).hostname or "").lower()
         bound = {settings.host.lower()} - _WILDCARDS
+        self._any_address = not bound
         self._names = frozenset({*LOOPBACK, self._own, *bound, *(name.lower() for name in settings.hosts)})
 
     def check(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
@@ -42,10 +48,18 @@ class KnownHosts:
                 )
 
     def _known(self, value: str) -> bool:
-        found = _NAME.fullmatch(value)
-        if found is None:
+        match = _NAME.fullmatch(value)
+        if match is None:
             return False
-        name = found[1].strip("[]").rstrip(".").lower()
-        if name in self._names:
+        name = match[1].strip("[]").rstrip(".").lower()
+        if name in self._names or (self._any_address and _is_address(name)):
             return True
         return name.startswith(self._own) and _IN_CLUSTER.fullmatch(name, len(self._own)) is not None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
