@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from capstan_formats.online import EntityRow, OnlineColumn, OnlineSchema, OnlineWriter
 from capstan_formats.online.store import connect, read_pointer
 from capstan_formats.preprocess import KeySource
+from capstan_formats.record_columns import decode_column, encode_column
 from capstan_inference.dataplane.counters import Counters
 from capstan_inference.dataplane.lookups import LookedUp, Lookups
 from capstan_inference.dataplane.online import open_views
@@ -63,6 +65,23 @@ def test_a_bool_is_looked_up_by_a_bool_and_stays_one(tmp_path: Path) -> None:
     assert got.columns["shops__busy"] == [False, None, None]
     assert got.status["shops"] == ["present", "present", "missing"]
     assert got.keys["shops"] == {"open": [True, False, None]}
+
+
+def test_ids_that_no_float_holds_are_looked_up_and_given_as_they_are(tmp_path: Path) -> None:
+    first = 2**53 + 1
+    schema = OnlineSchema("flats", "0" * 64, (OnlineColumn("flat", "int64"),), (OnlineColumn("owner", "int64"),))
+    with OnlineWriter(tmp_path / "online" / "default", schema) as writer:
+        writer.write(EntityRow((flat,), 0, 0, (2**60 + flat,)) for flat in (first, first + 1))
+        writer.commit()
+    lookup = EntityLookup("flats", schema.version, {"flat": KeySource("flat")}, ("flats__owner",), None)
+    with closing(open_views(tmp_path / "online")) as views:
+        asked = {"flat": [first, None, first + 1, first - 1]}
+        got = Lookups("default", [lookup], views, Counters()).find(asked, [1] * 4)
+    assert got.columns["flats__owner"] == [2**60 + first, None, 2**60 + first + 1, None]
+    assert got.keys["flats"] == asked
+    for column in (got.columns["flats__owner"], asked["flat"]):
+        tag, data = encode_column(column)
+        assert decode_column(tag, 4, io.BytesIO(data).read).tolist() == column
 
 
 def test_a_damaged_entity_is_null_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,9 @@ import math
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 from sqlalchemy import func, select
 
 from capstan_contracts.events import LabelsReceived, QualityDegraded
@@ -60,6 +62,23 @@ async def test_late_labels_are_joined_by_the_datasets_keys(watching: Any, day: A
     [(_, event)] = await watching.h.relayed(LabelsReceived)
     assert (event.labels, event.joined, event.unlabelled) == (570, 600, 30)
     assert await watching.h.relayed(QualityDegraded) == []
+
+
+async def test_keys_that_no_float_holds_find_their_own_labels(watching: Any, day: Any) -> None:
+    """Ids from 2^53 on, and a null among them, differ by one: as floats every second would be its neighbour."""
+    one = day(watching.package, 0)
+    moment = one.start + timedelta(hours=1)
+    for index, row in enumerate(one.rows):
+        one.flights[index] = None if index == 0 else 2**53 + index
+        row["event_time"] = int(moment.timestamp()) * 1_000_000
+        row["inputs"] |= {"flight": one.flights[index], "departure": moment.isoformat()}
+    await watching.log(one)
+    await watching.seen(600)
+    await watching.commit(one)
+    await labelled(watching, 599)
+    [window] = await quality(watching, 599)
+    scores = np.array([row["outputs"]["prediction"] for row in one.rows[1:]])
+    assert window["value"] == pytest.approx(roc_auc_score(one.late[1:], scores), abs=1e-12)
 
 
 async def test_labels_before_their_predictions_wait_for_them(watching: Any, day: Any) -> None:
