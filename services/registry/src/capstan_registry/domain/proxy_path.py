@@ -12,7 +12,11 @@ from urllib.parse import quote, unquote_to_bytes
 
 _ENCODED_STRUCTURE: Final = re.compile(rb"%(?:2f|5c|2e|00|25)", re.IGNORECASE)
 _STRUCTURE: Final = re.compile(r"[\x00-\x1f\x7f\\%;]|//")
-SUSPICIOUS: Final = "plain names between single slashes: no '..', no backslash, nothing encoded twice"
+#: What file systems and object stores keep as one name.
+MAX_NAME_BYTES: Final = 255
+SUSPICIOUS: Final = (
+    "plain names of at most 255 bytes between single slashes: no '..', no backslash, nothing encoded twice"
+)
 
 
 def decode(raw: bytes) -> str | None:
@@ -30,7 +34,7 @@ def is_plain(path: str) -> bool:
     """Whether a decoded relative path has one reading only, below its root."""
     if path.startswith("/") or _STRUCTURE.search(path):
         return False
-    return not any(part in (".", "..") for part in path.split("/"))
+    return not any(part in (".", "..") or len(part.encode()) > MAX_NAME_BYTES for part in path.split("/"))
 
 
 def encode(path: str) -> str:

@@ -123,7 +123,7 @@ _PARTS: Final = {
     "trace_id": r"(?P<trace_id>(?:tr-)?[0-9a-f]{32})",
     "key": r"(?P<key>[^/]{1,250})",
 }
-_FILE: Final = r"[\w.@=+-][\w.@=+ -]*"
+_FILE: Final = r"[^/\s][^/]*"
 _ARTIFACT: Final = (
     r"(?:ajax-)?api/2\.0/mlflow-artifacts/artifacts/"
     r"(?P<experiment_id>\d{1,20})/(?:(?P<run_id>[0-9a-f]{32})|models/(?P<model_id>m-[0-9a-f]{32}))/artifacts/"
