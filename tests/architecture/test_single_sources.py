@@ -29,8 +29,11 @@ def dotted(node: ast.expr) -> str:
 
 
 def environment_reads(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Attribute) and dotted(node) in READERS:
+    """Places that read it; one that only writes it, for libraries (`os.environ.update`), reads nothing."""
+    attributes = [node for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)]
+    written = {id(node.value) for node in attributes if node.attr == "update"}
+    for node in attributes:
+        if id(node) not in written and dotted(node) in READERS:
             yield module.at(node.lineno)
     yield from (module.at(one.line) for one in module.imports() if one.target in READERS)
 

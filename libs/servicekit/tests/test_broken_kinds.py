@@ -43,7 +43,7 @@ class Jobs:
     async def scratch(self) -> AsyncIterator[Path]:
         yield Path()
 
-    async def call(self, job: JobKind[Any, Any], given: KindsToImport, *, scratch: Path) -> BrokenKinds:
+    async def call(self, job: JobKind[Any, Any], given: KindsToImport, *, project: str, scratch: Path) -> BrokenKinds:
         self.called.append(job)
         if isinstance(self.answer, JobFailed):
             raise self.answer

@@ -62,13 +62,13 @@ class TestS3(ObjectStoreBehaviour):
         assert (tmp_path / "two" / "default" / digest[:2] / digest).is_file()
         assert await s3.open(prefix).exists(f"default/sha256/{digest[:2]}/{digest}")
 
-    async def test_damaged_bytes_are_refused_and_not_kept(self, s3: S3Server, tmp_path: Path) -> None:
+    async def test_damaged_bytes_are_refused_and_set_aside(self, s3: S3Server, tmp_path: Path) -> None:
         bucket, digest = s3.open(uuid.uuid4().hex), digest_of(b"what it should be")
         await bucket.put(f"default/sha256/{digest[:2]}/{digest}", b"what somebody wrote there")
         store = S3ObjectStore(bucket, ObjectCache(tmp_path, max_bytes=1 << 20))
         with pytest.raises(Damaged, match="other bytes"):
             await store.read("default", digest)
-        assert not files_below(tmp_path)
+        assert [path.name for path in files_below(tmp_path)] == [f"{digest}.damaged"]
 
     async def test_ready_when_the_bucket_answers(self, s3: S3Server, tmp_path: Path) -> None:
         store = S3ObjectStore(s3.open(), ObjectCache(tmp_path, max_bytes=1 << 20))

@@ -178,8 +178,16 @@ class Damaged(CapstanError):
 
     code = Code.DAMAGED
 
-    def __init__(self, detail: str, *, hint: str = "", copy: Path | None = None) -> None:
-        super().__init__(detail, hint=hint)
+    def __init__(
+        self,
+        detail: str,
+        *,
+        hint: str = "",
+        errors: list[FieldError] | None = None,
+        figures: dict[str, Any] | None = None,
+        copy: Path | None = None,
+    ) -> None:
+        super().__init__(detail, hint=hint, errors=errors, figures=figures)
         self.copy = copy
 
     @property
@@ -209,7 +217,9 @@ _BY_STATUS: dict[int, type[CapstanError]] = {
 def from_problem(problem: Problem) -> CapstanError:
     """The error that another service reported, to be raised here; its 5xx become `Upstream`."""
     if problem.code == Code.DAMAGED:
-        return Damaged(problem.detail or problem.title, hint=problem.hint)
+        return Damaged(
+            problem.detail or problem.title, hint=problem.hint, errors=problem.errors, figures=problem.figures
+        )
     kind = _BY_STATUS.get(problem.status, Upstream if problem.status >= 500 else BadRequest)
     known = problem.code in set(Code)
     return kind(

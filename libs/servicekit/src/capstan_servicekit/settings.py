@@ -138,6 +138,11 @@ class ServiceSettings(BaseSettings):
         """Whether only this machine can reach the service."""
         return self.host in LOOPBACK
 
+    @property
+    def own_urls(self) -> tuple[str, ...]:
+        """Base URLs under which the platform itself reaches this service."""
+        return (self.peer(self.SERVICE),)
+
     def peer(self, service: str) -> str:
         """Base URL of another service."""
         return self.peers.get(service) or f"http://127.0.0.1:{LOCAL_PORTS[service]}"

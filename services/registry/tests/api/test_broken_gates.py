@@ -64,7 +64,9 @@ async def test_a_broken_judge_is_named_by_the_worker_that_would_import_it(broken
         async def scratch(self) -> AsyncIterator[Path]:
             yield tmp_path
 
-        async def call(self, job: JobKind[KindsToImport, BrokenKinds], given: KindsToImport, *, scratch: Path) -> Any:
+        async def call(
+            self, job: JobKind[KindsToImport, BrokenKinds], given: KindsToImport, *, project: str, scratch: Path
+        ) -> Any:
             assert (job.group, job.function) == ("platform", "capstan_registry.gates.decide:broken_kinds")
             return broken_kinds(Job(fields_of(given), scratch))
 

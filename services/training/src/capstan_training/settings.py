@@ -43,6 +43,11 @@ class Settings(ServiceSettings):
         default=60, gt=0, description="how long a run pod that cannot start, without its image say, is given"
     )
 
+    @property
+    def own_urls(self) -> tuple[str, ...]:
+        """As peers reach it, and as pods of runs do."""
+        return (*super().own_urls, *([self.run_callback_url] if self.run_callback_url else []))
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.executor == "kubernetes":

@@ -31,10 +31,11 @@ class KnownHosts:
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
-        self._own = (urlsplit(settings.peer(settings.SERVICE)).hostname or "").lower()
+        own = [(urlsplit(url).hostname or "").lower() for url in settings.own_urls]
+        self._own = own[0]
         bound = {settings.host.lower()} - _WILDCARDS
         self._any_address = not bound
-        self._names = frozenset({*LOOPBACK, self._own, *bound, *(name.lower() for name in settings.hosts)})
+        self._names = frozenset({*LOOPBACK, *own, *bound, *(name.lower() for name in settings.hosts)})
 
     def check(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """BadRequest for a Host that is not one of ours. A request without one (HTTP/1.0) names no other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class DvcFolderStore:
         store = under(self._root, f"{project}/dvc/files/md5")
         if lost := await asyncio.to_thread(_lost, store, kept):
             raise Upstream(f"the store has lost {lost.path} ({lost.md5})")
-        return await self._jobs.call(
+        placed = await self._jobs.call(
             PLACE,
             files_to_place(store, new, kept),
             project=project,
@@ -41,10 +42,25 @@ class DvcFolderStore:
             writable=[store],
             timeout_s=PLACE_TIMEOUT_S,
         )
+        for path, source in new.items():
+            md5 = placed.md5s[path]
+            await asyncio.to_thread(_share, source, store / md5[:2] / md5[2:])
+        return placed
 
     async def scrub(self, project: str, md5: str) -> Condition:
         """Hash its file, which may be the same on the disk as the object's."""
         return await asyncio.to_thread(_condition, under(self._root, f"{project}/dvc/files/md5"), md5)
+
+
+def _share(source: Path, placed: Path) -> None:
+    """Let both be one file on the disk, where that can be: in its box the job can only copy."""
+    linked = placed.with_name(f"{placed.name}.linked")
+    try:
+        linked.unlink(missing_ok=True)
+        os.link(source, linked)
+        linked.replace(placed)
+    except OSError:  # another file system, or one without links: the copy stays
+        linked.unlink(missing_ok=True)
 
 
 def _condition(store: Path, md5: str) -> Condition:
