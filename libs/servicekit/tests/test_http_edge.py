@@ -198,7 +198,9 @@ async def test_every_route_but_health_asks_for_the_host(h: Harness) -> None:
     answer = await h.operator.post("/v1/projects/default/things", json={"value": 1}, headers=foreign)
     assert (answer.status_code, answer.json()["errors"][0]["place"]) == (400, "header Host")
     assert (await h.anonymous.get("/v1/nowhere", headers=foreign)).status_code == 400
-    assert (await h.anonymous.get("/healthz", headers=foreign)).status_code == 200
+    for path in ("/healthz", "/readyz", "/metrics"):
+        answer = await h.anonymous.get(path, headers=foreign)
+        assert answer.status_code in (200, 503)  # it may say that this service's loops find no table
 
 
 async def test_a_broken_principals_file_is_told_by_readiness(h: Harness) -> None:
