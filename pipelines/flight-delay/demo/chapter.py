@@ -34,7 +34,7 @@ class Plan:
     rows_per_month: int = 4000
     quiet_until: str = "2013-06"
     patience_s: float = 240
-    #: From the command to go back to the first answer of the former champion: under a second, but not on a busy machine.
+    #: From the command to the first answer of the former champion: under a second, but not on a busy machine.
     rollback_goal_s: float = 3
 
 
