@@ -13,6 +13,7 @@ from capstan_ingestion.domain.jobs import FilesToPlace, PlacedFiles
 from capstan_servicekit.errors import Upstream
 from capstan_servicekit.jobs.api import JobKind
 from capstan_servicekit.jobs.pool import JobPool
+from capstan_servicekit.objects.folder import fsync_folder
 from capstan_servicekit.objects.port import Condition
 from capstan_servicekit.security.paths import under
 
@@ -59,6 +60,7 @@ def _share(source: Path, placed: Path) -> None:
         linked.unlink(missing_ok=True)
         os.link(source, linked)
         linked.replace(placed)
+        fsync_folder(placed.parent)  # the object's bytes are on the disk already
     except OSError:  # another file system, or one without links: the copy stays
         linked.unlink(missing_ok=True)
 
